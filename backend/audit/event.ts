@@ -1,0 +1,75 @@
+/**
+ * What can happen, as one union. Rows are append-only and hash-chained; an event carries ids, names as they were, and no
+ * secret: no token, no credential, no session TokenValue (threats AU-09).
+ */
+import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+
+/** Who did it: a person, a rule, or the backend by itself (a due time, a sweep). */
+export type Actor = { kind: 'person'; person: Person } | { kind: 'rule'; ruleId: string } | { kind: 'curfew' };
+
+type AboutRequest = { requestId: string; requester: Person };
+type AboutGrant = { grantId: string; requestId: string; owner: Person; accountId: string };
+
+export type AuditEvent = { at: Instant; actor: Actor } & (
+  | { kind: 'signed_in'; arn: string }
+  | { kind: 'sign_in_refused'; arn: string | null; why: string }
+  | { kind: 'signed_out'; endedGrants: string[] }
+  | { kind: 'rules_loaded'; ruleSetHash: string; rules: number }
+  | ({
+      kind: 'request_submitted';
+      extendsGrantId: string | null;
+      instances: InstanceRef[];
+      capability: string;
+      durationSeconds: number;
+      reason: string;
+      ticket: string | null;
+      ruleSetHash: string;
+    } & AboutRequest)
+  | ({
+      kind: 'request_decided';
+      decisionId: string;
+      by: DecidedBy;
+      verdict: 'yes' | 'no';
+      instances: InstanceRef[] | null;
+      durationSeconds: number | null;
+      comment: string | null;
+      ruleSetHash: string;
+      seenHash: string | null;
+    } & AboutRequest)
+  | ({ kind: 'request_withdrawn' } & AboutRequest)
+  | ({ kind: 'request_lapsed' } & AboutRequest)
+  | ({
+      kind: 'grant_made';
+      instances: InstanceRef[];
+      durationSeconds: number;
+      activateBy: Instant;
+      principal: string;
+    } & AboutGrant)
+  | ({ kind: 'grant_connected'; endsAt: Instant } & AboutGrant)
+  | ({ kind: 'access_policy_written'; principal: string; documentHash: string; endsAt: Instant } & AboutGrant)
+  | ({ kind: 'grant_active' } & AboutGrant)
+  | ({ kind: 'grant_extended'; fromEndsAt: Instant; endsAt: Instant; by: DecidedBy } & AboutGrant)
+  | ({ kind: 'grant_ending'; cause: EndCause } & AboutGrant)
+  | ({ kind: 'grant_ended'; cause: EndCause; receipt: Receipt } & AboutGrant)
+  | ({ kind: 'grant_sealed'; receipt: Receipt } & AboutGrant)
+  | ({ kind: 'grant_lapsed' } & AboutGrant)
+  | ({ kind: 'grant_failed'; code: string; advice: string } & AboutGrant)
+  | ({ kind: 'session_started'; sessionId: string; instance: InstanceRef } & AboutGrant)
+  | ({ kind: 'session_ended'; sessionId: string; instance: InstanceRef } & AboutGrant)
+  | ({ kind: 'session_terminated'; sessionId: string; instance: InstanceRef } & AboutGrant)
+  | {
+      kind: 'session_unexplained';
+      accountId: string;
+      region: string;
+      sessionId: string;
+      owner: string;
+      target: string;
+      terminated: boolean;
+    }
+  | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
+  | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }
+  | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }
+  | { kind: 'role_provisioned'; accountId: string; principal: string; personId: string }
+);
+
+export type AuditKind = AuditEvent['kind'];

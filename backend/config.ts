@@ -1,0 +1,100 @@
+/** The backend's configuration: one validated YAML file plus environment. The only reader of process.env here. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { accountId, regionName } from '../src/shared/access.ts';
+import { limits } from '../src/shared/limits.ts';
+import { parseYamlFile } from './yaml-file.ts';
+
+const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/);
+const policyArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:policy\/[\w+=,.@/-]{1,512}$/);
+const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise);
+
+const account = z.strictObject({
+  id: accountId,
+  name: z.string().min(1).max(64),
+  regions: z.array(regionName).min(1),
+  /** Role that the backend assumes to write access policies and end sessions. */
+  brokerRoleArn: roleArn,
+  /** Role of the provisioner process; the backend never assumes it. */
+  provisionerRoleArn: roleArn,
+  /** Made per installation and account (threats AWS-10). */
+  externalId: z.string().regex(/^[\w+=,.@:/-]{16,200}$/),
+  boundaryArn: policyArn,
+  /** What carries the access policy. The other kinds of design 6 come later. */
+  principal: z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
+});
+
+const configSchema = z.strictObject({
+  organisationName: z.string().min(1).max(64),
+  partition: z.enum(['aws', 'aws-cn', 'aws-us-gov', 'aws-eusc']).default('aws'),
+  listen: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65535) }),
+  /** The origin people configure in the app, e.g. https://curfew.example.com: identity proofs are bound to it. */
+  origin: z.string().min(8).max(200),
+  database: z.strictObject({ url: z.string().min(1) }).optional(),
+  signIn: z.strictObject({
+    permissionSet: z.string().regex(/^[\w+=,.@-]{1,32}$/),
+    accounts: z.array(accountId).min(1),
+    stsRegion: regionName,
+    ssoRegion: regionName,
+    deviceCodeAllowed: z.boolean().default(false),
+  }),
+  directory: z.strictObject({
+    identityStoreId: z.string().regex(/^d-[0-9a-f]{10}$/),
+    region: regionName,
+    /** Groups whose members get personal roles. */
+    groups: z.array(z.string().min(1).max(256)).min(1),
+    adminGroup: z.string().min(1).max(256),
+  }),
+  accounts: z.array(account).min(1),
+  /** Folder with schema.cedarschema and *.cedar, beside this file unless absolute. */
+  rulesFolder: z.string().min(1),
+  /** Folder for keys (0700, files 0600): decision.key and audit.key are made when missing. */
+  keysFolder: z.string().min(1),
+  ticketUrl: z
+    .url({ protocol: /^https$/ })
+    .nullable()
+    .default(null),
+  limits: z
+    .strictObject({
+      tokenLifeSeconds: seconds(limits.tokenLifeSeconds, limits.tokenLifeSeconds),
+      connectWithinSeconds: seconds(limits.connectWithinSeconds, limits.connectWithinSeconds),
+      requestLapsesSeconds: seconds(limits.requestLapsesSeconds, limits.requestLapsesSeconds),
+    })
+    .prefault({}),
+  intervals: z
+    .strictObject({
+      inventorySeconds: seconds(3600, 60),
+      sweepSeconds: seconds(3600, 60),
+      auditHeadSeconds: seconds(60, 60),
+    })
+    .prefault({}),
+});
+
+export type Config = z.output<typeof configSchema> & { databaseUrl: string };
+export type AccountConfig = Config['accounts'][number];
+
+/**
+ * Reads the file named by CURFEW_CONFIG (or the argument). DATABASE_URL wins over the file, so that
+ * secrets need not stand in it.
+ * @throws FileError naming line and column of everything that is wrong.
+ */
+export const loadConfig = (file = process.env['CURFEW_CONFIG']): Config => {
+  if (file === undefined || file === '') {
+    throw new Error(
+      'Curfew needs a configuration file: set CURFEW_CONFIG to its path (see deploy/curfew.example.yml).',
+    );
+  }
+  const config = parseYamlFile(configSchema, readFileSync(file, 'utf8'), file);
+  const databaseUrl = process.env['DATABASE_URL'] ?? config.database?.url;
+  if (databaseUrl === undefined) {
+    throw new Error(`No database: set DATABASE_URL, or database.url in ${file}.`);
+  }
+  const beside = (path: string) => resolve(dirname(file), path);
+  return {
+    ...config,
+    databaseUrl,
+    rulesFolder: beside(config.rulesFolder),
+    keysFolder: beside(config.keysFolder),
+  };
+};

@@ -1,0 +1,169 @@
+/** The tables as Kysely sees them. Keep in step with the migrations. */
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { AuditEvent } from '../audit/event.ts';
+
+type Json<T> = ColumnType<T, string, string>;
+type NullableJson<T> = ColumnType<T | null, string | null, string | null>;
+
+export type Schema = {
+  audit: {
+    sequence: number;
+    at: Date;
+    kind: string;
+    event: JSONColumnType<AuditEvent>;
+    canonical: string;
+    previous_hash: string;
+    hash: string;
+    actor_id: string | null;
+    person_id: string | null;
+    request_id: string | null;
+    grant_id: string | null;
+  };
+  audit_head: { only: Generated<boolean>; sequence: number; hash: string };
+  audit_signature: { sequence: number; hash: string; at: Date; key_id: string; signature: string };
+  people: {
+    id: string;
+    user_name: string;
+    display_name: string;
+    email: string | null;
+    enabled: boolean;
+    groups: string[];
+    checked_at: Date;
+  };
+  tokens: { hash: Buffer; person_id: string; proved_at: Date; expires_at: Date; revoked_at: Date | null };
+  nonces: { hash: Buffer; expires_at: Date; used_at: Date | null };
+  instances: {
+    account_id: string;
+    region: string;
+    instance_id: string;
+    account_name: string;
+    name: string;
+    kind: 'ec2' | 'hybrid';
+    platform: 'Linux' | 'Windows' | 'MacOS';
+    tags: Json<Record<string, string>>;
+    online: boolean;
+    first_seen_at: Date;
+    checked_at: Date;
+    gone_at: Date | null;
+  };
+  inventory_places: {
+    account_id: string;
+    region: string;
+    account_name: string;
+    checked_at: Date | null;
+    problem: string | null;
+  };
+  requests: {
+    id: string;
+    requester_id: string;
+    extends_grant_id: string | null;
+    capability: 'shell';
+    duration_seconds: number;
+    reason: string;
+    ticket: string | null;
+    state: 'waiting' | 'approved' | 'denied' | 'withdrawn' | 'lapsed';
+    submitted_at: Date;
+    lapses_at: Date;
+    closed_at: Date | null;
+    approvals_needed: number;
+    rule_id: string;
+    rule_set_hash: string;
+    audit_sequence: number;
+  };
+  request_instances: {
+    request_id: string;
+    position: number;
+    account_id: string;
+    region: string;
+    instance_id: string;
+    name: string;
+    tags: Json<Record<string, string>>;
+  };
+  claims: { request_id: string; person_id: string; until: Date };
+  decisions: {
+    id: string;
+    request_id: string;
+    requester_id: string;
+    rule_id: string | null;
+    person_id: string | null;
+    verdict: 'yes' | 'no';
+    instances: NullableJson<InstanceRef[]>;
+    duration_seconds: number | null;
+    comment: string | null;
+    at: Date;
+    rule_set_hash: string;
+    seen_hash: string | null;
+    mac: string;
+    audit_sequence: number;
+  };
+  principals: {
+    id: string;
+    account_id: string;
+    person_id: string;
+    slot: Generated<number>;
+    kind: 'role' | 'user' | 'group';
+    carrier: 'inline' | 'managed';
+    name: string;
+    arn: string;
+    session_name: string;
+    document_hash: string | null;
+    document_at: Date | null;
+    due_at: Date | null;
+    attempts: Generated<number>;
+    problem: string | null;
+  };
+  grants: {
+    id: string;
+    request_id: string;
+    person_id: string;
+    principal_id: string;
+    account_id: string;
+    capability: 'shell';
+    duration_seconds: number;
+    state: 'ready' | 'granting' | 'active' | 'ending' | 'ended' | 'lapsed' | 'failed';
+    approved_at: Date;
+    activate_by: Date;
+    connected_at: Date | null;
+    active_at: Date | null;
+    ends_at: Date | null;
+    cause: NullableJson<EndCause>;
+    policy_gone_at: Date | null;
+    sessions_left: number | null;
+    closed_at: Date | null;
+    receipt: NullableJson<Receipt>;
+    failed_code: string | null;
+    failed_advice: string | null;
+    mac: string;
+    audit_sequence: number;
+  };
+  grant_instances: { grant_id: string; position: number; account_id: string; region: string; instance_id: string };
+  sessions: {
+    id: string;
+    grant_id: string;
+    account_id: string;
+    region: string;
+    instance_id: string;
+    started_at: Date;
+    ended_at: Date | null;
+  };
+  notices: {
+    id: string;
+    person_id: string;
+    at: Date;
+    kind: string;
+    title: string;
+    body: string;
+    target_kind: 'request' | 'grant';
+    target_id: string;
+    read_at: Date | null;
+  };
+  changes: {
+    id: Generated<number>;
+    at: Generated<Date>;
+    topic: 'requests' | 'grants' | 'notices' | 'inventory' | 'me';
+    ref: string | null;
+    audience: string[] | null;
+  };
+  spreading: { account_id: string; at: Date; ms: number };
+};

@@ -1,0 +1,218 @@
+/** What the backend answers, made for drawing: composed of the nouns of access.ts. */
+import { z } from 'zod';
+import {
+  type AccessRequest,
+  accountId,
+  type DecidedBy,
+  durationSeconds,
+  type Grant,
+  type Instance,
+  type InstanceRef,
+  type Instant,
+  instanceRef,
+  instant,
+  type Notice,
+  type Person,
+  regionName,
+  requestId,
+} from './access.ts';
+import { commentText } from './text.ts';
+
+/** Public facts before sign-in. */
+export type BackendInfo = {
+  version: string;
+  serverTime: Instant;
+  organisationName: string;
+  /** Permission set whose role credentials sign the proof (`CurfewUser`) and the accounts that may vouch. */
+  requesterPermissionSet: string;
+  signInAccounts: string[];
+  stsRegion: string;
+  deviceCodeAllowed: boolean;
+};
+
+export type PersonalRole =
+  | { accountId: string; accountName: string; state: 'ready'; roleArn: string }
+  | { accountId: string; accountName: string; state: 'missing' | 'not-ours'; advice: string };
+
+export type Me = {
+  person: Person;
+  /** Names of the Identity Center groups that the rules see. */
+  groups: string[];
+  isAdmin: boolean;
+  mayApproveSomething: boolean;
+  roles: PersonalRole[];
+  tokenExpiresAt: Instant;
+};
+
+export type InventoryHealth = {
+  refreshedAt: Instant | null;
+  places: Array<{
+    accountId: string;
+    accountName: string;
+    region: string;
+    state: 'ok' | 'failed' | 'never';
+    checkedAt: Instant | null;
+    problem: string | null;
+  }>;
+};
+
+/** How long IAM takes to spread a write in an account: median of what was measured, and how many measurements. */
+export type SpreadingTime = { accountId: string; medianMs: number; samples: number };
+
+/** All the app needs for tray, badge, countdowns and lists: fetched whole after every change. */
+export type Overview = {
+  serverTime: Instant;
+  me: Me;
+  /** Mine: all waiting, and those of the last 30 days, newest first (100 at most). */
+  requests: AccessRequest[];
+  /** Mine: all live, and those that ended in the last 7 days. */
+  grants: Grant[];
+  /** Waiting requests that I may decide, oldest first. */
+  toDecide: AccessRequest[];
+  /** Requests I could have decided and that were decided in the last 24 h, newest first. */
+  decided: AccessRequest[];
+  notices: Notice[];
+  inventory: InventoryHealth;
+  spreading: SpreadingTime[];
+};
+
+export const instanceQuery = z.strictObject({
+  search: z.string().max(200).default(''),
+  accounts: z.array(accountId).max(50).default([]),
+  regions: z.array(regionName).max(50).default([]),
+  /** Tag filters: any of the values of each key. Keys and values as AWS allows them (128 and 256 characters). */
+  tags: z.record(z.string().max(128), z.array(z.string().max(256)).max(20)).default({}),
+  onlineOnly: z.boolean().default(false),
+  sort: z.enum(['name', '-name']).default('name'),
+  cursor: z.string().max(2000).nullable().default(null),
+  limit: z.int().min(1).max(200).default(100),
+});
+export type InstanceQuery = z.infer<typeof instanceQuery>;
+
+export type InstancePage = {
+  items: Instance[];
+  nextCursor: string | null;
+  /** How many match, and how many this person may ask for at all. */
+  matching: number;
+  askable: number;
+  /** Values to filter by, over all that this person may ask for. */
+  facets: {
+    accounts: Array<{ accountId: string; accountName: string }>;
+    regions: string[];
+    tags: Record<string, string[]>;
+  };
+};
+
+/** What the rules say about one instance for the given draft. */
+export type Verdict =
+  | { kind: 'at-once'; ruleId: string; advice: string | null }
+  | { kind: 'person'; ruleId: string; approvalsNeeded: number; approvers: Person[]; advice: string | null }
+  | { kind: 'no'; ruleId: string | null; advice: string };
+
+export type Preview = {
+  /** The draft as a whole: the strictest of the instances. */
+  verdict: Verdict;
+  perInstance: Array<{ instance: InstanceRef; verdict: Verdict }>;
+  /** The nearest that would be given at once or at all, when the draft as it stands is not. */
+  nearest: { durationSeconds: number; kind: 'at-once' | 'person' } | null;
+  /** Longest duration that any rule gives for these instances, seconds. */
+  longestSeconds: number;
+  roleMissing: PersonalRole[];
+};
+
+export type DocumentLine = { change: 'same' | 'added' | 'removed'; text: string };
+
+/** The exact access policy change a yes would make, per account. */
+export type PolicyChange = {
+  accountId: string;
+  accountName: string;
+  principal: string;
+  /** Plain words: what becomes possible, and what still is not. */
+  allows: string[];
+  stillNot: string[];
+  diff: DocumentLine[];
+  whole: string;
+  /** Characters without white space: now, after the yes, and IAM's limit. */
+  room: { now: number; after: number; limit: number; moreInstances: number };
+};
+
+export type RequestCard = {
+  request: AccessRequest;
+  /** SHA-256 (hex) over what is shown; `decide` must carry it (threats RQ-10). */
+  seenHash: string;
+  change: PolicyChange[];
+  why: { ruleId: string; text: string; approvers: Person[]; approvalsNeeded: number };
+  history: {
+    asked: number;
+    approved: number;
+    denied: number;
+    lastAt: Instant | null;
+    usedSeconds: number;
+    endedEarly: number;
+  };
+  hasNow: Grant[];
+  /** May the caller decide it now, and if not, why. */
+  mayDecide: { yes: true } | { yes: false; why: string };
+};
+
+export const decideInput = z.discriminatedUnion('verdict', [
+  z.strictObject({
+    requestId,
+    seenHash: z.string().regex(/^[0-9a-f]{64}$/),
+    verdict: z.literal('yes'),
+    /** Null: all that was asked. */
+    less: z.strictObject({ instances: z.array(instanceRef).min(1).max(20), durationSeconds }).nullable(),
+    comment: commentText.nullable(),
+  }),
+  z.strictObject({
+    requestId,
+    seenHash: z.string().regex(/^[0-9a-f]{64}$/),
+    verdict: z.literal('no'),
+    comment: commentText.refine((text) => text.length > 0, { message: 'is empty: say why not' }),
+  }),
+]);
+export type DecideInput = z.infer<typeof decideInput>;
+
+export type ExtendOutcome =
+  | { kind: 'extended'; grant: Grant; by: DecidedBy }
+  | { kind: 'asked'; request: AccessRequest };
+
+export const auditQuery = z.strictObject({
+  search: z.string().max(200).default(''),
+  kinds: z.array(z.string().max(60)).max(40).default([]),
+  person: z.string().max(60).nullable().default(null),
+  from: instant.nullable().default(null),
+  until: instant.nullable().default(null),
+  /** Rows with a sequence number below this one, newest first. */
+  before: z.int().positive().nullable().default(null),
+  limit: z.int().min(1).max(200).default(50),
+});
+export type AuditQuery = z.infer<typeof auditQuery>;
+
+/** One audit event as it is drawn; `sentence` is made by the backend from the event. */
+export type AuditRow = {
+  sequence: number;
+  at: Instant;
+  kind: string;
+  actor: string;
+  sentence: string;
+  requestId: string | null;
+  grantId: string | null;
+  instances: string[];
+  hash: string;
+};
+
+export type ChainState = {
+  rows: number;
+  head: string;
+  headAt: Instant | null;
+  verified: { ok: true; at: Instant } | { ok: false; at: Instant; sequence: number; what: string };
+};
+
+export type AuditPage = { rows: AuditRow[]; nextBefore: number | null; chain: ChainState };
+
+/** One request from asking to receipt. */
+export type Story = { request: AccessRequest; grants: Grant[]; rows: AuditRow[] };
+
+/** Sent over the event stream: no content, only what to fetch again. */
+export type ChangeEvent = { topic: 'requests' | 'grants' | 'notices' | 'inventory' | 'me'; id: string | null };
