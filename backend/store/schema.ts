@@ -20,7 +20,7 @@ export type Schema = {
     request_id: string | null;
     grant_id: string | null;
   };
-  audit_head: { only: Generated<boolean>; sequence: number; hash: string };
+  audit_head: { single: Generated<boolean>; sequence: number; hash: string };
   audit_signature: { sequence: number; hash: string; at: Date; key_id: string; signature: string };
   people: {
     id: string;

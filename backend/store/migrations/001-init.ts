@@ -25,7 +25,7 @@ create index audit_request on audit (request_id, sequence);
 create index audit_at on audit (at);
 -- One row: appending locks it, so sequence numbers have no gaps.
 create table audit_head (
-  only boolean primary key default true check (only),
+  single boolean primary key default true check (single),
   sequence bigint not null,
   hash text not null
 );

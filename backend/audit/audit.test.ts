@@ -1,0 +1,181 @@
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import fc from 'fast-check';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type FreshStore, freshStore } from '../testing/fresh-store.ts';
+import { appendAudit } from './chain.ts';
+import type { AuditEvent } from './event.ts';
+import { csvCell, exportCsv, exportJsonLines } from './export.ts';
+import { type AuditKey, openAuditKey, signHead } from './heads.ts';
+import { watchChain } from './state.ts';
+import { verifyExport } from './verify.ts';
+
+const ada = { id: 'c2c5d4e4-1021', userName: 'ada@example.com', displayName: 'Ada' };
+const noon = new Date('2026-11-22T12:00:00.000Z');
+const event = (n: number, reason = `reason ${n}`): AuditEvent => ({
+  at: new Date(noon.getTime() + n * 1000).toISOString(),
+  actor: { kind: 'person', person: ada },
+  kind: 'request_submitted',
+  requestId: `req_${String.fromCharCode(97 + (n % 3)).repeat(26)}`,
+  requester: ada,
+  extendsGrantId: null,
+  instances: [{ accountId: '111122223333', region: 'eu-west-1', instanceId: 'i-0123456789abcdef0' }],
+  capability: 'shell',
+  durationSeconds: 3600,
+  reason,
+  ticket: null,
+  ruleSetHash: 'x',
+});
+
+let store: FreshStore;
+let key: AuditKey;
+let folder = '';
+let exported = '';
+beforeAll(async () => {
+  store = await freshStore();
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-audit-'));
+  key = openAuditKey(folder);
+  for (let n = 0; n < 12; n += 1) await store.db.transaction().execute((tx) => appendAudit(tx, event(n)));
+  await signHead(store.db, key, noon);
+  await store.db.transaction().execute((tx) => appendAudit(tx, event(12, '=HYPERLINK("x")\u001b[2J')));
+  exported = (await exportJsonLines(store.db, key, { requestId: null, at: noon })).text;
+});
+afterAll(async () => {
+  await store.close();
+  fs.rmSync(folder, { recursive: true, force: true });
+});
+
+describe('AU-01 any mutation of an export is found', () => {
+  test('an untouched export verifies, signed to row 12', () => {
+    expect(verifyExport(exported, key.keyId)).toEqual({
+      ok: true,
+      scope: 'whole',
+      rows: 13,
+      signedTo: 12,
+      keyId: key.keyId,
+    });
+  });
+
+  test('AU-01 a changed, deleted, repeated, swapped or inserted row is named', () => {
+    const lines = exported.trimEnd().split('\n');
+    const rows = fc.integer({ min: 1, max: 13 });
+    const line = (at: number): string => lines[at] ?? '';
+    const mutations = {
+      delete: (at: number) => lines.toSpliced(at, 1),
+      repeat: (at: number) => lines.toSpliced(at, 0, line(at)),
+      swap: (at: number, other: number) => lines.with(at, line(other)).with(other, line(at)),
+      edit: (at: number) => lines.with(at, line(at).replace('3600', '3601')),
+      rehash: (at: number) => lines.with(at, line(at).replace(/"hash":"[0-9a-f]{4}/, '"hash":"0bad')),
+    };
+    const verdict = (mutated: string[]) => verifyExport(`${mutated.join('\n')}\n`, key.keyId);
+    fc.assert(
+      fc.property(rows, rows, (at, other) => {
+        expect(verdict(mutations.edit(at))).toMatchObject({ ok: false, line: at + 1, sequence: at });
+        expect(verdict(mutations.rehash(at))).toMatchObject({ ok: false, line: at + 1, sequence: at });
+        expect(verdict(mutations.repeat(at))).toMatchObject({ ok: false, line: at + 2, sequence: at });
+        expect(verdict(mutations.delete(at)).ok).toBe(false);
+        if (at !== other) expect(verdict(mutations.swap(at, other)).ok).toBe(false);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('AU-01 halves of two trails do not join', async () => {
+    const foreign = await freshStore();
+    for (let n = 0; n < 12; n += 1) await foreign.db.transaction().execute((tx) => appendAudit(tx, event(n, 'other')));
+    const text = (await exportJsonLines(foreign.db, key, { requestId: null, at: noon })).text.split('\n');
+    await foreign.close();
+    const ours = exported.split('\n');
+    const joined = [...ours.slice(0, 7), ...text.slice(7, 13), ...ours.slice(13)].join('\n');
+    expect(verifyExport(joined, key.keyId)).toMatchObject({ ok: false, sequence: 7 });
+  });
+
+  test('the key is not taken from the export when one is expected', () => {
+    expect(verifyExport(exported, 'f'.repeat(32))).toMatchObject({ ok: false, line: 1 });
+  });
+
+  test('an excerpt of one request verifies and says that it is one', async () => {
+    const excerpt = await exportJsonLines(store.db, key, { requestId: `req_${'a'.repeat(26)}`, at: noon });
+    expect(verifyExport(excerpt.text, key.keyId)).toMatchObject({ ok: true, scope: 'excerpt', rows: excerpt.rows });
+  });
+});
+
+test('audit rows cannot be changed, deleted or truncated', async () => {
+  for (const statement of ['update audit set kind = kind', 'delete from audit', 'truncate audit cascade']) {
+    await expect(sql.raw(statement).execute(store.db)).rejects.toThrow('append-only');
+  }
+});
+
+test('AU-07 a state change without its audit row does not commit', async () => {
+  await store.db
+    .insertInto('people')
+    .values({
+      id: ada.id,
+      user_name: ada.userName,
+      display_name: 'Ada',
+      email: null,
+      enabled: true,
+      groups: [],
+      checked_at: noon,
+    })
+    .execute();
+  const request = {
+    id: 'req_x', requester_id: ada.id, extends_grant_id: null, capability: 'shell', duration_seconds: 3600, reason: 'r', ticket: null,
+    state: 'waiting', submitted_at: noon, lapses_at: noon, closed_at: null, approvals_needed: 1, rule_id: 'r', rule_set_hash: 'h',
+  } as const; // biome-ignore format: one row
+  await expect(
+    store.db
+      .insertInto('requests')
+      .values({ ...request, audit_sequence: 1 })
+      .execute(),
+  ).rejects.toThrow('no audit row');
+  await store.db.transaction().execute(async (tx) => {
+    const audit_sequence = await appendAudit(tx, event(20));
+    await tx
+      .insertInto('requests')
+      .values({ ...request, audit_sequence })
+      .execute();
+  });
+  await expect(
+    store.db.updateTable('requests').set({ state: 'withdrawn', closed_at: noon }).where('id', '=', 'req_x').execute(),
+  ).rejects.toThrow('no audit row');
+});
+
+test('fifty writers at once leave one chain without gaps, and the watch verifies it', async () => {
+  const busy = await freshStore();
+  const watch = watchChain(busy.db);
+  await Promise.all(
+    Array.from({ length: 50 }, (_, n) => busy.db.transaction().execute((tx) => appendAudit(tx, event(n)))),
+  );
+  expect(await watch.state(noon)).toMatchObject({ rows: 50, verified: { ok: true } });
+  const text = (await exportJsonLines(busy.db, key, { requestId: null, at: noon })).text;
+  expect(verifyExport(text, key.keyId)).toMatchObject({ ok: true, rows: 50 });
+  await sql
+    .raw(
+      'alter table audit disable trigger all; update audit set event = event || \'{"reason":"nicer"}\' where sequence = 30',
+    )
+    .execute(busy.db);
+  expect(await watchChain(busy.db).state(noon)).toMatchObject({ verified: { ok: false, sequence: 30 } });
+  await busy.close();
+});
+
+test('AU-08 CSV cells start no formula and hold their quotes', async () => {
+  for (const starter of ['=', '+', '-', '@', '\t', '\r']) expect(csvCell(`${starter}1`)).toBe(`"'${starter}1"`);
+  expect(csvCell('say "no"')).toBe('"say ""no"""');
+  expect((await exportCsv(store.db, { requestId: null })).text.split('\r\n')[0]).toContain('"sequence"');
+});
+
+test('the command line verifies a file, and says no with exit code 1', async () => {
+  const file = path.join(folder, 'trail.jsonl');
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, ['backend/audit/cli.ts', 'verify', ...args]);
+  fs.writeFileSync(file, exported);
+  expect((await run(file, '--key', key.keyId)).stdout).toContain(
+    'verified: 13 rows, the whole trail, signed to row 12',
+  );
+  fs.writeFileSync(file, exported.replace('reason 5', 'reason 6'));
+  await expect(run(file)).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('row 6 was changed') });
+});

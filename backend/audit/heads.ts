@@ -1,0 +1,78 @@
+/**
+ * Signed heads: at intervals the newest row's hash is signed with the backend's own Ed25519 key, kept outside Postgres, so that a
+ * chain that somebody with the database alone writes anew does not carry our signature.
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Kysely } from 'kysely';
+import type { Schema } from '../store/schema.ts';
+import { canonicalForm } from './chain.ts';
+
+export type SignedHead = { sequence: number; hash: string; at: string; keyId: string; signature: string };
+
+export type AuditKey = { keyId: string; privateKey: KeyObject; publicKeyPem: string };
+
+/** First 32 hex of SHA-256 over the public key (SPKI, DER). */
+export const keyIdOf = (publicKey: KeyObject): string =>
+  createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')
+    .slice(0, 32);
+
+/**
+ * Reads `audit.key` of the keys folder; makes it (0600) when missing. @throws Error when others may read it.
+ */
+export const openAuditKey = (folder: string): AuditKey => {
+  const file = join(folder, 'audit.key');
+  if (!existsSync(file)) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { privateKey } = generateKeyPairSync('ed25519');
+    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' });
+  }
+  if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0) {
+    throw new Error(`The audit key ${file} may be read by others: chmod 600 it.`);
+  }
+  const privateKey = createPrivateKey(readFileSync(file));
+  const publicKey = createPublicKey(privateKey);
+  return {
+    keyId: keyIdOf(publicKey),
+    privateKey,
+    publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+};
+
+const signedBytes = ({ sequence, hash, at, keyId }: Omit<SignedHead, 'signature'>): Buffer =>
+  Buffer.from(canonicalForm({ at, hash, keyId, sequence }));
+
+/** True when the head was signed by this key. */
+export const headIsSignedBy = (head: SignedHead, publicKey: KeyObject): boolean =>
+  head.keyId === keyIdOf(publicKey) &&
+  verify(null, signedBytes(head), publicKey, Buffer.from(head.signature, 'base64'));
+
+/** Signs the newest row, unless it is signed already or there is none. @returns the new head, or null. */
+export const signHead = async (db: Kysely<Schema>, key: AuditKey, now: Date): Promise<SignedHead | null> => {
+  const newest = await db
+    .selectFrom('audit')
+    .select(['sequence', 'hash'])
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (newest === undefined) return null;
+  const unsigned = { sequence: Number(newest.sequence), hash: newest.hash, at: now.toISOString(), keyId: key.keyId };
+  const head = { ...unsigned, signature: sign(null, signedBytes(unsigned), key.privateKey).toString('base64') };
+  const stored = await db
+    .insertInto('audit_signature')
+    .values({ sequence: head.sequence, hash: head.hash, at: now, key_id: head.keyId, signature: head.signature })
+    .onConflict((conflict) => conflict.column('sequence').doNothing())
+    .executeTakeFirst();
+  return stored.numInsertedOrUpdatedRows === 1n ? head : null;
+};

@@ -1,0 +1,86 @@
+/** One plain sentence for each audit event: what a person reads in the audit view, the CSV and the CLI. */
+import type { DecidedBy, EndCause, InstanceRef } from '../../src/shared/access.ts';
+import { durationWords } from '../../src/shared/countdown.ts';
+import type { Actor, AuditEvent } from './event.ts';
+
+export const actorName = (actor: Actor): string => {
+  switch (actor.kind) {
+    case 'person':
+      return actor.person.displayName;
+    case 'rule':
+      return `rule ${actor.ruleId}`;
+    case 'curfew':
+      return 'Curfew';
+  }
+};
+
+const ids = (instances: InstanceRef[]): string => instances.map((instance) => instance.instanceId).join(', ');
+
+const deciderName = (by: DecidedBy): string => (by.kind === 'rule' ? `Rule ${by.ruleId}` : by.person.displayName);
+
+/** Why a grant ended, as the end of a sentence. */
+export const causeWords = (cause: EndCause): string => {
+  switch (cause.kind) {
+    case 'time':
+      return 'its time was over';
+    case 'owner':
+      return `${cause.person.displayName} ended it`;
+    case 'revoked':
+      return `${cause.person.displayName} revoked it${cause.comment ? `: “${cause.comment}”` : ''}`;
+    case 'signed-out':
+      return `${cause.person.displayName} signed out`;
+    case 'inventory':
+      return cause.what;
+  }
+};
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+const commented = (comment: string | null): string => (comment ? `: “${comment}”` : '');
+
+type Sentences = { [K in AuditEvent['kind']]: (event: Extract<AuditEvent, { kind: K }>) => string };
+
+const sentences: Sentences = {
+  signed_in: (e) => `${actorName(e.actor)} signed in as ${e.arn}`,
+  sign_in_refused: (e) => `A sign-in${e.arn === null ? '' : ` as ${e.arn}`} was refused: ${e.why}`,
+  signed_out: (e) =>
+    `${actorName(e.actor)} signed out${e.endedGrants.length > 0 ? ` and ended ${e.endedGrants.length} grants` : ''}`,
+  rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
+  request_submitted: (e) =>
+    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”`,
+  request_decided: (e) =>
+    e.verdict === 'yes'
+      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}`
+      : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}`,
+  request_withdrawn: (e) => `${e.requester.displayName} withdrew the request`,
+  request_lapsed: (e) => `Nobody decided the request of ${e.requester.displayName} in time`,
+  grant_made: (e) =>
+    `${e.owner.displayName} may connect to ${ids(e.instances)} for ${durationWords(e.durationSeconds)}`,
+  grant_connected: (e) => `${e.owner.displayName} connected: access until ${e.endsAt}`,
+  access_policy_written: (e) =>
+    `The access policy of ${e.principal} was written and read back, ${e.documentHash.slice(0, 12)}`,
+  grant_active: (e) => `Access of ${e.owner.displayName} is active`,
+  grant_extended: (e) => `${deciderName(e.by)} extended the access of ${e.owner.displayName} to ${e.endsAt}`,
+  grant_ending: (e) => `Access of ${e.owner.displayName} is ending: ${causeWords(e.cause)}`,
+  grant_ended: (e) =>
+    `Access of ${e.owner.displayName} ended, ${causeWords(e.cause)}: access policy gone ${seconds(e.receipt.policyGoneMs)}, sessions gone ${seconds(e.receipt.sessionsGoneMs)} after the end, verified`,
+  grant_sealed: (e) => `Sealed: ${e.receipt.looks} looks after the end found nothing more`,
+  grant_lapsed: (e) => `${e.owner.displayName} did not connect in time`,
+  grant_failed: (e) => `Access of ${e.owner.displayName} failed (${e.code}): ${e.advice}`,
+  session_started: (e) => `${e.owner.displayName} opened session ${e.sessionId} on ${e.instance.instanceId}`,
+  session_ended: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} ended`,
+  session_terminated: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} was terminated by Curfew`,
+  session_unexplained: (e) =>
+    `Session ${e.sessionId} of ${e.owner} on ${e.target} has no grant${e.terminated ? ' and was terminated' : ''}`,
+  access_policy_mended: (e) => `The access policy of ${e.principal} was mended: ${e.what}`,
+  leftover_reported: (e) => `Left over on ${e.principal}: ${e.what}`,
+  seal_broken: (e) => `Row ${e.rowId} in ${e.table} does not carry a valid seal: nothing was written for it`,
+  role_provisioned: (e) => `Personal role ${e.principal} was made in ${e.accountId}`,
+};
+
+/** @returns one line without line breaks. */
+export const auditSentence = (event: AuditEvent): string => {
+  // Narrowed by kind: the table has exactly one sentence for each.
+  const sentence: (event: never) => string = sentences[event.kind];
+  return Reflect.apply(sentence, undefined, [event]);
+};

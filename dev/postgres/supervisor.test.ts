@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startPostgres } from './supervisor.ts';
+
+let home = '';
+beforeAll(() => {
+  home = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-supervisor-'));
+  fs.chmodSync(home, 0o755);
+});
+afterAll(() => fs.rmSync(home, { recursive: true, force: true }));
+
+const query = async (url: string, sql: string): Promise<unknown[]> => {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+};
+
+test('a cluster keeps its rows over a stop, and listens on no TCP port', async () => {
+  const folder = path.join(home, 'kept');
+  const first = await startPostgres({ folder });
+  await query(first.url('postgres'), 'create table kept as select 7 as n');
+  expect(await query(first.url('postgres'), "select setting from pg_settings where name = 'listen_addresses'")).toEqual(
+    [{ setting: '' }],
+  );
+  await first.stop();
+  const second = await startPostgres({ folder });
+  expect(await query(second.url('postgres'), 'select n from kept')).toEqual([{ n: 7 }]);
+  await second.stop();
+});
+
+test('it dies with a parent that is killed, and starts again', async () => {
+  const folder = path.join(home, 'orphan');
+  const program = `import { startPostgres } from ${JSON.stringify(path.resolve('dev/postgres/supervisor.ts'))};
+    const postgres = await startPostgres({ folder: ${JSON.stringify(folder)} }); console.log(postgres.pid); setInterval(() => {}, 1e6);`;
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const pid = await new Promise<number>((resolve) =>
+    parent.stdout.once('data', (d: Buffer) => resolve(Number(d.toString()))),
+  );
+  parent.kill('SIGKILL');
+  const gone = (): boolean => {
+    try {
+      process.kill(pid, 0);
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  for (let tries = 0; !gone() && tries < 400; tries += 1) await sleep(25);
+  expect(gone()).toBe(true);
+  const again = await startPostgres({ folder });
+  expect(await query(again.url('postgres'), 'select 1 as one')).toEqual([{ one: 1 }]);
+  await again.stop();
+});
