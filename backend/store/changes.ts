@@ -1,0 +1,175 @@
+/**
+ * What to tell whom: rows written with the change itself, carried to every backend by NOTIFY when it commits, kept for an
+ * hour so that a client that comes back misses nothing. An event has no content: it says what to fetch again, so hearing one
+ * twice does no harm.
+ */
+import { type Selectable, sql } from 'kysely';
+import type pg from 'pg';
+import { z } from 'zod';
+import type { ChangeEvent } from '../../src/shared/views.ts';
+import type { Db, Tx } from './open.ts';
+import type { Schema } from './schema.ts';
+
+const channel = 'curfew_changes';
+const keepMs = 3_600_000;
+/**
+ * Ids are drawn before their transactions commit, so a lower id may appear after a higher one. A transaction lives at most
+ * some 15 s (the time-outs of `open.ts`): whoever reads after an id reads this much of the time before it again.
+ */
+const overlapMs = 30_000;
+
+export type NewChange = {
+  topic: ChangeEvent['topic'];
+  /** The id of the request or grant, if one. */
+  ref: string | null;
+  /** Ids of the people who may hear of it; null: every signed-in person. */
+  audience: readonly string[] | null;
+};
+
+export type RecordedChange = { id: number; event: ChangeEvent; audience: readonly string[] | null };
+
+/** Records a change in the transaction that makes it; Postgres tells all backends when that commits, and not otherwise. */
+export const recordChange = async (tx: Tx, change: NewChange): Promise<void> => {
+  const { id } = await tx
+    .insertInto('changes')
+    .values({
+      topic: change.topic,
+      ref: change.ref,
+      audience: change.audience === null ? null : [...new Set(change.audience)],
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  await sql`select pg_notify(${channel}, ${String(id)})`.execute(tx);
+};
+
+const changeOf = (row: Selectable<Schema['changes']>): RecordedChange => ({
+  id: row.id,
+  event: { topic: row.topic, id: row.ref },
+  audience: row.audience,
+});
+
+/** May this person hear of it? */
+export const hears = (change: RecordedChange, personId: string): boolean =>
+  change.audience === null || change.audience.includes(personId);
+
+/** What a client that heard up to `lastId` may have missed, oldest first; null when that is too long ago to tell. */
+export const changesSince = async (db: Db, lastId: number): Promise<RecordedChange[] | null> => {
+  const last = await db.selectFrom('changes').select('at').where('id', '=', lastId).executeTakeFirst();
+  if (last === undefined) return null;
+  const rows = await db
+    .selectFrom('changes')
+    .selectAll()
+    .where((eb) => eb.or([eb('id', '>', lastId), eb('at', '>', new Date(last.at.getTime() - overlapMs))]))
+    .where('id', '<>', lastId)
+    .orderBy('id')
+    .limit(1_000)
+    .execute();
+  return rows.length === 1_000 ? null : rows.map(changeOf);
+};
+
+/** The newest id, 0 when there is none: where a client begins that fetches everything anyway. */
+export const lastChangeId = async (db: Db): Promise<number> => {
+  const row = await db
+    .selectFrom('changes')
+    .select((eb) => eb.fn.max('id').as('id'))
+    .executeTakeFirstOrThrow();
+  return row.id ?? 0;
+};
+
+const topics = ['requests', 'grants', 'notices', 'inventory', 'me'] as const;
+
+/** For a client that was away too long: fetch all of it again. */
+export const everythingChanged = async (db: Db): Promise<RecordedChange[]> => {
+  const id = await lastChangeId(db);
+  return topics.map((topic) => ({ id, event: { topic, id: null }, audience: null }));
+};
+
+/** Forgets changes older than an hour. */
+export const forgetOldChanges = async (db: Db, now: Date): Promise<void> => {
+  await db
+    .deleteFrom('changes')
+    .where('at', '<', new Date(now.getTime() - keepMs))
+    .execute();
+};
+
+export type ChangeFeed = {
+  /** Calls for each change of any backend on this database until the returned function is called. */
+  subscribe: (listener: (change: RecordedChange) => void) => () => void;
+  stop: () => Promise<void>;
+};
+
+export type ChangeFeedOptions = {
+  db: Db;
+  listenConnection: () => Promise<pg.Client>;
+  /** Called when the connection was lost or could not be made; it is tried again each second. */
+  onError: (error: unknown) => void;
+};
+
+const payloadId = z.coerce.number().int().positive();
+
+/** Listens for the changes of all backends. Resolves when it listens. @throws what the first connection throws. */
+export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeFeedOptions): Promise<ChangeFeed> => {
+  const listeners = new Set<(change: RecordedChange) => void>();
+  let stopped = false;
+  let lastHeard = await lastChangeId(db);
+  let client: pg.Client | null = null;
+  let again: NodeJS.Timeout | null = null;
+  // Rows are read one after another, so that listeners hear them in order.
+  let reading: Promise<void> = Promise.resolve();
+
+  const tell = (change: RecordedChange): void => {
+    lastHeard = Math.max(lastHeard, change.id);
+    for (const listener of listeners) listener(change);
+  };
+  const read = async (id: number): Promise<void> => {
+    const row = await db.selectFrom('changes').selectAll().where('id', '=', id).executeTakeFirst();
+    if (row !== undefined) tell(changeOf(row));
+  };
+  const catchUp = async (): Promise<void> => {
+    for (const change of (await changesSince(db, lastHeard)) ?? (await everythingChanged(db))) tell(change);
+  };
+  const inTurn = (work: () => Promise<void>): void => {
+    reading = reading.then(work).catch(onError);
+  };
+
+  const listen = async (): Promise<void> => {
+    const connection = await listenConnection();
+    connection.on('notification', ({ payload }) => {
+      const id = payloadId.safeParse(payload);
+      if (id.success) inTurn(() => read(id.data));
+    });
+    connection.on('error', onError);
+    connection.on('end', () => {
+      client = null;
+      retry();
+    });
+    await connection.query(`listen ${channel}`);
+    client = connection;
+  };
+  const retry = (): void => {
+    if (stopped || again !== null) return;
+    again = setTimeout(() => {
+      again = null;
+      listen()
+        .then(() => inTurn(catchUp))
+        .catch((error: unknown) => {
+          onError(error);
+          retry();
+        });
+    }, 1_000);
+  };
+
+  await listen();
+  return {
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    stop: async () => {
+      stopped = true;
+      if (again !== null) clearTimeout(again);
+      await client?.end();
+      await reading;
+    },
+  };
+};

@@ -1,0 +1,53 @@
+/** Instances as the inventory last saw them. */
+import type { Expression, ExpressionBuilder, Selectable, SqlBool } from 'kysely';
+import { type Instance, type InstanceRef, refKey } from '../../src/shared/access.ts';
+import type { Db } from './open.ts';
+import type { Schema } from './schema.ts';
+
+export type InstanceRow = Selectable<Schema['instances']>;
+
+export const refOfRow = (row: { account_id: string; region: string; instance_id: string }): InstanceRef => ({
+  accountId: row.account_id,
+  region: row.region,
+  instanceId: row.instance_id,
+});
+
+/** A row that is gone from the inventory is never online. */
+export const instanceOf = (row: InstanceRow): Instance => ({
+  ...refOfRow(row),
+  accountName: row.account_name,
+  name: row.name,
+  kind: row.kind,
+  platform: row.platform,
+  tags: row.tags,
+  online: row.online && row.gone_at === null,
+  firstSeenAt: row.first_seen_at.toISOString(),
+  checkedAt: row.checked_at.toISOString(),
+});
+
+type InstanceWhere = (eb: ExpressionBuilder<Schema, 'instances'>) => Expression<SqlBool>;
+
+/** Instances in the inventory now (not those that are gone), by name. */
+export const loadInstances = async (db: Db, where?: InstanceWhere): Promise<Instance[]> => {
+  const rows = await db
+    .selectFrom('instances')
+    .selectAll()
+    .where('gone_at', 'is', null)
+    .$if(where !== undefined, (query) => query.where((eb) => where?.(eb) ?? eb.lit(true)))
+    .orderBy('name')
+    .orderBy('instance_id')
+    .execute();
+  return rows.map(instanceOf);
+};
+
+/** The named instances by `refKey`, also those that are gone. What is not in the inventory is left out. */
+export const loadInstancesByRef = async (db: Db, refs: readonly InstanceRef[]): Promise<Map<string, InstanceRow>> => {
+  if (refs.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('instances')
+    .selectAll()
+    .where('instance_id', 'in', [...new Set(refs.map((ref) => ref.instanceId))])
+    .execute();
+  const wanted = new Set(refs.map(refKey));
+  return new Map(rows.map((row) => [refKey(refOfRow(row)), row] as const).filter(([key]) => wanted.has(key)));
+};

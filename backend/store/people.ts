@@ -1,0 +1,42 @@
+/** People as last seen in the identity store. */
+import type { Person } from '../../src/shared/access.ts';
+import type { Db } from './open.ts';
+
+type PersonRow = { id: string; user_name: string; display_name: string };
+
+export const personOf = (row: PersonRow): Person => ({
+  id: row.id,
+  userName: row.user_name,
+  displayName: row.display_name,
+});
+
+/** The people with these ids, by id. */
+export const loadPeople = async (db: Db, ids: Iterable<string>): Promise<Map<string, Person>> => {
+  const wanted = [...new Set(ids)];
+  if (wanted.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('people')
+    .select(['id', 'user_name', 'display_name'])
+    .where('id', 'in', wanted)
+    .execute();
+  return new Map(rows.map((row) => [row.id, personOf(row)]));
+};
+
+export type PersonFacts = Person & { email: string | null; enabled: boolean; groups: string[]; checkedAt: Date };
+
+/** Writes what the identity store says about a person now. */
+export const savePerson = async (db: Db, facts: PersonFacts): Promise<void> => {
+  const row = {
+    user_name: facts.userName,
+    display_name: facts.displayName,
+    email: facts.email,
+    enabled: facts.enabled,
+    groups: facts.groups,
+    checked_at: facts.checkedAt,
+  };
+  await db
+    .insertInto('people')
+    .values({ id: facts.id, ...row })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+    .execute();
+};

@@ -1,0 +1,19 @@
+/** How rows of several tables are put together. */
+
+/** What a key that another row points at stands for: foreign keys promise it, so a missing one is a fault. */
+export const known = <T>(map: ReadonlyMap<string, T>, key: string): T => {
+  const found = map.get(key);
+  if (found === undefined) throw new Error(`A row points at ${key}, which was not loaded.`);
+  return found;
+};
+
+/** Rows by a key, in their order. */
+export const groupBy = <T>(rows: readonly T[], keyOf: (row: T) => string): Map<string, T[]> => {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const group = groups.get(keyOf(row));
+    if (group === undefined) groups.set(keyOf(row), [row]);
+    else group.push(row);
+  }
+  return groups;
+};

@@ -1,0 +1,64 @@
+/**
+ * Who may see what: the one place that every read of requests, grants, sessions, notices and audit rows passes (threats
+ * API-01, API-03). Its conditions go into the SQL before filters, counts and sorting, so that nothing about a hidden row
+ * leaks; what is not visible is answered like what does not exist.
+ */
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
+import type { Person } from '../../src/shared/access.ts';
+import type { Schema } from './schema.ts';
+
+/** Who reads or acts, as known at most 60 s ago. */
+export type Reader = {
+  person: Person;
+  /** Names of the Identity Center groups. */
+  groups: readonly string[];
+  isAdmin: boolean;
+  /** Waiting requests of others which the rules in force let this person decide now. */
+  decidable: readonly string[];
+};
+
+type Condition<T extends keyof Schema> = (eb: ExpressionBuilder<Schema, T>) => Expression<SqlBool>;
+
+export type Visible = {
+  requests: Condition<'requests'>;
+  grants: Condition<'grants'>;
+  sessions: Condition<'sessions'>;
+  notices: Condition<'notices'>;
+  audit: Condition<'audit'>;
+};
+
+const everything = sql<boolean>`true`;
+
+/**
+ * A request is visible to who asked, who decided it, who may decide it while it waits, who was asked to decide it once it
+ * is closed, and to admins; a grant and its sessions to its owner and to whoever sees its request; a notice to its
+ * receiver only; an audit row to whom its request is visible, to the person it is about and to admins.
+ */
+export const visibleTo = (reader: Reader): Visible => {
+  const me = reader.person.id;
+  const decidable = reader.decidable.length === 0 ? [''] : [...reader.decidable];
+  const requestIds = sql<string>`(
+    select r.id from requests r
+    where r.requester_id = ${me}
+      or (r.state = 'waiting' and r.id in (${sql.join(decidable)}))
+      or exists (select 1 from decisions d where d.request_id = r.id and d.person_id = ${me})
+      or (r.state <> 'waiting' and exists (
+        select 1 from notices n
+        where n.person_id = ${me} and n.kind = 'to-approve' and n.target_kind = 'request' and n.target_id = r.id)))`;
+  const grantIds = sql<string>`(
+    select g.id from grants g where g.person_id = ${me} or g.request_id in ${requestIds})`;
+  const notices: Condition<'notices'> = (eb) => eb('notices.person_id', '=', me);
+  if (reader.isAdmin) {
+    const all = () => everything;
+    return { requests: all, grants: all, sessions: all, notices, audit: all };
+  }
+  return {
+    requests: () => sql<boolean>`requests.id in ${requestIds}`,
+    grants: () => sql<boolean>`grants.id in ${grantIds}`,
+    sessions: () => sql<boolean>`sessions.grant_id in ${grantIds}`,
+    notices,
+    audit: () =>
+      sql<boolean>`(audit.request_id in ${requestIds} or (audit.request_id is null and
+        (audit.actor_id = ${me} or audit.person_id = ${me})))`,
+  };
+};
