@@ -4,13 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { AwsError } from './service.ts';
+import { AwsError, type FaultHooks } from './service.ts';
 
 /** One call of an API. `accountId` and `region` are empty for the unsigned services (`sso-oidc`, `sso`). */
-export type Call = { service: string; operation: string; accountId: string; region: string; callerArn: string | null };
-
-/** What becomes of the answer: `lose-answer` means that the call is done and then the socket is cut without an answer. */
-export type AnswerFate = 'answer' | 'lose-answer';
+export type Call = Parameters<FaultHooks['beforeCall']>[0];
 
 export type CallRecord = Call & { at: string; outcome: 'let-through' | 'throttled' | 'error-injected' | 'answer-lost' };
 
@@ -28,6 +25,7 @@ const effect = z.discriminatedUnion('kind', [
     message: z.string().default('Injected by local-aws'),
     status: z.int().min(400).max(599).default(400),
   }),
+  /** The call is done, then the socket is cut without an answer. */
   z.strictObject({ kind: z.literal('lose-answer') }),
   z.strictObject({ kind: z.literal('latency'), ms: z.int().min(0).max(600_000) }),
 ]);
@@ -69,9 +67,7 @@ const limitOf = (call: Call): Limit | null => {
   const place = `${call.accountId} ${call.region}`;
   if (call.service === 'ssm') {
     const perSecond = ssmRates[call.operation];
-    return perSecond === undefined
-      ? null
-      : { perSecond, burst: perSecond, key: `ssm ${call.operation} ${place}` };
+    return perSecond === undefined ? null : { perSecond, burst: perSecond, key: `ssm ${call.operation} ${place}` };
   }
   if (call.service === 'identitystore') {
     return { perSecond: 20, burst: 20, key: `identitystore ${call.operation} ${place}` };
@@ -95,10 +91,12 @@ const defaults: FaultSettings = { spreadingDelayMs: 1000, rateLimits: true };
 
 export type Faults = {
   /**
-   * To be called before each call is authorised and done. Waits where a fault says so.
-   * @returns what must become of the answer. @throws AwsError for throttling and for an injected error: the call is not done.
+   * Before each call is authorised and done: waits where a fault says so.
+   * @throws AwsError for throttling and for an injected error: the call is then not done.
    */
-  beforeCall(call: Call): Promise<AnswerFate>;
+  beforeCall(call: Call): Promise<void>;
+  /** After the call was done: whether its answer must be lost. */
+  loseAnswer(call: Call): boolean;
   /** The present delay of IAM's spreading, milliseconds. */
   spreadingDelayMs(): number;
   settings(): FaultSettings;
@@ -127,10 +125,11 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
     return refilled >= 1;
   };
 
-  /** The effects that hit this call; counts the call for every rule that it matches. */
-  const hits = (call: Call): Array<FaultRule['effect']> => {
+  /** The effects that hit this call now; counts the call for every rule of this stage that it matches. */
+  const hits = (call: Call, stage: 'before' | 'after'): Array<FaultRule['effect']> => {
     const hit = rules.filter((rule) => {
-      if (!matches(rule.match, call)) return false;
+      const stageOfRule = rule.effect.kind === 'lose-answer' ? 'after' : 'before';
+      if (stageOfRule !== stage || !matches(rule.match, call)) return false;
       rule.seen += 1;
       return rule.seen > rule.after && (rule.times === null || rule.seen <= rule.after + rule.times);
     });
@@ -140,24 +139,34 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
 
   return {
     async beforeCall(call) {
-      const record: CallRecord = { ...call, at: now().toISOString(), outcome: 'let-through' };
+      const { service, operation, accountId, region } = call;
+      const record: CallRecord = {
+        service,
+        operation,
+        accountId,
+        region,
+        at: now().toISOString(),
+        outcome: 'let-through',
+      };
       calls.push(record);
       if (calls.length > keptCalls) calls = calls.slice(-keptCalls);
       const limit = settings.rateLimits ? limitOf(call) : null;
       if (limit && !takeToken(limit)) {
         record.outcome = 'throttled';
-        throw throttled(call.service);
+        throw throttled(service);
       }
-      const effects = hits(call);
+      const effects = hits(call, 'before');
       for (const one of effects) if (one.kind === 'latency') await sleep(one.ms);
       const error = effects.find((one) => one.kind === 'error');
-      if (error) {
-        record.outcome = 'error-injected';
-        throw new AwsError(error.code, error.message, error.status);
-      }
-      if (!effects.some((one) => one.kind === 'lose-answer')) return 'answer';
-      record.outcome = 'answer-lost';
-      return 'lose-answer';
+      if (!error) return;
+      record.outcome = 'error-injected';
+      throw new AwsError(error.code, error.message, error.status);
+    },
+    loseAnswer(call) {
+      const lost = hits(call, 'after').length > 0;
+      const record = calls.findLast((one) => one.outcome === 'let-through' && matches(call, one));
+      if (lost && record) record.outcome = 'answer-lost';
+      return lost;
     },
     spreadingDelayMs: () => settings.spreadingDelayMs,
     settings: () => ({ ...settings }),

@@ -4,7 +4,6 @@
  * `worldFile` is what `world.yml` may say; `World` is the same with everything spelt out for each account. A world is alive:
  * the control API changes people and instances in place, so read it at each call and keep no copies.
  */
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseYamlFile } from '../../backend/yaml-file.ts';
@@ -155,14 +154,6 @@ export type World = {
   permissionSets: WorldPermissionSet[];
   accounts: WorldAccount[];
   instances: WorldInstance[];
-};
-
-const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-
-/** An IAM id that is the same at every start: the prefix (`AROA`, `AIDA`, `AGPA`, `ANPA`) and 17 characters from the ARN's hash. */
-export const stableId = (prefix: string, arn: string): string => {
-  const hash = createHash('sha256').update(`${prefix} ${arn}`).digest();
-  return prefix + Array.from(hash.subarray(0, 17), (byte) => base32.charAt(byte % 32)).join('');
 };
 
 /** The path of permission set roles: without the region where Identity Center's home is us-east-1 (aws-facts 1.9). */
