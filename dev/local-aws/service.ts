@@ -25,6 +25,57 @@ export type Caller = {
   /** The IAM entity whose policies and boundary count. */
   entity: { kind: 'user' | 'role'; accountId: string; name: string };
   contextKeys: Record<string, string[]>;
+  /** JSON text of the session policy given to AssumeRole; access is then what both allow. */
+  sessionPolicy?: string | undefined;
+};
+
+/** A request whose signature was verified: region and service are those of its credential scope. */
+export type SignedRequest = AwsRequest & { service: string; region: string; requestId: string; operation: string };
+
+/** A service with AWS JSON 1.1 (`X-Amz-Target: <targetPrefix>.<Operation>`). Operations get the parsed body. */
+export type JsonService = {
+  service: string;
+  protocol: 'json';
+  operations: Record<string, (input: unknown, caller: Caller, request: SignedRequest) => Promise<unknown> | unknown>;
+};
+
+/** What a query operation answers: written as XML elements; arrays become `<member>` (EC2: `<item>`) lists. */
+export type XmlValue = string | number | boolean | Date | undefined | XmlValue[] | { [name: string]: XmlValue };
+
+/**
+ * A service with the AWS query protocol (form in, XML out). Operations get the form as nested plain values:
+ * `Tags.member.1.Key=a` is `{ Tags: [{ Key: 'a' }] }`, `Filter.1.Value.1=x` is `{ Filter: [{ Value: ['x'] }] }`.
+ */
+export type QueryService = {
+  service: string;
+  protocol: 'query';
+  /** XML namespace of answers, and the shape of lists and errors (EC2 has its own). */
+  namespace: string;
+  dialect: 'query' | 'ec2';
+  operations: Record<
+    string,
+    (
+      input: Record<string, unknown>,
+      caller: Caller,
+      request: SignedRequest,
+    ) => Promise<{ [name: string]: XmlValue }> | { [name: string]: XmlValue }
+  >;
+};
+
+export type SignedService = JsonService | QueryService;
+
+/** A route without SigV4 (sign-in pages, OIDC, portal, control). Asked before anything signed, first match answers. */
+export type UnsignedRoute = {
+  match(request: AwsRequest): boolean;
+  handle(request: AwsRequest): Promise<AwsResponse>;
+};
+
+/** Faults on demand and the list of calls made: asked around every signed call. */
+export type FaultHooks = {
+  /** Before the call is authorised and done: may wait, may throw an AwsError (Throttling, injected errors). */
+  beforeCall(call: { service: string; operation: string; accountId: string; region: string }): Promise<void>;
+  /** After the call is done: true cuts the socket without an answer. */
+  loseAnswer?(call: { service: string; operation: string; accountId: string; region: string }): boolean;
 };
 
 /** What is about to be done, for the evaluator: every resource must be allowed. */
@@ -42,8 +93,8 @@ export class AwsError extends Error {
   readonly code: string;
   readonly status: number;
 
-  constructor(code: string, message: string, status = 400) {
-    super(message);
+  constructor(code: string, message: string, status = 400, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'AwsError';
     this.code = code;
     this.status = status;
@@ -51,4 +102,9 @@ export class AwsError extends Error {
 }
 
 /** Temporary credentials as handed out by STS and by the portal. */
-export type IssuedCredentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
+export type IssuedCredentials = {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken: string;
+  expiration: Date;
+};
