@@ -46,8 +46,9 @@ export class Refusal extends Error {
   readonly code: RefusalCode;
   readonly detail: RefusalDetail;
 
-  constructor(code: RefusalCode, detail: RefusalDetail = {}, options?: ErrorOptions) {
-    super(code, options);
+  /** `cause` stays in the log; it is never sent. */
+  constructor(code: RefusalCode, { cause, ...detail }: RefusalDetail & ErrorOptions = {}) {
+    super(code, cause === undefined ? undefined : { cause });
     this.name = 'Refusal';
     this.code = code;
     this.detail = detail;

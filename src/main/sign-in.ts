@@ -1,0 +1,317 @@
+/**
+ * Signing in: Identity Center in the system browser (PKCE), or by device code where an admin allows it; then the identity proof that earns
+ * the backend's bearer token. Refreshes by itself; when only a person can help it says so and touches no running terminal.
+ */
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { Person } from '../shared/access.ts';
+import type { SignInState } from '../shared/desktop.ts';
+import { serverIdOf } from '../shared/identity-proof.ts';
+import { type Failure, Refusal } from '../shared/refusal.ts';
+import { callbackPath, createIdentityCenter, type Registration, type Tokens } from './aws/identity-center.ts';
+import { signIdentityProof } from './aws/identity-proof.ts';
+import { type LoopbackCallback, listenForCallback } from './loopback-callback.ts';
+import { type RequesterCredentials, type SignIn, type SignInDeps, Unreachable } from './ports.ts';
+import { checkedRegion, startUrlHost } from './start-url.ts';
+
+const patienceMs = 10 * 60_000;
+/** Refresh when less is left, as the AWS CLI does (aws-facts 1.5). */
+const refreshBeforeMs = 15 * 60_000;
+const renewCredentialsBeforeMs = 5 * 60_000;
+const slowDownMs = 5_000;
+
+const kept = z.strictObject({
+  startUrl: z.string(),
+  clientId: z.string(),
+  clientSecret: z.string(),
+  accessToken: z.string(),
+  accessExpiresAtMs: z.number(),
+  refreshToken: z.string().nullable(),
+  permissionSet: z.string(),
+  signInAccounts: z.array(z.string()),
+  stsRegion: z.string(),
+  backendToken: z.string(),
+  backendExpiresAt: z.string(),
+  person: z.strictObject({ id: z.string(), userName: z.string(), displayName: z.string() }),
+});
+type Kept = z.infer<typeof kept>;
+
+const vaultName = 'sign-in';
+
+/** Turns what was thrown into what a window may show; faults get an id and keep their details for the log. */
+const failureOf = (error: unknown, faultId: string): Failure => {
+  if (error instanceof Refusal) return { kind: 'refusal', ...error.answer() };
+  if (error instanceof Unreachable) return { kind: 'unreachable', what: error.what };
+  return { kind: 'fault', faultId, what: 'Signing in' };
+};
+
+const base64url = (bytes: Buffer): string => bytes.toString('base64url');
+
+export const createSignIn = (
+  deps: SignInDeps & { onFault?: (faultId: string, error: unknown) => void; pause?: (ms: number) => Promise<void> },
+): SignIn => {
+  const { organisation, backend, vault, now } = deps;
+  const pause = deps.pause ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
+  const listeners = new Set<() => void>();
+  const center = createIdentityCenter({ ssoRegion: checkedRegion(organisation.ssoRegion), now });
+  const credentials = new Map<string, RequesterCredentials>();
+  let state: SignInState = { state: 'signed-out' };
+  let session: Kept | null = null;
+  /** Changes with every new flow and with cancel: what an older flow still brings is dropped. */
+  let flow = 0;
+  let callback: LoopbackCallback | null = null;
+  let lastUrl: string | null = null;
+  let proving = false;
+
+  const set = (next: SignInState): void => {
+    state = next;
+    for (const listener of listeners) listener();
+  };
+
+  const keep = (next: Kept | null): void => {
+    session = next;
+    if (next === null) vault.delete(vaultName);
+    else vault.put(vaultName, JSON.stringify(next));
+  };
+
+  const failed = (error: unknown): void => {
+    const faultId = randomUUID();
+    const failure = failureOf(error, faultId);
+    if (failure.kind === 'fault') deps.onFault?.(faultId, error);
+    set({ state: 'failed', failure });
+  };
+
+  const askAgain = (person: Person, why: string): void => {
+    credentials.clear();
+    set({ state: 'again', person, why });
+  };
+
+  /** Credentials of the requester permission set; accounts only from the person's own portal list (threats AWS-11). */
+  const fetchCredentials = async (
+    accessToken: string,
+    wanted: { accounts: string[]; permissionSet: string },
+  ): Promise<RequesterCredentials> => {
+    const mine = await center.accounts(accessToken);
+    const account = wanted.accounts.find((id) => mine.includes(id));
+    if (account === undefined) {
+      throw new Refusal('proof_refused', {
+        message: `Identity Center shows you none of the accounts ${wanted.accounts.join(', ')}. An admin must assign ${wanted.permissionSet} to you.`,
+      });
+    }
+    return await center.roleCredentials(accessToken, account, wanted.permissionSet);
+  };
+
+  const proveWith = async (signing: { credentials: RequesterCredentials; region: string }) => {
+    const { nonce } = await backend.nonce();
+    const proof = await signIdentityProof({
+      ...signing,
+      nonce,
+      serverId: serverIdOf(organisation.backendUrl),
+      now: now(),
+    });
+    return await backend.prove(proof);
+  };
+
+  const finish = async (mine: number, registration: Registration, tokens: Tokens): Promise<void> => {
+    if (mine !== flow) return;
+    set({ state: 'proving' });
+    const info = await backend.info();
+    const { requesterPermissionSet: permissionSet, signInAccounts, stsRegion } = info;
+    const signing = await fetchCredentials(tokens.accessToken, { accounts: signInAccounts, permissionSet });
+    const proved = await proveWith({ credentials: signing, region: stsRegion });
+    if (mine !== flow) return;
+    credentials.clear();
+    keep({
+      startUrl: organisation.startUrl,
+      clientId: registration.clientId,
+      clientSecret: registration.clientSecret,
+      accessToken: tokens.accessToken,
+      accessExpiresAtMs: tokens.expiresAtMs,
+      refreshToken: tokens.refreshToken,
+      permissionSet,
+      signInAccounts,
+      stsRegion,
+      backendToken: proved.token,
+      backendExpiresAt: proved.expiresAt,
+      person: proved.me.person,
+    });
+    set({ state: 'signed-in', person: proved.me.person, until: proved.expiresAt });
+  };
+
+  const byBrowser = async (mine: number): Promise<void> => {
+    const registration = await center.register('browser', organisation.startUrl);
+    const verifier = base64url(randomBytes(48));
+    const stateWord = randomUUID();
+    const waiting = await listenForCallback({ path: callbackPath, state: stateWord, patienceMs });
+    if (mine !== flow) return waiting.close();
+    callback = waiting;
+    lastUrl = center.authorizeUrl(registration, {
+      port: waiting.port,
+      state: stateWord,
+      challenge: base64url(createHash('sha256').update(verifier).digest()),
+    });
+    await deps.openExternal(lastUrl);
+    set({ state: 'waiting-for-browser', host: startUrlHost(organisation.startUrl), since: now().toISOString() });
+    const code = await waiting.code;
+    await finish(mine, registration, await center.exchangeCode(registration, { port: waiting.port, code, verifier }));
+  };
+
+  const byDevice = async (mine: number): Promise<void> => {
+    if (!(await backend.info()).deviceCodeAllowed) {
+      throw new Refusal('not_allowed', { message: 'Your organisation does not allow signing in by code.' });
+    }
+    const registration = await center.register('device-code', organisation.startUrl);
+    const device = await center.startDevice(registration, organisation.startUrl);
+    if (mine !== flow) return;
+    lastUrl = device.verificationUrl;
+    set({
+      state: 'device-code',
+      userCode: device.userCode,
+      host: startUrlHost(organisation.startUrl),
+      expiresAt: new Date(device.expiresAtMs).toISOString(),
+    });
+    await deps.openExternal(lastUrl);
+    for (let intervalMs = device.intervalMs; mine === flow; ) {
+      await pause(intervalMs);
+      const poll = await center.pollDevice(registration, device.deviceCode);
+      if (poll.state === 'slow-down') intervalMs += slowDownMs;
+      if (poll.state === 'done') return await finish(mine, registration, poll.tokens);
+    }
+  };
+
+  /** The Identity Center access token, refreshed when it is near its end. @throws Refusal when only a person can help. */
+  const accessToken = async (): Promise<string> => {
+    const current = session;
+    if (current === null) throw new Refusal('sign_in_needed');
+    if (current.accessExpiresAtMs - now().getTime() > refreshBeforeMs) return current.accessToken;
+    if (current.refreshToken === null) {
+      if (current.accessExpiresAtMs > now().getTime()) return current.accessToken;
+      throw new Refusal('sign_in_needed');
+    }
+    const tokens = await center.refresh(current, current.refreshToken);
+    if (session !== current) return await accessToken();
+    keep({
+      ...current,
+      accessToken: tokens.accessToken,
+      accessExpiresAtMs: tokens.expiresAtMs,
+      refreshToken: tokens.refreshToken,
+    });
+    return tokens.accessToken;
+  };
+
+  const couldNotProve = (current: Kept, error: unknown): void => {
+    if (error instanceof Unreachable) {
+      // Nothing is known to be wrong with the sign-in: keep it, the next call tries again.
+      if (state.state === 'signed-in') return;
+      set({ state: 'signed-in', person: current.person, until: current.backendExpiresAt });
+      return;
+    }
+    if (!(error instanceof Refusal)) deps.onFault?.(randomUUID(), error);
+    const why = error instanceof Refusal ? (error.detail.message ?? error.answer().advice) : null;
+    askAgain(current.person, why ?? 'The sign-in could not be renewed.');
+  };
+
+  const proveAgain = async (): Promise<void> => {
+    const current = session;
+    if (current === null) return;
+    try {
+      const wanted = { accounts: current.signInAccounts, permissionSet: current.permissionSet };
+      const signing = await fetchCredentials(await accessToken(), wanted);
+      const proved = await proveWith({ credentials: signing, region: current.stsRegion });
+      if (session === null) return;
+      keep({ ...session, backendToken: proved.token, backendExpiresAt: proved.expiresAt, person: proved.me.person });
+      set({ state: 'signed-in', person: proved.me.person, until: proved.expiresAt });
+    } catch (error) {
+      couldNotProve(current, error);
+    }
+  };
+
+  const stopFlow = (): void => {
+    flow += 1;
+    callback?.close();
+    callback = null;
+    lastUrl = null;
+  };
+
+  return {
+    state: () => state,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    start: (how) => {
+      stopFlow();
+      const mine = flow;
+      startUrlHost(organisation.startUrl);
+      set({ state: 'opening-browser' });
+      const run = how === 'browser' ? byBrowser(mine) : byDevice(mine);
+      run.catch((error: unknown) => {
+        if (mine !== flow) return;
+        stopFlow();
+        failed(error);
+      });
+      return Promise.resolve();
+    },
+    cancel: () => {
+      stopFlow();
+      if (session === null) set({ state: 'signed-out' });
+      else askAgain(session.person, 'The sign-in was cancelled.');
+    },
+    reopenBrowser: async () => {
+      if (lastUrl === null) throw new Refusal('wrong_state', { message: 'No sign-in is waiting for a browser.' });
+      await deps.openExternal(lastUrl);
+    },
+    signOut: async (input) => {
+      stopFlow();
+      const last = session;
+      try {
+        if (last !== null) {
+          await backend.signOut(input);
+          await center.logout(last.accessToken).catch((error: unknown) => {
+            // An access token that is dead already is signed out already.
+            if (!(error instanceof Refusal)) throw error;
+          });
+        }
+      } finally {
+        credentials.clear();
+        keep(null);
+        set({ state: 'signed-out' });
+      }
+    },
+    restore: async () => {
+      const found = kept.safeParse(JSON.parse(vault.get(vaultName) ?? 'null'));
+      if (!found.success || found.data.startUrl !== organisation.startUrl) return keep(null);
+      session = found.data;
+      if (Date.parse(session.backendExpiresAt) > now().getTime()) {
+        return set({ state: 'signed-in', person: session.person, until: session.backendExpiresAt });
+      }
+      return await proveAgain();
+    },
+    credentialsFor: async (accountId) => {
+      const current = session;
+      if (current === null) throw new Refusal('sign_in_needed');
+      const known = credentials.get(accountId);
+      if (known !== undefined && known.expiration.getTime() - now().getTime() > renewCredentialsBeforeMs) return known;
+      try {
+        const wanted = { accounts: [accountId], permissionSet: current.permissionSet };
+        const fresh = await fetchCredentials(await accessToken(), wanted);
+        credentials.set(accountId, fresh);
+        return fresh;
+      } catch (error) {
+        if (error instanceof Refusal && error.code === 'sign_in_needed') {
+          askAgain(current.person, 'Identity Center ended the session of this computer.');
+        }
+        throw error;
+      }
+    },
+    backendToken: () => session?.backendToken ?? null,
+    tokenRefused: () => {
+      // Many calls may be refused at once; one proof answers for all.
+      if (proving) return;
+      proving = true;
+      void proveAgain().finally(() => {
+        proving = false;
+      });
+    },
+  };
+};
