@@ -1,0 +1,166 @@
+/**
+ * The door into every configured account: the broker role, entered with its ExternalId, and clients that renew its
+ * credentials by themselves. Clients have no endpoint, so the SDK's AWS_ENDPOINT_URL settings work (design 5).
+ */
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { IAMClient } from '@aws-sdk/client-iam';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import type { AccountConfig, Config } from '../config.ts';
+import { type Budget, createBudget, realTiming, type Timing } from './budget.ts';
+import { AwsProblem, awsProblem } from './errors.ts';
+
+/** What costs a call: IAM writes and reads per account; the SSM calls per account and region (aws-facts 5). */
+const perSecond = {
+  'iam-write': 5,
+  'iam-read': 10,
+  'describe-sessions': 5,
+  'terminate-session': 5,
+  inventory: 5,
+} as const;
+export type BudgetName = keyof typeof perSecond;
+
+const iamRegions: Record<Config['partition'], string> = {
+  aws: 'us-east-1',
+  'aws-cn': 'cn-north-1',
+  'aws-us-gov': 'us-gov-west-1',
+  'aws-eusc': 'eusc-de-east-1',
+};
+
+/** Attempts of one call, and the longest wait before the second of them, milliseconds; doubled for each further one. */
+const attempts = 4;
+const firstWaitMs = 200;
+const credentialsLeftMs = 5 * 60_000;
+
+type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
+
+export type AccountAccess = {
+  account: AccountConfig;
+  iam: IAMClient;
+  ssm: (region: string) => SSMClient;
+  ec2: (region: string) => EC2Client;
+  /**
+   * Makes one call within its budget, and again when the error may go away (backoff with full jitter).
+   * @param call names it in errors, e.g. `iam:PutRolePolicy`.
+   * @param budget and the region it counts for (IAM: none).
+   * @throws AwsProblem, always.
+   */
+  call: <T>(call: string, budget: BudgetName, send: () => Promise<T>, region?: string) => Promise<T>;
+};
+
+export type Broker = {
+  /** @throws when the account is not configured. */
+  account: (accountId: string) => AccountAccess;
+  accounts: readonly AccountConfig[];
+  close: () => void;
+};
+
+const openAccount = (config: Config, account: AccountConfig, sts: STSClient, timing: Timing) => {
+  let held: Promise<Credentials> | null = null;
+
+  const enter = async (): Promise<Credentials> => {
+    const call = `sts:AssumeRole into ${account.id}`;
+    try {
+      const answer = await sts.send(
+        new AssumeRoleCommand({
+          RoleArn: account.brokerRoleArn,
+          RoleSessionName: 'curfew-backend',
+          ExternalId: account.externalId,
+          // Role chaining caps it at an hour (aws-facts 3.3).
+          DurationSeconds: 3600,
+        }),
+      );
+      const entered = answer.AssumedRoleUser?.Arn?.split(':')[4];
+      const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = answer.Credentials ?? {};
+      // The answered account must be the configured one (threats AWS-10).
+      if (entered !== account.id || !AccessKeyId || !SecretAccessKey || !SessionToken || !Expiration) {
+        const advice = `The broker role of ${account.name} led into another account. Its admin checks brokerRoleArn.`;
+        throw new AwsProblem({ kind: 'permanent', code: 'WrongAccount', advice, call });
+      }
+      return {
+        accessKeyId: AccessKeyId,
+        secretAccessKey: SecretAccessKey,
+        sessionToken: SessionToken,
+        expiration: Expiration,
+      };
+    } catch (error) {
+      throw awsProblem(call, error);
+    }
+  };
+
+  /** One entry for all clients of the account; renewed early, and at once after a failure. */
+  const credentials = async (): Promise<Credentials> => {
+    const current = held === null ? null : await held.catch(() => null);
+    if (current !== null && current.expiration.getTime() - timing.now().getTime() > credentialsLeftMs) return current;
+    held = enter();
+    return held;
+  };
+
+  const shared = {
+    credentials,
+    // Retries are ours: they know the budgets, and the SDK takes LimitExceeded for throttling (aws-facts 10).
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 },
+  };
+  const iam = new IAMClient({ ...shared, region: iamRegions[config.partition] });
+  const ssm = new Map<string, SSMClient>();
+  const ec2 = new Map<string, EC2Client>();
+  const budgets = new Map<string, Budget>();
+
+  const cached = <T>(map: Map<string, T>, key: string, make: () => T): T => {
+    const known = map.get(key);
+    if (known !== undefined) return known;
+    const made = make();
+    map.set(key, made);
+    return made;
+  };
+
+  const access: AccountAccess = {
+    account,
+    iam,
+    ssm: (region) => cached(ssm, region, () => new SSMClient({ ...shared, region })),
+    ec2: (region) => cached(ec2, region, () => new EC2Client({ ...shared, region })),
+    call: async (call, budget, send, region = '') => {
+      const rate = perSecond[budget];
+      const bucket = cached(budgets, `${budget}/${region}`, () =>
+        createBudget({ perSecond: rate, burst: rate }, timing),
+      );
+      for (let attempt = 1; ; attempt += 1) {
+        await bucket.take();
+        try {
+          return await send();
+        } catch (error) {
+          const problem = awsProblem(call, error);
+          if (problem.code.startsWith('ExpiredToken')) held = null;
+          if (problem.kind !== 'retry' || attempt >= attempts) throw problem;
+          await timing.sleep(timing.random() * firstWaitMs * 2 ** attempt);
+        }
+      }
+    },
+  };
+  const close = () => {
+    for (const client of [iam, ...ssm.values(), ...ec2.values()]) client.destroy();
+  };
+  return { access, close };
+};
+
+/** Opens nothing yet: roles are entered at the first call into their account. */
+export const openBroker = (config: Config, timing: Timing = realTiming): Broker => {
+  const sts = new STSClient({
+    region: config.signIn.stsRegion,
+    requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 },
+  });
+  const opened = new Map(config.accounts.map((account) => [account.id, openAccount(config, account, sts, timing)]));
+  return {
+    accounts: config.accounts,
+    account: (accountId) => {
+      const known = opened.get(accountId);
+      if (known === undefined) throw new Error(`Account ${accountId} is not configured`);
+      return known.access;
+    },
+    close: () => {
+      sts.destroy();
+      for (const { close } of opened.values()) close();
+    },
+  };
+};

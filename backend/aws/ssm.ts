@@ -1,0 +1,142 @@
+/** SSM and EC2 as the backend uses them: who has a session open, ending it, and which instances there are. */
+import { DescribeInstancesCommand, type Instance as Ec2Instance } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstanceInformationCommand,
+  DescribeSessionsCommand,
+  type InstanceInformation,
+  type Session,
+  TerminateSessionCommand,
+} from '@aws-sdk/client-ssm';
+import { z } from 'zod';
+import { instanceId } from '../../src/shared/access.ts';
+import type { Broker } from './broker.ts';
+import { AwsProblem } from './errors.ts';
+import { allPages } from './pages.ts';
+
+/** An active session as SSM tells it. The owner is an assumed-role or user ARN. */
+export type ActiveSession = { region: string; id: string; owner: string; target: string };
+
+/** One instance that SSM manages, with its tags. */
+export type FoundInstance = {
+  instanceId: string;
+  name: string;
+  kind: 'ec2' | 'hybrid';
+  platform: 'Linux' | 'Windows' | 'MacOS';
+  tags: Record<string, string>;
+  online: boolean;
+};
+
+/** All of it throws AwsProblem when AWS says no for good. */
+export type Ssm = {
+  /** Active sessions in a region; of exactly this owner unless it is null. */
+  activeSessions: (accountId: string, region: string, owner: string | null) => Promise<ActiveSession[]>;
+  /** Ends a session for good; one that is gone already counts as ended. */
+  terminate: (accountId: string, region: string, sessionId: string) => Promise<void>;
+  /** Every instance that SSM knows in a region. */
+  findInstances: (accountId: string, region: string) => Promise<FoundInstance[]>;
+};
+
+const activeSession = (region: string, session: Session): ActiveSession[] => {
+  const { SessionId: id, Owner: owner, Target: target } = session;
+  // SSM may still list a session whose end it has recorded.
+  if (id === undefined || owner === undefined || target === undefined || session.Status === 'Terminated') return [];
+  return [{ region, id, owner, target }];
+};
+
+const platforms = z.enum(['Linux', 'Windows', 'MacOS']).catch('Linux');
+/** EC2 takes at most 200 values in one filter. */
+const idsAtOnce = 200;
+
+const chunks = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size));
+
+export const createSsm = (broker: Broker): Ssm => {
+  const managed = (accountId: string, region: string): Promise<InstanceInformation[]> => {
+    const { ssm, call } = broker.account(accountId);
+    return allPages(async (token) => {
+      const input = { MaxResults: 50, ...(token === undefined ? {} : { NextToken: token }) };
+      const send = () => ssm(region).send(new DescribeInstanceInformationCommand(input));
+      const page = await call('ssm:DescribeInstanceInformation', 'inventory', send, region);
+      return { items: page.InstanceInformationList ?? [], next: page.NextToken };
+    });
+  };
+
+  const described = (accountId: string, region: string, ids: readonly string[]): Promise<Ec2Instance[]> => {
+    const { ec2, call } = broker.account(accountId);
+    return allPages(async (token) => {
+      // By filter, not by id: one id that EC2 has forgotten fails the whole call (aws-facts 7).
+      const input = {
+        Filters: [{ Name: 'instance-id', Values: [...ids] }],
+        ...(token === undefined ? {} : { NextToken: token }),
+      };
+      const send = () => ec2(region).send(new DescribeInstancesCommand(input));
+      const page = await call('ec2:DescribeInstances', 'inventory', send, region);
+      return { items: (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []), next: page.NextToken };
+    });
+  };
+
+  const tagsOf = async (accountId: string, region: string, ids: readonly string[]) => {
+    const tags = new Map<string, Record<string, string>>();
+    for (const some of chunks(ids, idsAtOnce)) {
+      for (const { InstanceId, Tags } of await described(accountId, region, some)) {
+        const pairs = (Tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? '']);
+        if (InstanceId !== undefined) tags.set(InstanceId, Object.fromEntries(pairs));
+      }
+    }
+    return tags;
+  };
+
+  return {
+    activeSessions: async (accountId, region, owner) => {
+      const { ssm, call } = broker.account(accountId);
+      const sessions = await allPages(async (token) => {
+        const input = {
+          State: 'Active' as const,
+          MaxResults: 200,
+          ...(owner === null ? {} : { Filters: [{ key: 'Owner' as const, value: owner }] }),
+          ...(token === undefined ? {} : { NextToken: token }),
+        };
+        const send = () => ssm(region).send(new DescribeSessionsCommand(input));
+        const page = await call('ssm:DescribeSessions', 'describe-sessions', send, region);
+        return {
+          items: (page.Sessions ?? []).flatMap((session) => activeSession(region, session)),
+          next: page.NextToken,
+        };
+      });
+      // By exact owner, whatever the filter does: `alice` never ends the sessions of `alice-bob` (threats AWS-04).
+      return owner === null ? sessions : sessions.filter((session) => session.owner === owner);
+    },
+    terminate: async (accountId, region, sessionId) => {
+      const { ssm, call } = broker.account(accountId);
+      try {
+        await call(
+          'ssm:TerminateSession',
+          'terminate-session',
+          () => ssm(region).send(new TerminateSessionCommand({ SessionId: sessionId })),
+          region,
+        );
+      } catch (error) {
+        if (!(error instanceof AwsProblem && error.kind === 'gone')) throw error;
+      }
+    },
+    findInstances: async (accountId, region) => {
+      const informed = (await managed(accountId, region)).flatMap((information) => {
+        const id = instanceId.safeParse(information.InstanceId);
+        return id.success ? [{ id: id.data, information }] : [];
+      });
+      const ec2Ids = informed.flatMap(({ id }) => (id.startsWith('i-') ? [id] : []));
+      const tags = await tagsOf(accountId, region, ec2Ids);
+      return informed.map(({ id, information }) => {
+        const own = tags.get(id) ?? {};
+        return {
+          instanceId: id,
+          name: own['Name'] ?? information.Name ?? information.ComputerName ?? id,
+          kind: id.startsWith('mi-') ? ('hybrid' as const) : ('ec2' as const),
+          platform: platforms.parse(information.PlatformType),
+          tags: own,
+          online: information.PingStatus === 'Online',
+        };
+      });
+    },
+  };
+};
