@@ -51,7 +51,7 @@ export type SessionHostOptions = {
   faults?: Partial<LinkFaults>;
   /** Source of chance for faults, 0 ≤ n < 1. Default Math.random. */
   random?: () => number;
-  /** Where unexpected errors go. Default: thrown as an uncaught exception would hide them, so they are written to stderr. */
+  /** Where unexpected errors go. Default: a line on stderr. */
   onFault?: (error: unknown, sessionId: string) => void;
 };
 
