@@ -4,7 +4,7 @@
  * it dies with its parent even on SIGKILL (the wrapper waits for the end of its standard input); an orphan of an
  * earlier run is stopped first.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -12,6 +12,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { spawnTied } from '../machine/tied-process.ts';
 
 const databaseUser = 'curfew';
 const startDeadlineMs = 30_000;
@@ -120,11 +121,6 @@ const stopOrphan = async (data: string): Promise<void> => {
   }
 };
 
-const exited = (child: ChildProcess): Promise<void> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve()
-    : new Promise((resolve) => child.once('exit', () => resolve()));
-
 /**
  * Starts the cluster in `folder` (made when missing) and waits until it answers.
  * @param options.durable false: no fsync, for tests that throw the cluster away.
@@ -150,20 +146,19 @@ export const startPostgres = async (options: { folder: string; durable?: boolean
         ]
       : []),
   ].flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const wrapper = 'p=; "$@" </dev/null & p=$!; trap "" INT TERM HUP; cat >/dev/null; kill -INT $p; wait $p';
-  // Detached: Ctrl-C in the terminal must reach the backend first, not the database under it.
-  const child = spawn('/bin/sh', ['-c', wrapper, 'sh', path.join(binaries, 'postgres'), '-D', data, ...settings], {
+  const server = spawnTied([path.join(binaries, 'postgres'), '-D', data, ...settings], {
     ...identity(),
     cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'pipe'],
+    signal: 'INT',
+    stopMs: stopDeadlineMs,
+    stdout: 'ignore',
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
   });
+  const { child } = server;
   let lastWords = '';
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     lastWords = `${lastWords}${chunk.toString()}`.slice(-4000);
   });
-  child.stdin.on('error', () => undefined); // it may be gone already when we say goodbye
   const url = (database: string): string =>
     `postgres://${databaseUser}@localhost/${database}?host=${encodeURIComponent(socket)}`;
   for (const until = Date.now() + startDeadlineMs; ; await sleep(20)) {
@@ -174,7 +169,7 @@ export const startPostgres = async (options: { folder: string; durable?: boolean
       break;
     } catch (cause) {
       if (Date.now() > until || child.exitCode !== null) {
-        child.stdin.end();
+        await server.stop();
         throw new Error(`Postgres did not start in ${data}: ${lastWords}`, { cause });
       }
     }
@@ -184,10 +179,7 @@ export const startPostgres = async (options: { folder: string; durable?: boolean
     url,
     pid,
     stop: async () => {
-      child.stdin.end();
-      await Promise.race([exited(child), sleep(stopDeadlineMs, undefined, { ref: false })]);
-      if (isAlive(pid)) process.kill(pid, 'SIGQUIT');
-      await exited(child);
+      await server.stop();
       fs.rmSync(socket, { recursive: true, force: true });
     },
   };
