@@ -79,12 +79,13 @@ const jsonError = (error: AwsError, requestId: string): AwsResponse => ({
   body: JSON.stringify({ __type: error.code, message: error.message }),
 });
 
-const parseJson = (body: Buffer): unknown => {
-  if (body.length === 0) return {};
+/** An empty body is an empty input. */
+const readJson = (body: Buffer): { value: unknown } | null => {
+  if (body.length === 0) return { value: {} };
   try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (cause) {
-    throw new AwsError('SerializationException', 'The body is not JSON.', 400, { cause });
+    return { value: JSON.parse(body.toString('utf8')) };
+  } catch {
+    return null;
   }
 };
 
@@ -143,7 +144,9 @@ export const createAwsServer = (options: AwsServerOptions): AwsServer => {
       if (options.faults.loseAnswer?.(call)) return null;
       return queryAnswer(result ?? {}, { service, operation, requestId, request });
     }
-    const result = await service.operations[operation]?.(parseJson(request.body), caller, signed);
+    const input = readJson(request.body);
+    if (!input) throw new AwsError('SerializationException', 'The body is not JSON.');
+    const result = await service.operations[operation]?.(input.value, caller, signed);
     if (options.faults.loseAnswer?.(call)) return null;
     const headers = { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-requestid': requestId };
     return { status: 200, headers, body: JSON.stringify(result ?? {}) };

@@ -93,8 +93,8 @@ export class AwsError extends Error {
   readonly code: string;
   readonly status: number;
 
-  constructor(code: string, message: string, status = 400, options?: ErrorOptions) {
-    super(message, options);
+  constructor(code: string, message: string, status = 400) {
+    super(message);
     this.name = 'AwsError';
     this.code = code;
     this.status = status;

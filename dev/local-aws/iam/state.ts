@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { entityArn } from '../authorization/caller.ts';
 import { uniqueId } from '../authorization/credential-store.ts';
+import { parsePolicyDocument } from '../authorization/policy-document.ts';
 import type { Caller } from '../service.ts';
 import { createSpreadingTable, type SpreadingTable } from './spreading-table.ts';
 
@@ -89,10 +90,10 @@ export type ManagedPolicySeed = {
   description?: string | undefined;
 };
 
-/** What the policy engine sees of one caller. `boundary: null` = none set; a boundary that is gone allows nothing. */
+/** What the policy engine sees of one caller. `boundary: null` = none set; its document is null when it is gone (allows nothing). */
 export type SeenPolicies = {
   identity: Array<{ name: string; document: string }>;
-  boundary: { name: string; document: string } | null;
+  boundary: { name: string; document: string | null } | null;
 };
 
 export type IamState = {
@@ -124,7 +125,12 @@ export type IamState = {
 /** Names are unique in an account without regard to case. */
 export const holderKey = (accountId: string, name: string): string => `${accountId}/${name.toLowerCase()}`;
 
-const textOf = (document: Document): string => (typeof document === 'string' ? document : JSON.stringify(document));
+/** Throws MalformedPolicyDocument: a world that cannot be judged must not load. */
+const textOf = (document: Document, kind: 'identity' | 'trust'): string => {
+  const text = typeof document === 'string' ? document : JSON.stringify(document);
+  parsePolicyDocument(text, kind);
+  return text;
+};
 
 /** The default version's document of a managed policy. */
 export const defaultDocument = (policy: ManagedPolicy): string =>
@@ -146,7 +152,9 @@ export const createIamState = (options: { now: () => Date; spreadingDelayMs: () 
     tags: { ...before?.tags, ...seed.tags },
     inline: {
       ...before?.inline,
-      ...Object.fromEntries(Object.entries(seed.inline ?? {}).map(([name, document]) => [name, textOf(document)])),
+      ...Object.fromEntries(
+        Object.entries(seed.inline ?? {}).map(([name, document]) => [name, textOf(document, 'identity')]),
+      ),
     },
     attached: [...new Set([...(before?.attached ?? []), ...(seed.attached ?? [])])],
   });
@@ -175,7 +183,7 @@ export const createIamState = (options: { now: () => Date; spreadingDelayMs: () 
       const role: IamRole = {
         ...holderOf(seed, 'AROA', roles.get(key)),
         kind: 'role',
-        trust: textOf(seed.trust),
+        trust: textOf(seed.trust, 'trust'),
         description: seed.description,
         maxSessionSeconds: seed.maxSessionSeconds ?? 3600,
         boundary: seed.boundary,
@@ -206,7 +214,7 @@ export const createIamState = (options: { now: () => Date; spreadingDelayMs: () 
       const arn = `arn:aws:iam::${seed.accountId}:policy${path}${seed.name}`;
       const before = policies.get(arn);
       const at = options.now();
-      const document = textOf(seed.document);
+      const document = textOf(seed.document, 'identity');
       const unchanged = before !== undefined && defaultDocument(before) === document;
       const policy: ManagedPolicy = unchanged
         ? before
@@ -242,7 +250,7 @@ export const createIamState = (options: { now: () => Date; spreadingDelayMs: () 
       ];
       if (one.boundary === undefined) return { identity, boundary: null };
       const boundary = policies.seen(one.boundary);
-      const document = boundary ? defaultDocument(boundary) : '{"Version":"2012-10-17","Statement":[]}';
+      const document = boundary ? defaultDocument(boundary) : null;
       return { identity, boundary: { name: one.boundary, document } };
     },
     snapshot: () => ({ roles: roles.all(), users: users.all(), groups: groups.all(), policies: policies.all() }),
