@@ -10,7 +10,9 @@ import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqu
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import canonicalize from 'canonicalize';
+import type { Selectable } from 'kysely';
 import type { InstanceRef } from '../../src/shared/access.ts';
+import type { Schema } from './schema.ts';
 
 const keyFile = 'decision.key';
 const keyBytes = 32;
@@ -73,6 +75,59 @@ export type GrantContent = {
   connectedAt: Date | null;
   endsAt: Date | null;
 };
+
+/** The sealed content of a row of `decisions`. */
+export const decisionContent = (row: Selectable<Schema['decisions']>): DecisionContent => ({
+  id: row.id,
+  requestId: row.request_id,
+  requesterId: row.requester_id,
+  ruleId: row.rule_id,
+  personId: row.person_id,
+  verdict: row.verdict,
+  instances: row.instances,
+  durationSeconds: row.duration_seconds,
+  at: row.at,
+  ruleSetHash: row.rule_set_hash,
+  seenHash: row.seen_hash,
+});
+
+type GrantColumns = Pick<
+  Selectable<Schema['grants']>,
+  | 'id'
+  | 'request_id'
+  | 'person_id'
+  | 'account_id'
+  | 'capability'
+  | 'duration_seconds'
+  | 'approved_at'
+  | 'activate_by'
+  | 'connected_at'
+  | 'ends_at'
+>;
+
+/**
+ * The sealed content of a row of `grants`.
+ * @param instances its rows of `grant_instances`, by position.
+ * @param principalArn `principals.arn` of the row that it points at.
+ */
+export const grantContent = (
+  row: GrantColumns,
+  instances: readonly InstanceRef[],
+  principalArn: string,
+): GrantContent => ({
+  id: row.id,
+  requestId: row.request_id,
+  personId: row.person_id,
+  accountId: row.account_id,
+  principalArn,
+  capability: row.capability,
+  durationSeconds: row.duration_seconds,
+  instances,
+  approvedAt: row.approved_at,
+  activateBy: row.activate_by,
+  connectedAt: row.connected_at,
+  endsAt: row.ends_at,
+});
 
 const plainRefs = (instances: readonly InstanceRef[]) =>
   instances.map(({ accountId, region, instanceId }) => ({ accountId, region, instanceId }));

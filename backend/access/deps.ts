@@ -1,0 +1,53 @@
+/** What the access decisions need from outside: readers, a clock, and a bell. Nothing here touches AWS. */
+import type { Person } from '../../src/shared/access.ts';
+import type { PersonalRole } from '../../src/shared/views.ts';
+import type { Config } from '../config.ts';
+import type { RuleBook, RuleSet } from '../rules/rules.ts';
+import type { Db } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import type { SealKey } from '../store/seal.ts';
+
+/** The identity store, read at most 60 s before the answer (threats RQ-06). */
+export type Directory = {
+  /** Null when the identity store knows no such person. */
+  person: (personId: string) => Promise<PersonFacts | null>;
+  /** The people of a group, by its display name; empty when there is no such group. */
+  membersOf: (group: string) => Promise<PersonFacts[]>;
+};
+
+export type PersonalRoles = {
+  /** Is this person's role in the account there and ours? Looked up at most 60 s ago. */
+  check: (accountId: string, person: Person) => Promise<PersonalRole>;
+};
+
+export type AccessDeps = {
+  db: Db;
+  rules: Pick<RuleBook, 'current'>;
+  sealKey: SealKey;
+  config: Pick<Config, 'partition' | 'directory' | 'accounts' | 'limits'>;
+  directory: Directory;
+  roles: PersonalRoles;
+  now: () => Date;
+  /** Called after a commit that gives the reconciler work; losing it costs time only. */
+  nudge: () => void;
+  newId: (prefix: 'req' | 'grt' | 'dec') => string;
+};
+
+/** The rules were reloaded while something was judged: judge it again (threats RQ-08). */
+class RulesChanged extends Error {}
+
+/** Call right before commit: what was judged by a set must be recorded while that set is in force. */
+export const assertInForce = (deps: Pick<AccessDeps, 'rules'>, set: RuleSet): void => {
+  if (deps.rules.current().hash !== set.hash) throw new RulesChanged('The rules changed while they were asked.');
+};
+
+/** Does the work with the set in force; again when another set came into force before it was done. */
+export const withRules = async <T>(deps: Pick<AccessDeps, 'rules'>, work: (set: RuleSet) => Promise<T>): Promise<T> => {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work(deps.rules.current());
+    } catch (error) {
+      if (!(error instanceof RulesChanged) || tries >= 5) throw error;
+    }
+  }
+};

@@ -1,0 +1,162 @@
+/** Reads everything that a decision needs, before anything is decided (style: gather first, then check). */
+import { type Instance, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { PersonalRole } from '../../src/shared/views.ts';
+import { instanceOf, loadInstancesByRef, refOfRow } from '../store/instances.ts';
+import type { Db } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import type { AccessDeps } from './deps.ts';
+import type { Ask } from './judge.ts';
+
+/** Access that begins at most this long after the last has ended continues it (threats RQ-13). */
+export const adjoiningSeconds = 600;
+
+/** Each instance once, in the order given. */
+export const withoutDoubles = (refs: readonly InstanceRef[]): InstanceRef[] => [
+  ...new Map(refs.map((ref) => [refKey(ref), ref])).values(),
+];
+
+/** The instances as the inventory has them now. @throws Refusal `not_found` when one is not, or no longer, there. */
+export const gatherInstances = async (db: Db, refs: readonly InstanceRef[]): Promise<Instance[]> => {
+  const rows = await loadInstancesByRef(db, refs);
+  return withoutDoubles(refs).map((ref) => {
+    const row = rows.get(refKey(ref));
+    if (row === undefined || row.gone_at !== null) throw new Refusal('not_found');
+    return instanceOf(row);
+  });
+};
+
+type Interval = { from: number; until: number };
+
+/** The beginning of what is continuous up to `now`, milliseconds; `now` itself when nothing adjoins. */
+export const continuousSince = (intervals: readonly Interval[], now: number): number => {
+  let since = now;
+  for (const { from, until } of intervals.toSorted((a, b) => b.until - a.until)) {
+    if (until >= since - adjoiningSeconds * 1000 && from < since) since = from;
+  }
+  return since;
+};
+
+/** Intervals in which this person had access to each of the instances, by `refKey`. */
+const accessIntervals = async (
+  db: Db,
+  personId: string,
+  refs: readonly InstanceRef[],
+): Promise<Map<string, Interval[]>> => {
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
+    .select(['connected_at', 'ends_at', 'closed_at'])
+    .select(['grant_instances.account_id', 'grant_instances.region', 'grant_instances.instance_id'])
+    .where('grants.person_id', '=', personId)
+    .where(
+      'grant_instances.instance_id',
+      'in',
+      refs.map((ref) => ref.instanceId),
+    )
+    .where('connected_at', 'is not', null)
+    .execute();
+  const intervals = new Map<string, Interval[]>();
+  for (const row of rows) {
+    if (row.connected_at === null || row.ends_at === null) continue;
+    // A grant that failed was closed before its end; all others are closed after it.
+    const until = Math.min(row.ends_at.getTime(), (row.closed_at ?? row.ends_at).getTime());
+    const key = refKey(refOfRow(row));
+    intervals.set(key, [...(intervals.get(key) ?? []), { from: row.connected_at.getTime(), until }]);
+  }
+  return intervals;
+};
+
+/**
+ * Seconds of continuous access up to `until` for each instance, by `refKey`; an instance without any is left out.
+ * @param until now for a new request; the present end for an extension.
+ */
+export const usedSeconds = async (
+  db: Db,
+  personId: string,
+  { refs, until }: { refs: readonly InstanceRef[]; until: Date },
+): Promise<Map<string, number>> => {
+  const intervals = await accessIntervals(db, personId, refs);
+  return new Map(
+    [...intervals].map(([key, ranges]) => {
+      const since = continuousSince(ranges, until.getTime());
+      return [key, Math.ceil((until.getTime() - since) / 1000)];
+    }),
+  );
+};
+
+/** How often this person asked for each of the instances in the 24 h before `now`, by `refKey`. */
+export const asksLately = async (
+  db: Db,
+  personId: string,
+  { refs, now }: { refs: readonly InstanceRef[]; now: Date },
+): Promise<Map<string, number>> => {
+  const rows = await db
+    .selectFrom('requests')
+    .innerJoin('request_instances', 'request_instances.request_id', 'requests.id')
+    .select(['request_instances.account_id', 'request_instances.region', 'request_instances.instance_id'])
+    .where('requester_id', '=', personId)
+    .where('submitted_at', '>', new Date(now.getTime() - 24 * 3_600_000))
+    .where(
+      'request_instances.instance_id',
+      'in',
+      refs.map((ref) => ref.instanceId),
+    )
+    .execute();
+  const counts = new Map<string, number>();
+  for (const row of rows) counts.set(refKey(refOfRow(row)), (counts.get(refKey(refOfRow(row))) ?? 0) + 1);
+  return counts;
+};
+
+/** The person as the identity store knows them now. @throws Refusal `not_allowed` when they left or were disabled. */
+export const gatherPerson = async (deps: Pick<AccessDeps, 'directory'>, personId: string): Promise<PersonFacts> => {
+  const person = await deps.directory.person(personId);
+  if (person === null || !person.enabled) {
+    throw new Refusal('not_allowed', { message: 'This person is not, or no longer, in the identity store.' });
+  }
+  return person;
+};
+
+/** Everybody who may have a part in it: the members of the configured groups, each once. */
+export const gatherCandidates = async (deps: Pick<AccessDeps, 'directory' | 'config'>): Promise<PersonFacts[]> => {
+  const groups = await Promise.all(deps.config.directory.groups.map((group) => deps.directory.membersOf(group)));
+  return [...new Map(groups.flat().map((person) => [person.id, person])).values()].sort((a, b) =>
+    a.displayName.localeCompare(b.displayName),
+  );
+};
+
+type AskInput = Pick<Ask, 'person' | 'instances' | 'capability' | 'durationSeconds' | 'reason' | 'ticket'> & {
+  /** The present end of the grant that is extended; null for a new request. */
+  extendsFrom: Date | null;
+};
+
+/** Completes a request with the history that rules may look at. */
+export const gatherAsk = async (deps: Pick<AccessDeps, 'db' | 'now'>, input: AskInput): Promise<Ask> => {
+  const { extendsFrom, ...rest } = input;
+  const at = deps.now();
+  const refs = input.instances;
+  const [used, lately] = await Promise.all([
+    usedSeconds(deps.db, input.person.id, { refs, until: extendsFrom ?? at }),
+    asksLately(deps.db, input.person.id, { refs, now: at }),
+  ]);
+  return { ...rest, at, usedSeconds: used, asksLately: lately };
+};
+
+/** The person's roles in these accounts, each once. */
+export const gatherRoles = (
+  deps: Pick<AccessDeps, 'roles'>,
+  person: Person,
+  instances: readonly InstanceRef[],
+): Promise<PersonalRole[]> => {
+  const accounts = [...new Set(instances.map((instance) => instance.accountId))];
+  return Promise.all(accounts.map((accountId) => deps.roles.check(accountId, person)));
+};
+
+export type ReadyRole = Extract<PersonalRole, { state: 'ready' }>;
+
+/** @throws Refusal `role_missing` that says in which account, and who mends it. */
+export const requireRoles = (roles: readonly PersonalRole[]): ReadyRole[] =>
+  roles.map((role) => {
+    if (role.state === 'ready') return role;
+    throw new Refusal('role_missing', { message: `${role.accountName}: ${role.advice}` });
+  });

@@ -1,0 +1,165 @@
+/** What the rules say about a whole request: every instance by itself, then the strictest of them. Reads nothing. */
+import { type Capability, type Instance, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import { limits } from '../../src/shared/limits.ts';
+import type { Verdict } from '../../src/shared/views.ts';
+import type { RuleContext, RuleFacts, RulePerson } from '../rules/facts.ts';
+import type { RuleAnswer, RuleSet } from '../rules/rules.ts';
+import type { PersonFacts } from '../store/people.ts';
+
+/** A request as the rules see it. Maps are by `refKey`. */
+export type Ask = {
+  person: PersonFacts;
+  instances: readonly Instance[];
+  capability: Capability;
+  durationSeconds: number;
+  reason: string;
+  ticket: string | null;
+  at: Date;
+  /** Seconds of continuous access up to now; nothing means none. */
+  usedSeconds: ReadonlyMap<string, number>;
+  /** How often this person asked for it in the last 24 h. */
+  asksLately: ReadonlyMap<string, number>;
+};
+
+const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+
+/** Seconds of continuous access that this instance would have had at the end of what is asked. */
+export const totalSeconds = (ask: Ask, instance: InstanceRef): number =>
+  (ask.usedSeconds.get(refKey(instance)) ?? 0) + ask.durationSeconds;
+
+export const rulePerson = ({ id, userName, groups }: RulePerson): RulePerson => ({ id, userName, groups });
+
+const contextOf = (ask: Ask, instance: Instance): RuleContext => ({
+  durationSeconds: ask.durationSeconds,
+  totalSeconds: totalSeconds(ask, instance),
+  capability: ask.capability,
+  reason: ask.reason,
+  ticket: ask.ticket,
+  localHour: ask.at.getHours(),
+  weekday: weekdays[ask.at.getDay()] ?? 'sunday',
+  breakGlass: false,
+  asksLately: ask.asksLately.get(refKey(instance)) ?? 0,
+});
+
+export const factsOf = (ask: Ask, instance: Instance): RuleFacts => ({
+  person: rulePerson(ask.person),
+  instance,
+  context: contextOf(ask, instance),
+});
+
+export type InstanceJudgement = { instance: Instance; request: RuleAnswer; auto: RuleAnswer };
+
+export const judgeInstances = (set: RuleSet, ask: Ask): InstanceJudgement[] =>
+  ask.instances.map((instance) => {
+    const facts = factsOf(ask, instance);
+    return { instance, request: set.request(facts), auto: set.autoApprove(facts) };
+  });
+
+/** A rule speaks of it, so the person may know that it is there; with no rule at all it stays hidden (threats API-01). */
+export const isHidden = ({ request }: InstanceJudgement): boolean => !request.allowed && request.ruleIds.length === 0;
+
+const names = (answers: readonly RuleAnswer[]): string =>
+  [...new Set(answers.flatMap((answer) => answer.ruleIds))].join(', ');
+
+export type Judgement =
+  | { kind: 'no'; ruleId: string | null; advice: string; instances: Instance[] }
+  | { kind: 'at-once'; ruleId: string; advice: string | null }
+  | { kind: 'person'; ruleId: string; approvalsNeeded: number; advice: string | null };
+
+const firstAdvice = (answers: readonly RuleAnswer[]): string | null =>
+  answers.find((answer) => answer.advice !== null)?.advice ?? null;
+
+/** The strictest of the instances decides. */
+export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => {
+  const refused = judged.filter(({ request }) => !request.allowed);
+  if (refused.length > 0) {
+    const answers = refused.map(({ request }) => request);
+    return {
+      kind: 'no',
+      ruleId: names(answers) || null,
+      advice: firstAdvice(answers) ?? 'No rule lets you ask for this.',
+      instances: refused.map(({ instance }) => instance),
+    };
+  }
+  const notAtOnce = judged.filter(({ auto }) => !auto.allowed);
+  if (notAtOnce.length === 0) {
+    const answers = judged.map(({ auto }) => auto);
+    return { kind: 'at-once', ruleId: names(answers), advice: firstAdvice(answers) };
+  }
+  const answers = notAtOnce.map(({ request }) => request);
+  return {
+    kind: 'person',
+    ruleId: names(answers),
+    approvalsNeeded: Math.max(...answers.map((answer) => answer.approvals)),
+    advice: firstAdvice(answers),
+  };
+};
+
+/** A mailbox names a human: two sign-ins with the same one are one person (threats RQ-04). */
+export const isSamePerson = (a: Pick<PersonFacts, 'id' | 'email'>, b: Pick<PersonFacts, 'id' | 'email'>): boolean =>
+  a.id === b.id || (a.email !== null && b.email !== null && a.email.toLowerCase() === b.email.toLowerCase());
+
+/** May this person decide the request, by the rules and by not being who asks (promise 9)? */
+export const mayDecide = (set: RuleSet, ask: Ask, approver: PersonFacts): boolean =>
+  approver.enabled &&
+  !isSamePerson(approver, ask.person) &&
+  ask.instances.every((instance) => set.approve(rulePerson(approver), factsOf(ask, instance)).allowed);
+
+export const plainPerson = ({ id, userName, displayName }: Person): Person => ({ id, userName, displayName });
+
+export const approversOf = (set: RuleSet, ask: Ask, candidates: readonly PersonFacts[]): PersonFacts[] =>
+  candidates.filter((candidate) => mayDecide(set, ask, candidate));
+
+/** The verdict as the window shows it. */
+export const verdictOf = (judgement: Judgement, approvers: () => readonly Person[]): Verdict => {
+  if (judgement.kind !== 'person') {
+    return judgement.kind === 'at-once'
+      ? judgement
+      : { kind: 'no', ruleId: judgement.ruleId, advice: judgement.advice };
+  }
+  const people = approvers().map(plainPerson);
+  if (people.length >= judgement.approvalsNeeded) return { ...judgement, approvers: people };
+  return { kind: 'no', ruleId: judgement.ruleId, advice: tooFewApprovers(people.length, judgement.approvalsNeeded) };
+};
+
+export const tooFewApprovers = (there: number, needed: number): string =>
+  `It needs ${needed === 1 ? 'a person' : `${needed} persons`} who may decide all of it, and there ${there === 1 ? 'is' : 'are'} ${there === 0 ? 'none' : `only ${there}`}. Ask for instances of one team at a time.`;
+
+/** Durations that the window offers, seconds, longest first: what is tried to find the nearest possible. */
+const usualSeconds = [12, 8, 4, 2, 1, 0.5, 0.25].map((hours) => hours * 3600);
+
+/** The same request for another duration. */
+export const lasting = (ask: Ask, durationSeconds: number): Ask => ({ ...ask, durationSeconds });
+
+/** Durations worth a try, longest first: the usual ones and the bounds that rules name, as far as limits go. */
+const durationsToTry = (ask: Ask, judged: readonly InstanceJudgement[]): number[] => {
+  const used = Math.max(0, ...ask.instances.map((instance) => ask.usedSeconds.get(refKey(instance)) ?? 0));
+  const bounds = judged.flatMap(({ request, auto }) => [request.maxDurationSeconds, auto.maxDurationSeconds]);
+  const named = bounds.flatMap((bound) => (bound === null ? [] : [bound - used]));
+  const most = limits.longestGrantSeconds - used;
+  return [...new Set([...usualSeconds, ...named, ask.durationSeconds])]
+    .filter((seconds) => seconds >= limits.shortestGrantSeconds && seconds <= most)
+    .sort((a, b) => b - a);
+};
+
+export type Reachable = {
+  nearest: { durationSeconds: number; kind: 'at-once' | 'person' } | null;
+  longestSeconds: number;
+};
+
+/** The nearest better answer at a shorter duration, and the longest that any rule gives. */
+export const reachable = (set: RuleSet, ask: Ask): Reachable => {
+  const judged = judgeInstances(set, ask);
+  const now = judgementOf(judged).kind;
+  const tried = durationsToTry(ask, judged).map((seconds) => ({
+    durationSeconds: seconds,
+    kind: judgementOf(judgeInstances(set, lasting(ask, seconds))).kind,
+  }));
+  const possible = tried.flatMap(({ durationSeconds, kind }) => (kind === 'no' ? [] : [{ durationSeconds, kind }]));
+  const shorter = possible.filter(({ durationSeconds }) => durationSeconds < ask.durationSeconds);
+  const better = now === 'no' ? shorter[0] : shorter.find(({ kind }) => kind === 'at-once');
+  return {
+    nearest: now === 'at-once' ? null : (better ?? null),
+    longestSeconds: possible[0]?.durationSeconds ?? 0,
+  };
+};

@@ -1,0 +1,59 @@
+/** The words of notices: native notifications and the inbox show the same (look 4). */
+import type { Instance, Person } from '../../src/shared/access.ts';
+import { durationWords } from '../../src/shared/countdown.ts';
+
+/** "payments-api-1", "edge-proxy-1 and 5 more". */
+export const instancesWords = (instances: ReadonlyArray<Pick<Instance, 'name' | 'instanceId'>>): string => {
+  const [first, ...others] = instances;
+  if (first === undefined) return 'no instance';
+  const name = first.name === '' ? first.instanceId : first.name;
+  return others.length === 0 ? name : `${name} and ${others.length} more`;
+};
+
+type What = { instances: ReadonlyArray<Pick<Instance, 'name' | 'instanceId'>>; durationSeconds: number };
+
+const what = ({ instances, durationSeconds }: What): string =>
+  `${instancesWords(instances)}, ${durationWords(durationSeconds)}`;
+
+export type NoticeWords = { title: string; body: string };
+
+export const toApproveWords = (
+  request: What & { requester: Person; reason: string; extends: boolean },
+  ruleId: string,
+): NoticeWords => ({
+  title: `${request.requester.displayName} asks for ${request.extends ? 'more time on ' : ''}${what(request)}`,
+  body: `“${request.reason}” Rule: ${ruleId}.`,
+});
+
+export const approvedWords = (
+  yes: What & { less: boolean; extends: boolean },
+  deciders: readonly Person[],
+  comment: string | null,
+): NoticeWords => {
+  const by = deciders.map((person) => person.displayName).join(' and ');
+  const clock = yes.extends ? 'The new end counts already.' : 'The clock starts when you connect.';
+  return {
+    title: `Approved${yes.less ? ' for less' : ''}: ${yes.extends ? 'more time on ' : ''}${what(yes)}`,
+    body: comment === null || comment === '' ? `By ${by}. ${clock}` : `${by}: “${comment}” ${clock}`,
+  };
+};
+
+export const deniedWords = (request: What, decider: Person, comment: string | null): NoticeWords => ({
+  title: `Not approved: ${what(request)}`,
+  body: comment === null || comment === '' ? `By ${decider.displayName}.` : `${decider.displayName}: “${comment}”`,
+});
+
+export const requestLapsedWords = (request: What): NoticeWords => ({
+  title: `Nobody decided in time: ${what(request)}`,
+  body: 'Nothing was granted. Ask again when it is still needed.',
+});
+
+export const grantLapsedWords = (grant: What): NoticeWords => ({
+  title: `Not used in time: ${what(grant)}`,
+  body: 'You did not connect while it was ready. Ask again when it is still needed.',
+});
+
+export const revokedWords = (grant: What, by: Person, comment: string | null): NoticeWords => ({
+  title: `${by.displayName} ended your access to ${instancesWords(grant.instances)}`,
+  body: comment === null || comment === '' ? 'Your terminal text is kept.' : `“${comment}” Your terminal text is kept.`,
+});
