@@ -116,9 +116,6 @@ export const createHostedSession = (session: OpenSession, deps: HostedSessionDep
 
   const takeShellInput = (payloadType: number, payload: Buffer) => {
     if (payloadType === payloadTypes.output) shell?.write(payload);
-    if (payloadType === payloadTypes.flag && payload.length === 4 && payload.readUInt32BE(0) === 2) {
-      void end('terminated', '');
-    }
     if (payloadType === payloadTypes.size) {
       const wanted = size.safeParse(JSON.parse(payload.toString('utf8')));
       if (wanted.success) shell?.resize(wanted.data.cols, wanted.data.rows);
