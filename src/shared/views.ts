@@ -18,6 +18,9 @@ import {
 } from './access.ts';
 import { commentText } from './text.ts';
 
+/** Where the backend's tRPC endpoint is, below its origin. */
+export const apiPath = '/trpc';
+
 /** Public facts before sign-in. */
 export type BackendInfo = {
   version: string;

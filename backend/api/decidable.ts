@@ -1,0 +1,104 @@
+/** Which waiting requests of others the rules in force let a person decide, asked anew each minute. */
+
+import type { AccessRequest } from '../../src/shared/access.ts';
+import { limits } from '../../src/shared/limits.ts';
+import { gatherAsk } from '../access/gather.ts';
+import { type Ask, mayDecide } from '../access/judge.ts';
+import type { Directory } from '../aws/directory.ts';
+import type { RuleSet } from '../rules/rules.ts';
+import { loadInstances } from '../store/instances.ts';
+import type { Db } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import { loadRequests } from '../store/requests.ts';
+
+export type Approvals = {
+  /** Ids of waiting requests of others that this person may decide now. */
+  decidableBy: (person: PersonFacts) => Promise<string[]>;
+  /** True when there is an instance for which this person could approve a request of some colleague. */
+  mayApproveSomething: (person: PersonFacts) => Promise<boolean>;
+};
+
+export type ApprovalsDeps = {
+  db: Db;
+  rules: { current: () => RuleSet };
+  directory: Pick<Directory, 'person'>;
+  now: () => Date;
+};
+
+const answerMs = 60_000;
+/** No person's id: a made-up colleague in the same groups. */
+const somebodyElse = '0';
+const answersKept = 20_000;
+
+/** Remembers answers for a minute: a request never changes, but rules, groups and the hour do. */
+const createAnswers = (now: () => Date) => {
+  const answers = new Map<string, { until: number; answer: boolean }>();
+  return async (key: string, find: () => Promise<boolean>): Promise<boolean> => {
+    const at = now().getTime();
+    const known = answers.get(key);
+    if (known !== undefined && known.until > at) return known.answer;
+    if (answers.size >= answersKept) answers.clear();
+    const answer = await find();
+    answers.set(key, { until: at + answerMs, answer });
+    return answer;
+  };
+};
+
+export const createApprovals = (deps: ApprovalsDeps): Approvals => {
+  const { db, rules, directory, now } = deps;
+  const answers = createAnswers(now);
+
+  const endOf = async (grantId: string): Promise<Date | null> => {
+    const row = await db.selectFrom('grants').select('ends_at').where('id', '=', grantId).executeTakeFirst();
+    return row?.ends_at ?? null;
+  };
+
+  const askOf = async (request: AccessRequest): Promise<Ask | null> => {
+    const person = await directory.person(request.requester.id);
+    if (person === null) return null;
+    const extendsFrom = request.purpose.kind === 'extend' ? await endOf(request.purpose.grantId) : null;
+    const { instances, capability, durationSeconds, reason, ticket } = request;
+    return gatherAsk({ db, now }, { person, instances, capability, durationSeconds, reason, ticket, extendsFrom });
+  };
+
+  const groupsKey = (person: PersonFacts): string => `${person.id} ${person.groups.join(',')}`;
+
+  return {
+    decidableBy: async (person) => {
+      const waiting = await loadRequests(db, {
+        where: (eb) => eb.and([eb('state', '=', 'waiting'), eb('requester_id', '<>', person.id)]),
+        now: now(),
+        order: 'oldest',
+      });
+      const set = rules.current();
+      const decidable: string[] = [];
+      for (const request of waiting) {
+        const key = `${set.hash} ${groupsKey(person)} ${request.id}`;
+        const may = await answers(key, async () => {
+          const ask = await askOf(request);
+          return ask !== null && mayDecide(set, ask, person);
+        });
+        if (may) decidable.push(request.id);
+      }
+      return decidable;
+    },
+    mayApproveSomething: (person) => {
+      const set = rules.current();
+      return answers(`${set.hash} ${groupsKey(person)} anything`, async () => {
+        const colleague: PersonFacts = { ...person, id: somebodyElse, email: null };
+        const ask: Ask = {
+          person: colleague,
+          instances: [],
+          capability: 'shell',
+          durationSeconds: limits.shortestGrantSeconds,
+          reason: 'approvals',
+          ticket: null,
+          at: now(),
+          usedSeconds: new Map(),
+          asksLately: new Map(),
+        };
+        return (await loadInstances(db)).some((instance) => mayDecide(set, { ...ask, instances: [instance] }, person));
+      });
+    },
+  };
+};

@@ -1,0 +1,142 @@
+/** All that the app needs for tray, badge, countdowns and lists. */
+import { sql } from 'kysely';
+import { liveGrantStates } from '../../src/shared/lifecycle.ts';
+import type { InventoryHealth, Me, Overview, PersonalRole, SpreadingTime } from '../../src/shared/views.ts';
+import type { Config } from '../config.ts';
+import { loadGrants } from '../store/grants.ts';
+import { loadNotices } from '../store/notices.ts';
+import type { Db } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import { loadRequests } from '../store/requests.ts';
+import { visibleTo } from '../store/visibility.ts';
+import type { Caller } from './caller.ts';
+
+export type OverviewDeps = {
+  db: Db;
+  config: Pick<Config, 'accounts' | 'directory'>;
+  roles: { check: (accountId: string, person: PersonFacts) => Promise<PersonalRole> };
+  mayApproveSomething: (person: PersonFacts) => Promise<boolean>;
+  now: () => Date;
+};
+
+const day = 86_400_000;
+const mine = { requestDays: 30, requests: 100, grantDays: 7 };
+const spreadingSamples = 50;
+
+/** Who somebody is, to themselves. */
+export const meOf = async (deps: OverviewDeps, person: PersonFacts, tokenExpiresAt: Date): Promise<Me> => {
+  const { id, userName, displayName, groups } = person;
+  const [roles, mayApproveSomething] = await Promise.all([
+    Promise.all(deps.config.accounts.map((account) => deps.roles.check(account.id, person))),
+    deps.mayApproveSomething(person),
+  ]);
+  return {
+    person: { id, userName, displayName },
+    groups,
+    isAdmin: groups.includes(deps.config.directory.adminGroup),
+    mayApproveSomething,
+    roles,
+    tokenExpiresAt: tokenExpiresAt.toISOString(),
+  };
+};
+
+/** How old the inventory of each configured place is. */
+export const inventoryHealth = async ({ db, config }: OverviewDeps): Promise<InventoryHealth> => {
+  const rows = await db.selectFrom('inventory_places').selectAll().execute();
+  const found = new Map(rows.map((row) => [`${row.account_id}/${row.region}`, row]));
+  const places = config.accounts.flatMap((account) =>
+    account.regions.map((region): InventoryHealth['places'][number] => {
+      const row = found.get(`${account.id}/${region}`);
+      const checkedAt = row?.checked_at?.toISOString() ?? null;
+      const problem = row?.problem ?? null;
+      const state = problem !== null ? 'failed' : checkedAt === null ? 'never' : 'ok';
+      return { accountId: account.id, accountName: account.name, region, state, checkedAt, problem };
+    }),
+  );
+  const times = places.flatMap(({ checkedAt }) => checkedAt ?? []).sort();
+  return { refreshedAt: times.at(-1) ?? null, places };
+};
+
+const spreadingTimes = async (db: Db): Promise<SpreadingTime[]> => {
+  const { rows } = await sql<{ account_id: string; median: number; samples: number }>`
+    select account_id, percentile_cont(0.5) within group (order by ms) as median, count(*)::int as samples
+    from (select account_id, ms, row_number() over (partition by account_id order by at desc) as nth from spreading) latest
+    where nth <= ${spreadingSamples}
+    group by account_id order by account_id`.execute(db);
+  return rows.map((row) => ({
+    accountId: row.account_id,
+    medianMs: Math.round(row.median),
+    samples: row.samples,
+  }));
+};
+
+/** Everything of one person, as it stands. */
+export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: Caller): Promise<Overview> => {
+  const { db } = deps;
+  const now = deps.now();
+  const before = (days: number): Date => new Date(now.getTime() - days * day);
+  const visible = visibleTo(reader);
+  const me = reader.person.id;
+  const [about, requests, grants, toDecide, decided, notices, inventory, spreading] = await Promise.all([
+    meOf(deps, facts, token.expiresAt),
+    loadRequests(db, {
+      where: (eb) =>
+        eb.and([
+          eb('requests.requester_id', '=', me),
+          eb.or([eb('requests.state', '=', 'waiting'), eb('requests.submitted_at', '>', before(mine.requestDays))]),
+        ]),
+      now,
+      limit: mine.requests,
+    }),
+    loadGrants(db, (eb) =>
+      eb.and([
+        eb('grants.person_id', '=', me),
+        eb.or([eb('grants.state', 'in', [...liveGrantStates]), eb('grants.closed_at', '>', before(mine.grantDays))]),
+      ]),
+    ),
+    loadRequests(db, {
+      where: (eb) =>
+        eb.and([
+          visible.requests(eb),
+          eb('requests.state', '=', 'waiting'),
+          eb('requests.id', 'in', ['', ...reader.decidable]),
+        ]),
+      now,
+      order: 'oldest',
+    }),
+    loadRequests(db, {
+      where: (eb) =>
+        eb.and([
+          visible.requests(eb),
+          eb('requests.requester_id', '<>', me),
+          eb('requests.state', 'in', ['approved', 'denied']),
+          eb('requests.closed_at', '>', before(1)),
+          eb.exists(
+            eb
+              .selectFrom('notices')
+              .select('notices.id')
+              .whereRef('notices.target_id', '=', 'requests.id')
+              .where('notices.person_id', '=', me)
+              .where('notices.kind', '=', 'to-approve'),
+          ),
+        ]),
+      now,
+      order: 'latest-closed',
+      limit: 100,
+    }),
+    loadNotices(db, reader),
+    inventoryHealth(deps),
+    spreadingTimes(db),
+  ]);
+  return {
+    serverTime: deps.now().toISOString(),
+    me: about,
+    requests,
+    grants,
+    toDecide,
+    decided,
+    notices,
+    inventory,
+    spreading,
+  };
+};

@@ -1,0 +1,105 @@
+/** Bearer tokens and nonces: 32 random bytes each, kept as SHA-256 only (threats ID-01, ID-09). */
+import { createHash, randomBytes } from 'node:crypto';
+import { limits } from '../../src/shared/limits.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { Db } from '../store/open.ts';
+
+const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();
+const newSecret = (): string => randomBytes(32).toString('base64url');
+
+/** Live nonces that the backend keeps at most (threats ID-05). */
+const liveNonces = 10_000;
+
+/** Makes a nonce that can be used once within its life. @throws Refusal `too_many` while too many are out. */
+export const issueNonce = async (db: Db, now: Date): Promise<{ nonce: string; expiresAt: Date }> => {
+  await db.deleteFrom('nonces').where('expires_at', '<', now).execute();
+  const { live } = await db
+    .selectFrom('nonces')
+    .select((eb) => eb.fn.countAll<number>().as('live'))
+    .executeTakeFirstOrThrow();
+  if (live >= liveNonces) throw new Refusal('too_many', { retryAfterMs: 5_000 });
+  const nonce = newSecret();
+  const expiresAt = new Date(now.getTime() + limits.nonceLifeSeconds * 1000);
+  await db
+    .insertInto('nonces')
+    .values({ hash: hashOf(nonce), expires_at: expiresAt, used_at: null })
+    .execute();
+  return { nonce, expiresAt };
+};
+
+/** Uses a nonce up, by one conditional update: of two who try, one gets true. */
+export const useUpNonce = async (db: Db, nonce: string, now: Date): Promise<boolean> => {
+  const used = await db
+    .updateTable('nonces')
+    .set({ used_at: now })
+    .where('hash', '=', hashOf(nonce))
+    .where('used_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return used.numUpdatedRows === 1n;
+};
+
+/** What a valid token says. */
+export type TokenFacts = { hash: Buffer; personId: string; provedAt: Date; expiresAt: Date };
+
+/** Makes a token for a person who has just proved who they are. */
+export const issueToken = async (
+  db: Db,
+  personId: string,
+  times: { now: Date; lifeSeconds: number },
+): Promise<{ token: string; expiresAt: Date }> => {
+  const token = newSecret();
+  const expiresAt = new Date(times.now.getTime() + times.lifeSeconds * 1000);
+  await db
+    .insertInto('tokens')
+    .values({ hash: hashOf(token), person_id: personId, proved_at: times.now, expires_at: expiresAt, revoked_at: null })
+    .execute();
+  return { token, expiresAt };
+};
+
+const bearer = /^Bearer ([A-Za-z0-9_-]{43})$/;
+
+/** The token of the Authorization headers of a request: exactly one well-formed header, else null. */
+export const bearerOf = (headers: readonly string[] | undefined): string | null => {
+  const [only, second] = headers ?? [];
+  return only === undefined || second !== undefined ? null : (bearer.exec(only)?.[1] ?? null);
+};
+
+/** @throws Refusal `sign_in_needed`, the same one whatever is wrong with the token. */
+export const authenticate = async (db: Db, token: string | null, now: Date): Promise<TokenFacts> => {
+  const row =
+    token === null
+      ? undefined
+      : await db
+          .selectFrom('tokens')
+          .select(['hash', 'person_id', 'proved_at', 'expires_at'])
+          .where('hash', '=', hashOf(token))
+          .where('revoked_at', 'is', null)
+          .where('expires_at', '>', now)
+          .executeTakeFirst();
+  if (row === undefined) throw new Refusal('sign_in_needed');
+  return { hash: row.hash, personId: row.person_id, provedAt: row.proved_at, expiresAt: row.expires_at };
+};
+
+/** Makes a token worthless from now on. */
+export const revokeToken = async (db: Db, hash: Buffer, now: Date): Promise<void> => {
+  await db
+    .updateTable('tokens')
+    .set({ revoked_at: now })
+    .where('hash', '=', hash)
+    .where('revoked_at', 'is', null)
+    .execute();
+};
+
+/** Which of these tokens still stand. */
+export const standingTokens = async (db: Db, hashes: readonly Buffer[], now: Date): Promise<Set<string>> => {
+  if (hashes.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('tokens')
+    .select('hash')
+    .where('hash', 'in', [...hashes])
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .execute();
+  return new Set(rows.map((row) => row.hash.toString('hex')));
+};
