@@ -1,0 +1,331 @@
+/**
+ * Every change of a grant that the reconciler makes: row, audit event, notice and change event in one transaction
+ * (promise 4), conditional on the state it starts from: when somebody was faster, nothing happens.
+ */
+import { createHash } from 'node:crypto';
+import type { Updateable } from 'kysely';
+import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { GrantStateName } from '../../src/shared/lifecycle.ts';
+import { grantActions } from '../../src/shared/lifecycle.ts';
+import { appendAudit } from '../audit/chain.ts';
+import type { AuditEvent } from '../audit/event.ts';
+import { recordChange } from '../store/changes.ts';
+import { addNotices, type NewNotice } from '../store/notices.ts';
+import type { Db, Tx } from '../store/open.ts';
+import type { Schema } from '../store/schema.ts';
+import { grantSealHolds, type SealKey, sealGrant } from '../store/seal.ts';
+import type { SeenSession } from './plan.ts';
+import type { GrantFacts, PrincipalRow } from './wished.ts';
+
+const curfew = { kind: 'curfew' } as const;
+
+export const documentHash = (document: string): string => createHash('sha256').update(document).digest('hex');
+
+const about = ({ row, owner }: GrantFacts) => ({
+  grantId: row.id,
+  requestId: row.request_id,
+  owner,
+  accountId: row.account_id,
+});
+
+/** The owner and the people who decided hear of it; others fetch when they look. */
+const audienceOf = ({ owner, deciders }: GrantFacts): string[] => [
+  owner.id,
+  ...deciders.flatMap((by) => (by.kind === 'person' ? [by.person.id] : [])),
+];
+
+const instanceWords = async (tx: Tx, facts: GrantFacts): Promise<string> => {
+  const names = await tx
+    .selectFrom('instances')
+    .select('name')
+    .where('account_id', '=', facts.row.account_id)
+    .where('instance_id', 'in', ['', ...facts.instances.map(({ instanceId }) => instanceId)])
+    .orderBy('name')
+    .execute();
+  const [first] = names;
+  if (first === undefined) return 'your instances';
+  return names.length === 1 ? first.name : `${first.name} and ${names.length - 1} more`;
+};
+
+type Change = {
+  from: readonly GrantStateName[];
+  set: Updateable<Schema['grants']>;
+  /** In their order; a function may change further rows in the same transaction. */
+  events: readonly AuditEvent[] | ((tx: Tx) => Promise<AuditEvent[]>);
+  notice?: (instances: string) => Pick<NewNotice, 'kind' | 'title' | 'body'>;
+  at: Date;
+};
+
+/** @returns false when the grant was no longer in a state of `from`. */
+const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean> =>
+  db.transaction().execute(async (tx) => {
+    const { id } = facts.row;
+    const locked = await tx
+      .selectFrom('grants')
+      .select('id')
+      .where('id', '=', id)
+      .where('state', 'in', [...change.from])
+      .forUpdate()
+      .executeTakeFirst();
+    if (locked === undefined) return false;
+    let sequence = facts.row.audit_sequence;
+    const events = typeof change.events === 'function' ? await change.events(tx) : change.events;
+    for (const event of events) sequence = await appendAudit(tx, event);
+    await tx
+      .updateTable('grants')
+      .set({ ...change.set, audit_sequence: sequence })
+      .where('id', '=', id)
+      .execute();
+    if (change.notice !== undefined) {
+      const notice = change.notice(await instanceWords(tx, facts));
+      await addNotices(tx, [{ ...notice, personId: facts.owner.id, at: change.at, target: { kind: 'grant', id } }]);
+      await recordChange(tx, { topic: 'notices', ref: null, audience: [facts.owner.id] });
+    }
+    await recordChange(tx, { topic: 'grants', ref: id, audience: audienceOf(facts) });
+    return true;
+  });
+
+/** `ready → lapsed`: nobody connected in time. */
+export const lapseGrant = (db: Db, facts: GrantFacts, at: Date): Promise<boolean> =>
+  changeGrant(db, facts, {
+    from: grantActions.lapse,
+    set: { state: 'lapsed', closed_at: at },
+    events: [{ kind: 'grant_lapsed', at: at.toISOString(), actor: curfew, ...about(facts) }],
+    notice: (instances) => ({
+      kind: 'lapsed',
+      title: `Access to ${instances} lapsed`,
+      body: 'You did not connect in time. Ask again when you need it.',
+    }),
+    at,
+  });
+
+/**
+ * `granting | active → ending`. When it ends before its time the end moves to now and is sealed anew, but only if the seal
+ * held: a broken row is never made good.
+ */
+export const beginEnding = (
+  db: Db,
+  facts: GrantFacts,
+  ending: { cause: EndCause; at: Date; sealKey: SealKey; first?: AuditEvent },
+): Promise<boolean> => {
+  const { cause, at, sealKey, first } = ending;
+  const { row, content } = facts;
+  const early = row.ends_at === null || row.ends_at > at;
+  const moved =
+    early && grantSealHolds(sealKey, content, row.mac) ? sealGrant(sealKey, { ...content, endsAt: at }) : null;
+  return changeGrant(db, facts, {
+    from: grantActions.end,
+    set: {
+      state: 'ending',
+      cause: JSON.stringify(cause),
+      ...(early ? { ends_at: at } : {}),
+      ...(moved === null ? {} : { mac: moved }),
+    },
+    events: [
+      ...(first === undefined ? [] : [first]),
+      { kind: 'grant_ending', cause, at: at.toISOString(), actor: curfew, ...about(facts) },
+    ],
+    at,
+  });
+};
+
+/** `granting → failed`. `first`: what is to be written down before it. */
+export const failGrant = (
+  db: Db,
+  facts: GrantFacts,
+  failure: { code: string; advice: string; at: Date; first?: AuditEvent },
+): Promise<boolean> => {
+  const { code, advice, at, first } = failure;
+  const failed: AuditEvent = {
+    kind: 'grant_failed',
+    code,
+    advice,
+    at: at.toISOString(),
+    actor: curfew,
+    ...about(facts),
+  };
+  return changeGrant(db, facts, {
+    from: grantActions.fail,
+    set: { state: 'failed', failed_code: code, failed_advice: advice, closed_at: at },
+    events: first === undefined ? [failed] : [first, failed],
+    notice: (instances) => ({ kind: 'failed', title: `Access to ${instances} could not be given`, body: advice }),
+    at,
+  });
+};
+
+/** `granting → active`: the access policy was read back and holds this grant. */
+export const activateGrant = (
+  db: Db,
+  facts: GrantFacts,
+  written: { principal: PrincipalRow; document: string; at: Date },
+): Promise<boolean> => {
+  const at = written.at.toISOString();
+  const endsAt = facts.row.ends_at?.toISOString() ?? at;
+  return changeGrant(db, facts, {
+    from: grantActions.activate,
+    set: { state: 'active', active_at: written.at },
+    events: [
+      {
+        kind: 'access_policy_written',
+        principal: written.principal.arn,
+        documentHash: documentHash(written.document),
+        endsAt,
+        at,
+        actor: curfew,
+        ...about(facts),
+      },
+      { kind: 'grant_active', at, actor: curfew, ...about(facts) },
+    ],
+    at: written.at,
+  });
+};
+
+/** How far an ending has come: shown, not audited (the receipt is). */
+export const noteEnding = (
+  db: Db,
+  facts: GrantFacts,
+  progress: { policyGoneAt?: Date; sessionsLeft?: number },
+): Promise<void> =>
+  db.transaction().execute(async (tx) => {
+    await tx
+      .updateTable('grants')
+      .set({
+        ...(progress.policyGoneAt === undefined ? {} : { policy_gone_at: progress.policyGoneAt }),
+        ...(progress.sessionsLeft === undefined ? {} : { sessions_left: progress.sessionsLeft }),
+      })
+      .where('id', '=', facts.row.id)
+      .where('state', '=', 'ending')
+      .execute();
+    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: audienceOf(facts) });
+  });
+
+const instanceOfSession = (accountId: string, { region, target }: SeenSession): InstanceRef => ({
+  accountId,
+  region,
+  instanceId: target,
+});
+
+/** Writes down that a session was ended; `facts` null: no grant of ours explains it. */
+export const recordTerminated = (
+  db: Db,
+  session: SeenSession,
+  found: { facts: GrantFacts | null; accountId: string; owner: string; at: Date },
+): Promise<void> =>
+  db.transaction().execute(async (tx) => {
+    const { facts, accountId, owner } = found;
+    const at = found.at.toISOString();
+    await tx
+      .updateTable('sessions')
+      .set({ ended_at: found.at })
+      .where('id', '=', session.id)
+      .where('ended_at', 'is', null)
+      .execute();
+    if (facts === null) {
+      const { region, target, id: sessionId } = session;
+      await appendAudit(tx, {
+        kind: 'session_unexplained',
+        accountId,
+        region,
+        sessionId,
+        owner,
+        target,
+        terminated: true,
+        at,
+        actor: curfew,
+      });
+      return;
+    }
+    const instance = instanceOfSession(accountId, session);
+    await appendAudit(tx, {
+      kind: 'session_terminated',
+      sessionId: session.id,
+      instance,
+      at,
+      actor: curfew,
+      ...about(facts),
+    });
+    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: audienceOf(facts) });
+  });
+
+/** Ids of the sessions that were ended for this grant, as the audit trail has them: nothing else survives a crash. */
+export const terminatedSessions = async (db: Db, grantId: string): Promise<string[]> => {
+  const rows = await db
+    .selectFrom('audit')
+    .select('event')
+    .where('grant_id', '=', grantId)
+    .where('kind', '=', 'session_terminated')
+    .orderBy('sequence')
+    .execute();
+  return [...new Set(rows.flatMap(({ event }) => (event.kind === 'session_terminated' ? [event.sessionId] : [])))];
+};
+
+const seconds = (ms: number): string => (ms < 1000 ? 'within a second' : `after ${Math.ceil(ms / 1000)} s`);
+
+/**
+ * `ending → ended`, with the receipt's first stage. Sessions that ended by themselves are closed in our rows too.
+ * @param stillOpen ids of sessions that live on because another grant covers their instance (threats RQ-21).
+ */
+export const finishGrant = (
+  db: Db,
+  facts: GrantFacts,
+  finished: { receipt: Receipt; stillOpen: readonly string[]; at: Date },
+): Promise<boolean> => {
+  const { receipt, stillOpen } = finished;
+  const { cause } = facts.row;
+  if (cause === null) throw new Error(`Grant ${facts.row.id} is ending without a cause`);
+  const at = finished.at.toISOString();
+  return changeGrant(db, facts, {
+    from: grantActions.finish,
+    set: { state: 'ended', closed_at: finished.at, receipt: JSON.stringify(receipt), sessions_left: 0 },
+    events: async (tx) => {
+      const closed = await tx
+        .updateTable('sessions')
+        .set({ ended_at: finished.at })
+        .where('grant_id', '=', facts.row.id)
+        .where('ended_at', 'is', null)
+        .where('id', 'not in', ['', ...stillOpen])
+        .returning(['id', 'account_id', 'region', 'instance_id'])
+        .execute();
+      const ended = closed.map(
+        ({ id, account_id, region, instance_id }): AuditEvent => ({
+          kind: 'session_ended',
+          sessionId: id,
+          instance: { accountId: account_id, region, instanceId: instance_id },
+          at,
+          actor: curfew,
+          ...about(facts),
+        }),
+      );
+      return [...ended, { kind: 'grant_ended', cause, receipt, at, actor: curfew, ...about(facts) }];
+    },
+    notice: (instances) => ({
+      kind: 'ended',
+      title: `Access to ${instances} ended`,
+      body: `The access policy was gone ${seconds(receipt.policyGoneMs)}, and no session is left.`,
+    }),
+    at: finished.at,
+  });
+};
+
+/** A further look at an ended grant: keeps the receipt, or seals it when it was quiet long enough. */
+export const noteLook = async (
+  db: Db,
+  facts: GrantFacts,
+  look: { receipt: Receipt; sealed: boolean; at: Date },
+): Promise<void> => {
+  const { receipt, sealed, at } = look;
+  if (sealed) {
+    await changeGrant(db, facts, {
+      from: ['ended'],
+      set: { receipt: JSON.stringify(receipt) },
+      events: [{ kind: 'grant_sealed', receipt, at: at.toISOString(), actor: curfew, ...about(facts) }],
+      at,
+    });
+    return;
+  }
+  await db
+    .updateTable('grants')
+    .set({ receipt: JSON.stringify(receipt) })
+    .where('id', '=', facts.row.id)
+    .execute();
+};

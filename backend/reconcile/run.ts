@@ -1,0 +1,359 @@
+/** One principal, brought to where it should be: look, plan, do, look again (design 7). */
+import type { EndCause, Receipt } from '../../src/shared/access.ts';
+import { personalRoleTemplate, type RoleSetting, roleAdvice, roleDifferences } from '../access-policy/personal-role.ts';
+import { sessionOwnerArn } from '../access-policy/principal.ts';
+import { appendAudit } from '../audit/chain.ts';
+import { AwsProblem } from '../aws/errors.ts';
+import type { Iam } from '../aws/iam.ts';
+import type { Ssm } from '../aws/ssm.ts';
+import type { Log } from '../log.ts';
+import type { Db } from '../store/open.ts';
+import type { SealKey } from '../store/seal.ts';
+import {
+  activateGrant,
+  beginEnding,
+  documentHash,
+  failGrant,
+  finishGrant,
+  lapseGrant,
+  noteEnding,
+  noteLook,
+  recordTerminated,
+  terminatedSessions,
+} from './changes-of-state.ts';
+import { planPrincipal, type Seen, type SeenSession, type Step } from './plan.ts';
+import { type BrokenSeal, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
+
+/** What the reconciler needs of AWS. */
+export type ReconcileAws = {
+  iam: Pick<
+    Iam,
+    'readRole' | 'readAccessPolicy' | 'writeAccessPolicy' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
+  >;
+  ssm: Pick<Ssm, 'activeSessions' | 'terminate'>;
+};
+
+export type RunDeps = {
+  aws: ReconcileAws;
+  sealKey: SealKey;
+  partition: string;
+  /** @throws when the account is not configured. */
+  roleSetting: (accountId: string) => RoleSetting;
+  accountName: (accountId: string) => string;
+  now: () => Date;
+  sleep: (ms: number) => Promise<void>;
+  /** Milliseconds: quiet time until a receipt is sealed, between looks in it, and between looks while sessions die. */
+  sealMs: number;
+  lookEveryMs: number;
+  lookAgainMs: number;
+  log: Log;
+  lastLooks: Map<string, Date>;
+};
+
+/** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
+const mostTurns = 60;
+const mostWrites = 4;
+
+/** What one pass has seen and done so far. */
+type Pass = {
+  db: Db;
+  deps: RunDeps;
+  state: PrincipalState;
+  seen: Seen;
+  looks: number;
+  writes: number;
+  /** The first instant at which a look found nothing stray. */
+  quietAt: Date;
+};
+
+const ownerOf = ({ deps, state }: Pick<Pass, 'deps' | 'state'>): string =>
+  sessionOwnerArn({
+    partition: deps.partition,
+    accountId: state.principal.account_id,
+    roleName: state.principal.name,
+    sessionName: state.principal.session_name,
+  });
+
+const factsOf = (pass: Pass, grantId: string): GrantFacts => {
+  const facts = pass.state.grants.get(grantId);
+  if (facts === undefined) throw new Error(`Grant ${grantId} was planned but not read`);
+  return facts;
+};
+
+const inState = (pass: Pass, state: 'granting' | 'active'): GrantFacts[] =>
+  [...pass.state.grants.values()].filter(({ row }) => row.state === state);
+
+/** Nothing may hang on this role any more: what is being given fails, what is given ends. */
+const closeAll = async (pass: Pass, why: { code: string; advice: string; cause: EndCause }): Promise<void> => {
+  const { db, deps } = pass;
+  const at = deps.now();
+  for (const facts of inState(pass, 'granting')) await failGrant(db, facts, { ...why, at });
+  for (const facts of inState(pass, 'active'))
+    await beginEnding(db, facts, { cause: why.cause, at, sealKey: deps.sealKey });
+};
+
+/** Threats AWS-09, before every write. @returns false when the role is not ours and everything on it was closed. */
+const roleIsOurs = async (pass: Pass): Promise<boolean> => {
+  const { deps, state } = pass;
+  const { principal } = state;
+  const name = deps.accountName(principal.account_id);
+  const [owner] = [...state.grants.values()].map((facts) => facts.owner);
+  if (owner === undefined) return true;
+  const template = personalRoleTemplate(deps.roleSetting(principal.account_id), owner, principal.session_name);
+  const role = await deps.aws.iam.readRole(principal.account_id, principal.name);
+  const differences = role === null || template.name !== principal.name ? null : roleDifferences(template, role);
+  if (differences?.length === 0) return true;
+  const code = role === null ? 'role_missing' : 'role_not_ours';
+  const advice =
+    role === null
+      ? `Your personal role in ${name} is gone. An AWS admin makes it again by running the Curfew provisioner.`
+      : roleAdvice(template, name, differences ?? ['its name belongs to somebody else']);
+  deps.log.error({ principal: principal.arn, code, differences }, 'the personal role is not as Curfew made it');
+  await closeAll(pass, { code, advice, cause: { kind: 'inventory', what: `the personal role in ${name}: ${code}` } });
+  return false;
+};
+
+/** The document in IAM is neither what should be nor what we last read there: somebody else wrote. */
+const noteForeignDocument = async (pass: Pass): Promise<void> => {
+  const { db, deps, seen, state } = pass;
+  const { principal } = state;
+  const hash = typeof seen.document === 'string' ? documentHash(seen.document) : null;
+  if (pass.writes > 0 || hash === principal.document_hash) return;
+  const what =
+    hash === null
+      ? 'the access policy had been deleted by somebody else'
+      : 'the access policy was not the one that was last read back';
+  await db.transaction().execute((tx) =>
+    appendAudit(tx, {
+      kind: 'access_policy_mended',
+      accountId: principal.account_id,
+      principal: principal.arn,
+      what,
+      at: deps.now().toISOString(),
+      actor: { kind: 'curfew' },
+    }),
+  );
+};
+
+/** Reads the document back and remembers what is there (promise 7: the screen claims only this). */
+const readBack = async (pass: Pass): Promise<void> => {
+  const { deps, state } = pass;
+  const { principal } = state;
+  const document = await deps.aws.iam.readAccessPolicy(principal.account_id, principal.name);
+  // What was seen of sessions is older than this document, so it proves nothing about it.
+  pass.seen = { document, sessions: undefined };
+};
+
+const rememberDocument = async (pass: Pass): Promise<void> => {
+  const { db, deps, seen, state } = pass;
+  if (seen.document === undefined) return;
+  const hash = seen.document === null ? null : documentHash(seen.document);
+  if (hash === state.principal.document_hash) return;
+  await db
+    .updateTable('principals')
+    .set({ document_hash: hash, document_at: deps.now() })
+    .where('id', '=', state.principal.id)
+    .execute();
+};
+
+const changePolicy = async (pass: Pass, document: string | null): Promise<void> => {
+  const { deps, state } = pass;
+  const { account_id: accountId, name } = state.principal;
+  await noteForeignDocument(pass);
+  if (document !== null && !(await roleIsOurs(pass))) return;
+  pass.writes += 1;
+  if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
+  try {
+    if (document === null) await deps.aws.iam.deleteAccessPolicy(accountId, name);
+    else await deps.aws.iam.writeAccessPolicy(accountId, name, document);
+  } catch (error) {
+    // Giving access may fail for good, with advice; taking it away is tried until it works.
+    const given = inState(pass, 'granting');
+    if (!(error instanceof AwsProblem) || error.kind === 'retry' || given.length === 0) throw error;
+    deps.log.error({ error, principal: state.principal.arn }, 'an access policy could not be written');
+    const failure = { code: error.code, advice: error.advice, at: deps.now() };
+    for (const facts of given) await failGrant(pass.db, facts, failure);
+    return;
+  }
+  await readBack(pass);
+  await rememberDocument(pass);
+};
+
+const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
+  const { deps, state } = pass;
+  const owner = ownerOf(pass);
+  const found: SeenSession[] = [];
+  for (const region of regions)
+    found.push(...(await deps.aws.ssm.activeSessions(state.principal.account_id, region, owner)));
+  pass.looks += 1;
+  pass.quietAt = deps.now();
+  pass.seen = { ...pass.seen, sessions: { regions, found } };
+};
+
+const terminateAll = async (pass: Pass, steps: ReadonlyArray<Extract<Step, { do: 'terminate' }>>): Promise<void> => {
+  const { db, deps, state } = pass;
+  const accountId = state.principal.account_id;
+  const left = new Map<string, number>();
+  for (const { grantId } of steps) if (grantId !== null) left.set(grantId, (left.get(grantId) ?? 0) + 1);
+  for (const [grantId, sessionsLeft] of left) {
+    const facts = factsOf(pass, grantId);
+    if (facts.row.state === 'ending') await noteEnding(db, facts, { sessionsLeft });
+  }
+  for (const { session, grantId } of steps) {
+    await deps.aws.ssm.terminate(accountId, session.region, session.id);
+    const facts = grantId === null ? null : factsOf(pass, grantId);
+    await recordTerminated(db, session, { facts, accountId, owner: ownerOf(pass), at: deps.now() });
+  }
+  pass.seen = { ...pass.seen, sessions: undefined };
+  await deps.sleep(deps.lookAgainMs);
+};
+
+const lateness = (facts: GrantFacts, at: Date): number =>
+  Math.max(0, at.getTime() - (facts.row.ends_at?.getTime() ?? at.getTime()));
+
+const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
+  const { db, deps, seen } = pass;
+  const policyGoneAt = facts.row.policy_gone_at ?? deps.now();
+  const receipt: Receipt = {
+    stage: 'gone',
+    policyGoneAt: policyGoneAt.toISOString(),
+    policyGoneMs: lateness(facts, policyGoneAt),
+    sessionsGoneAt: pass.quietAt.toISOString(),
+    sessionsGoneMs: lateness(facts, pass.quietAt),
+    sessionsTerminated: await terminatedSessions(db, facts.row.id),
+    looks: pass.looks,
+    sealedAt: null,
+  };
+  const stillOpen = (seen.sessions?.found ?? []).map(({ id }) => id);
+  await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() });
+  deps.lastLooks.set(facts.row.id, deps.now());
+};
+
+const noteFurtherLook = async (pass: Pass, facts: GrantFacts): Promise<void> => {
+  const { db, deps } = pass;
+  if (facts.receipt === null) throw new Error(`Grant ${facts.row.id} has ended without a receipt`);
+  const at = deps.now();
+  const sessionsTerminated = await terminatedSessions(db, facts.row.id);
+  const more = sessionsTerminated.length > facts.receipt.sessionsTerminated.length;
+  const found = more
+    ? { sessionsTerminated, sessionsGoneAt: pass.quietAt.toISOString(), sessionsGoneMs: lateness(facts, pass.quietAt) }
+    : {};
+  const receipt: Receipt = { ...facts.receipt, ...found, looks: facts.receipt.looks + 1 };
+  const quietSince = Math.max(Date.parse(receipt.policyGoneAt), Date.parse(receipt.sessionsGoneAt));
+  const sealed = at.getTime() >= quietSince + deps.sealMs;
+  const kept: Receipt = sealed ? { ...receipt, stage: 'sealed', sealedAt: at.toISOString() } : receipt;
+  await noteLook(db, facts, { receipt: kept, sealed, at });
+  if (sealed) deps.lastLooks.delete(facts.row.id);
+  else deps.lastLooks.set(facts.row.id, at);
+};
+
+type SingleStep = Exclude<Step, { do: 'terminate' }>;
+
+const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
+  const { db, deps } = pass;
+  const at = deps.now();
+  switch (step.do) {
+    case 'lapse':
+      await lapseGrant(db, factsOf(pass, step.grantId), at);
+      return;
+    case 'begin-ending':
+      await beginEnding(db, factsOf(pass, step.grantId), { cause: { kind: 'time' }, at, sealKey: deps.sealKey });
+      return;
+    case 'refuse-full': {
+      const advice = 'The access policy has no room for this. End other access first, then ask again.';
+      await failGrant(db, factsOf(pass, step.grantId), { code: 'policy_full', advice, at });
+      return;
+    }
+    case 'read-policy':
+      await readBack(pass);
+      return;
+    case 'write-policy':
+      await changePolicy(pass, step.document);
+      return;
+    case 'delete-policy':
+      await changePolicy(pass, null);
+      return;
+    case 'note-policy-gone':
+      await noteEnding(db, factsOf(pass, step.grantId), { policyGoneAt: at });
+      return;
+    case 'activate':
+      await rememberDocument(pass);
+      await activateGrant(db, factsOf(pass, step.grantId), {
+        principal: pass.state.principal,
+        document: step.document,
+        at,
+      });
+      return;
+    case 'look':
+      await look(pass, step.regions);
+      return;
+    case 'finish':
+      await finish(pass, factsOf(pass, step.grantId));
+      return;
+    case 'note-look':
+      await noteFurtherLook(pass, factsOf(pass, step.grantId));
+      return;
+  }
+};
+
+/** Threats AU-05: alarm, audit, and no access by such a row: one being given fails, one that was given ends. */
+const closeBroken = async (pass: Pass, broken: readonly BrokenSeal[]): Promise<void> => {
+  const { db, deps } = pass;
+  for (const { table, rowId, grantId } of broken) {
+    const facts = factsOf(pass, grantId);
+    const at = deps.now();
+    deps.log.error({ table, rowId, grantId }, 'a seal does not hold: somebody changed rows behind Curfew’s back');
+    const event = {
+      kind: 'seal_broken' as const,
+      table,
+      rowId,
+      accountId: facts.row.account_id,
+      at: at.toISOString(),
+      actor: { kind: 'curfew' as const },
+    };
+    const advice = 'Curfew’s records of this access were changed by somebody else. Tell its admin, then ask again.';
+    if (facts.row.state === 'granting') {
+      await failGrant(db, facts, { code: 'seal_broken', advice, at, first: event });
+    } else {
+      const cause: EndCause = { kind: 'inventory', what: 'its record was changed behind Curfew’s back' };
+      await beginEnding(db, facts, { cause, at, sealKey: deps.sealKey, first: event });
+    }
+  }
+};
+
+/**
+ * Brings one principal to where it should be now. Safe to repeat from any point it may have been cut off at.
+ * @returns what is left to wait for; null when there is no such principal.
+ * @throws AwsProblem when AWS could not be asked or would not do it; faults of ours.
+ */
+export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): Promise<PrincipalState | null> => {
+  let pass: Pass | null = null;
+  for (let turn = 0; turn < mostTurns; turn += 1) {
+    const state = await readPrincipal(db, principalId, deps);
+    if (state === null) return null;
+    const known: Pass = pass ?? {
+      db,
+      deps,
+      state,
+      seen: { document: undefined, sessions: undefined },
+      looks: 0,
+      writes: 0,
+      quietAt: deps.now(),
+    };
+    pass = known;
+    known.state = state;
+    if (state.broken.length > 0) {
+      await closeBroken(known, state.broken);
+      continue;
+    }
+    const steps = planPrincipal(state.wished, known.seen, deps.now());
+    if (steps.length === 0) {
+      await rememberDocument(known);
+      return state;
+    }
+    const stray = steps.filter((step) => step.do === 'terminate');
+    if (stray.length > 0) await terminateAll(known, stray);
+    for (const step of steps) if (step.do !== 'terminate') await doStep(known, step);
+  }
+  throw new Error(`Principal ${principalId} does not settle`);
+};

@@ -1,0 +1,193 @@
+/** What should be, read from the rows of one principal; rows whose seal does not hold open nothing (threats AU-05). */
+import type { Selectable } from 'kysely';
+import { type DecidedBy, type InstanceRef, type Person, type Receipt, refKey } from '../../src/shared/access.ts';
+import { deciderOf } from '../store/decisions.ts';
+import { refOfRow } from '../store/instances.ts';
+import type { Db } from '../store/open.ts';
+import { loadPeople } from '../store/people.ts';
+import { groupBy, known } from '../store/rows.ts';
+import type { Schema } from '../store/schema.ts';
+import { decisionSealHolds, type GrantContent, grantSealHolds, type SealKey } from '../store/seal.ts';
+import type { Wished, WishedGrant } from './plan.ts';
+
+export type PrincipalRow = Selectable<Schema['principals']>;
+type GrantRow = Selectable<Schema['grants']>;
+type DecisionRow = Selectable<Schema['decisions']>;
+
+/** One unfinished grant with what changes, notices and audit rows about it need. */
+export type GrantFacts = {
+  row: GrantRow;
+  instances: InstanceRef[];
+  owner: Person;
+  deciders: DecidedBy[];
+  receipt: Receipt | null;
+  content: GrantContent;
+};
+
+export type BrokenSeal = { table: 'decisions' | 'grants'; rowId: string; grantId: string };
+
+export type PrincipalState = {
+  principal: PrincipalRow;
+  wished: Wished;
+  grants: ReadonlyMap<string, GrantFacts>;
+  /** Live grants whose seal, or whose decision's seal, does not hold. They are not in `wished`. */
+  broken: BrokenSeal[];
+};
+
+export type ReadingDeps = {
+  partition: string;
+  sealKey: SealKey;
+  sealMs: number;
+  lookEveryMs: number;
+  /** When a look after the end was last made, by grant; in memory only: after a start the first look is due at once. */
+  lastLooks: ReadonlyMap<string, Date>;
+};
+
+const contentOf = (row: GrantRow, instances: InstanceRef[], principal: PrincipalRow): GrantContent => ({
+  id: row.id,
+  requestId: row.request_id,
+  personId: row.person_id,
+  accountId: row.account_id,
+  principalArn: principal.arn,
+  capability: row.capability,
+  durationSeconds: row.duration_seconds,
+  instances,
+  approvedAt: row.approved_at,
+  activateBy: row.activate_by,
+  connectedAt: row.connected_at,
+  endsAt: row.ends_at,
+});
+
+const decisionHolds = (key: SealKey, row: DecisionRow): boolean =>
+  decisionSealHolds(
+    key,
+    {
+      id: row.id,
+      requestId: row.request_id,
+      requesterId: row.requester_id,
+      ruleId: row.rule_id,
+      personId: row.person_id,
+      verdict: row.verdict,
+      instances: row.instances,
+      durationSeconds: row.duration_seconds,
+      at: row.at,
+      ruleSetHash: row.rule_set_hash,
+      seenHash: row.seen_hash,
+    },
+    row.mac,
+  );
+
+/** Does a sealed yes stand behind this grant, for this person and each of its instances? */
+const yesStands = (facts: GrantFacts, decisions: readonly DecisionRow[], key: SealKey): BrokenSeal | null => {
+  const { row, instances } = facts;
+  const unsealed = decisions.find((decision) => !decisionHolds(key, decision));
+  if (unsealed !== undefined) return { table: 'decisions', rowId: unsealed.id, grantId: row.id };
+  const wide = decisions.some((decision) => {
+    const allowed = new Set((decision.instances ?? []).map(refKey));
+    return decision.requester_id !== row.person_id || instances.some((ref) => !allowed.has(refKey(ref)));
+  });
+  return wide || decisions.length === 0 ? { table: 'grants', rowId: row.id, grantId: row.id } : null;
+};
+
+const brokenSeal = (facts: GrantFacts, decisions: readonly DecisionRow[], principal: PrincipalRow, key: SealKey) => {
+  const { row } = facts;
+  const sealed = grantSealHolds(key, facts.content, row.mac);
+  // The principal's own columns are not sealed: they must name the same account and person as the sealed grant.
+  const here = principal.account_id === row.account_id && principal.person_id === row.person_id;
+  if (!sealed || !here) return { table: 'grants' as const, rowId: row.id, grantId: row.id };
+  return yesStands(facts, decisions, key);
+};
+
+const wishedGrant = (facts: GrantFacts, deps: ReadingDeps): WishedGrant | null => {
+  const { row, instances, receipt } = facts;
+  const common = { id: row.id, instances };
+  if (row.state === 'ready') return { ...common, state: 'ready', activateBy: row.activate_by };
+  if (row.state === 'ending') return { ...common, state: 'ending', policyGoneAt: row.policy_gone_at };
+  if ((row.state === 'granting' || row.state === 'active') && row.connected_at !== null && row.ends_at !== null) {
+    return { ...common, state: row.state, connectedAt: row.connected_at, endsAt: row.ends_at };
+  }
+  if (row.state !== 'ended' || receipt === null || receipt.stage !== 'gone') return null;
+  const last = deps.lastLooks.get(row.id);
+  const quietSince = Math.max(Date.parse(receipt.policyGoneAt), Date.parse(receipt.sessionsGoneAt));
+  const next = last === undefined ? 0 : Math.min(last.getTime() + deps.lookEveryMs, quietSince + deps.sealMs);
+  return { ...common, state: 'sealing', nextLookAt: new Date(next) };
+};
+
+const unfinished = (db: Db, principalId: string) =>
+  db
+    .selectFrom('grants')
+    .selectAll()
+    .where('principal_id', '=', principalId)
+    .where((eb) =>
+      eb.or([
+        eb('state', 'in', ['ready', 'granting', 'active', 'ending']),
+        eb.and([eb('state', '=', 'ended'), eb(eb.ref('receipt', '->>').key('stage'), '=', 'gone')]),
+      ]),
+    )
+    .orderBy('approved_at')
+    .orderBy('id')
+    .execute();
+
+/** Everything about one principal that is not finished; null when there is no such principal. */
+export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDeps): Promise<PrincipalState | null> => {
+  const principal = await db.selectFrom('principals').selectAll().where('id', '=', principalId).executeTakeFirst();
+  if (principal === undefined) return null;
+  const rows = await unfinished(db, principalId);
+  const grantIds = rows.map(({ id }) => id);
+  const requestIds = [...new Set(rows.map(({ request_id }) => request_id))];
+  const refs =
+    rows.length === 0
+      ? []
+      : await db
+          .selectFrom('grant_instances')
+          .selectAll()
+          .where('grant_id', 'in', grantIds)
+          .orderBy('position')
+          .execute();
+  const decisions =
+    rows.length === 0
+      ? []
+      : await db
+          .selectFrom('decisions')
+          .selectAll()
+          .where('request_id', 'in', requestIds)
+          .where('verdict', '=', 'yes')
+          .execute();
+  const people = await loadPeople(db, [
+    ...rows.map(({ person_id }) => person_id),
+    ...decisions.flatMap(({ person_id }) => person_id ?? []),
+  ]);
+  const refsByGrant = groupBy(refs, ({ grant_id }) => grant_id);
+  const decisionsByRequest = groupBy(decisions, ({ request_id }) => request_id);
+  const grants = new Map(
+    rows.map((row) => {
+      const instances = (refsByGrant.get(row.id) ?? []).map(refOfRow);
+      const facts: GrantFacts = {
+        row,
+        instances,
+        owner: known(people, row.person_id),
+        deciders: (decisionsByRequest.get(row.request_id) ?? []).map((decision) => deciderOf(decision, people)),
+        receipt: row.receipt,
+        content: contentOf(row, instances, principal),
+      };
+      return [row.id, facts] as const;
+    }),
+  );
+  const live = [...grants.values()].filter(({ row }) => row.state === 'granting' || row.state === 'active');
+  const broken = live.flatMap(
+    (facts) => brokenSeal(facts, decisionsByRequest.get(facts.row.request_id) ?? [], principal, deps.sealKey) ?? [],
+  );
+  const opensNothing = new Set(broken.map(({ grantId }) => grantId));
+  const { account_id: accountId, session_name: sessionName } = principal;
+  return {
+    principal,
+    grants,
+    broken,
+    wished: {
+      carrier: { partition: deps.partition, accountId, sessionName },
+      grants: [...grants.values()].flatMap((facts) =>
+        opensNothing.has(facts.row.id) ? [] : (wishedGrant(facts, deps) ?? []),
+      ),
+    },
+  };
+};
