@@ -46,6 +46,7 @@ export const faultSettings = z.strictObject({
   rateLimits: z.boolean(),
 });
 export type FaultSettings = z.infer<typeof faultSettings>;
+type SettingsChange = { [K in keyof FaultSettings]?: FaultSettings[K] | undefined };
 
 type Limit = { perSecond: number; burst: number; key: string };
 
@@ -100,7 +101,7 @@ export type Faults = {
   /** The present delay of IAM's spreading, milliseconds. */
   spreadingDelayMs(): number;
   settings(): FaultSettings;
-  change(settings: Partial<FaultSettings>): void;
+  change(settings: SettingsChange): void;
   add(rule: FaultRule): void;
   rules(): FaultRule[];
   /** Takes all rules away and puts the settings back. The list of calls stays. */
@@ -171,7 +172,10 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
     spreadingDelayMs: () => settings.spreadingDelayMs,
     settings: () => ({ ...settings }),
     change(changes) {
-      settings = { ...settings, ...changes };
+      settings = {
+        spreadingDelayMs: changes.spreadingDelayMs ?? settings.spreadingDelayMs,
+        rateLimits: changes.rateLimits ?? settings.rateLimits,
+      };
     },
     add(rule) {
       rules.push({ ...rule, seen: 0 });

@@ -64,13 +64,28 @@ export const lifetimes = z.strictObject({
 export type Lifetimes = z.infer<typeof lifetimes>;
 
 /** AWS's own (aws-facts 1.3, 1.5). */
-export const usualLifetimes: Lifetimes = {
+const usualLifetimes: Lifetimes = {
   clientSeconds: 90 * 24 * 3600,
   accessTokenSeconds: 3600,
   portalSessionSeconds: 8 * 3600,
   codeSeconds: 600,
   deviceCodeSeconds: 600,
   devicePollSeconds: 5,
+};
+
+/** Lifetimes that can be changed while local-aws runs; absent ones stay. */
+export const createLifetimes = () => {
+  let now = { ...usualLifetimes };
+  return {
+    get: (): Lifetimes => now,
+    change(changes: { [K in keyof Lifetimes]?: Lifetimes[K] | undefined }): void {
+      const given = Object.fromEntries(Object.entries(changes).filter(([, seconds]) => seconds !== undefined));
+      now = lifetimes.parse({ ...now, ...given });
+    },
+    reset(): void {
+      now = { ...usualLifetimes };
+    },
+  };
 };
 
 export const randomToken = (prefix: string): string => `${prefix}${randomBytes(96).toString('base64url')}`;

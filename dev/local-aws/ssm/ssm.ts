@@ -158,7 +158,7 @@ export const createSsm = (options: {
   };
 
   const streamUrl = (sessionId: string): string =>
-    `${options.streamBase()}/v1/data-channel/${encodeURIComponent(sessionId)}?role=publish_subscribe`;
+    `${options.streamBase()}/v1/data-channel/${sessionId}?role=publish_subscribe`;
 
   const startSession = (input: unknown, caller: Caller, request: SignedRequest) => {
     const wanted = parseInput(startInput, input);

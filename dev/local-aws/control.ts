@@ -1,0 +1,268 @@
+/**
+ * The hand that moves the made-up world: people leave, instances change, calls fail. The same methods are there in this process
+ * (tests) and over HTTP as `POST /_control/<method>` with a JSON body (the command line, other processes).
+ */
+import { z } from 'zod';
+import { instanceId } from '../../src/shared/access.ts';
+import {
+  type CallRecord,
+  type FaultRule,
+  type FaultSettings,
+  type Faults,
+  faultRule,
+  faultSettings,
+} from './faults.ts';
+import type { IamState } from './iam/state.ts';
+import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from './service.ts';
+import { noFaults } from './session-host/faulty-link.ts';
+import type { SessionHost } from './session-host/host-types.ts';
+import { type createLifetimes, lifetimes, type SignInState } from './sign-in/sign-in-state.ts';
+import type { SessionRecord, SessionStatus, SessionTable } from './ssm/session-table.ts';
+import type { World, WorldInstance, WorldPerson, WorldSessionDocument } from './world.ts';
+
+const personChange = z.strictObject({
+  userName: z.string(),
+  enabled: z.boolean().optional(),
+  /** Names of Identity Center groups; they replace the ones there are. */
+  groups: z.array(z.string()).optional(),
+  /** Renames the person; the UserId stays. */
+  newUserName: z.string().min(1).max(128).optional(),
+});
+const instanceChange = z.strictObject({
+  id: instanceId,
+  online: z.boolean().optional(),
+  /** Tags to set; null takes one away. The others stay. */
+  tags: z.record(z.string(), z.string().nullable()).optional(),
+  name: z.string().min(1).max(256).optional(),
+});
+const documentChange = z.strictObject({
+  account: z.string(),
+  name: z.string(),
+  maxSessionMinutes: z.int().min(1).max(1440),
+});
+const callFilter = z.strictObject({ service: z.string().optional(), operation: z.string().optional() });
+const share = z.number().min(0).max(1).default(0);
+const linkFaults = z.strictObject({
+  latencyMs: z.int().min(0).max(60_000).default(0),
+  corruptShare: share,
+  loseShare: share,
+  duplicateShare: share,
+  reorderShare: share,
+});
+const sessionPick = z.strictObject({ sessionId: z.string().optional() });
+const rolePick = z.strictObject({ account: z.string(), name: z.string() });
+const settingsChange = faultSettings.partial();
+const lifetimesChange = lifetimes.partial();
+
+/** A role as IAM's control plane has it now, whether or not it has spread. */
+type RoleDump = {
+  arn: string;
+  roleId: string;
+  trust: unknown;
+  boundary: string | null;
+  tags: Record<string, string>;
+  inlinePolicies: Record<string, unknown>;
+  attachedPolicyArns: string[];
+};
+type SessionDump = SessionRecord & { status: SessionStatus };
+
+export type Control = {
+  /** The last 2,000 calls, oldest first; filtered when asked. */
+  calls(filter?: z.input<typeof callFilter>): CallRecord[];
+  forgetCalls(): void;
+  /** Every session of this run, newest first. */
+  sessions(): SessionDump[];
+  /** Cuts the connection of one session, or of all. The sessions live on and can be resumed. */
+  drop(which?: z.input<typeof sessionPick>): void;
+  /** @throws AwsError NotFound when there is no such role. */
+  role(which: z.input<typeof rolePick>): RoleDump;
+  /** Names of all roles of an account. */
+  roles(which: { account: string }): string[];
+  faults(): { settings: FaultSettings; rules: FaultRule[]; lifetimes: z.infer<typeof lifetimes> };
+  addFault(rule: z.input<typeof faultRule>): void;
+  changeSettings(change: z.input<typeof settingsChange>): void;
+  changeLifetimes(change: z.input<typeof lifetimesChange>): void;
+  /** Faults of the data channel's frames; what is left out is switched off. */
+  changeLink(faults: z.input<typeof linkFaults>): void;
+  changePerson(change: z.input<typeof personChange>): WorldPerson;
+  changeInstance(change: z.input<typeof instanceChange>): WorldInstance;
+  /** Changes a session document behind everybody's back, as somebody with SSM rights could. */
+  changeDocument(change: z.input<typeof documentChange>): WorldSessionDocument;
+  /** People, groups, accounts and instances as they are now; no keys. */
+  world(): Pick<World, 'organisation' | 'people' | 'groups' | 'instances'> & {
+    accounts: Array<{ id: string; name: string }>;
+  };
+  /** Takes every fault away and ends all sessions and sign-ins. IAM and the changed world stay. */
+  reset(): void;
+};
+
+const notFound = (what: string): AwsError => new AwsError('NotFound', `There is no ${what}.`, 404);
+
+/** Everything is changed in place, so that the services see it at their next look. */
+export const createControl = (parts: {
+  world: World;
+  faults: Faults;
+  iam: IamState;
+  host: SessionHost;
+  sessions: SessionTable;
+  signIn: SignInState;
+  lifetimes: ReturnType<typeof createLifetimes>;
+}): Control => {
+  const { world, faults, iam, host, sessions, signIn } = parts;
+
+  return {
+    calls(filter = {}) {
+      const { service, operation } = callFilter.parse(filter);
+      return faults
+        .calls()
+        .filter(
+          (call) => (service ?? call.service) === call.service && (operation ?? call.operation) === call.operation,
+        );
+    },
+    forgetCalls: () => faults.forgetCalls(),
+    sessions: () => sessions.list().map((session) => ({ ...session, status: sessions.statusOf(session) })),
+    drop(which = {}) {
+      const { sessionId } = sessionPick.parse(which);
+      if (sessionId === undefined) host.dropConnections();
+      else host.dropConnections(sessionId);
+    },
+    role(which) {
+      const { account, name } = rolePick.parse(which);
+      const role = iam.role(account, name);
+      if (!role) throw notFound(`role ${name} in ${account}`);
+      const inlinePolicies = Object.entries(role.inline).map(([policy, text]): [string, unknown] => [
+        policy,
+        JSON.parse(text),
+      ]);
+      return {
+        arn: `arn:aws:iam::${account}:role${role.path}${role.name}`,
+        roleId: role.id,
+        trust: JSON.parse(role.trust),
+        boundary: role.boundary ?? null,
+        tags: role.tags,
+        inlinePolicies: Object.fromEntries(inlinePolicies),
+        attachedPolicyArns: role.attached,
+      };
+    },
+    roles: ({ account }) =>
+      iam.roles
+        .all()
+        .filter((role) => role.accountId === account)
+        .map((role) => `${role.path}${role.name}`),
+    faults: () => ({ settings: faults.settings(), rules: faults.rules(), lifetimes: parts.lifetimes.get() }),
+    addFault: (rule) => faults.add(faultRule.parse(rule)),
+    changeSettings: (change) => faults.change(settingsChange.parse(change)),
+    changeLifetimes: (change) => parts.lifetimes.change(lifetimesChange.parse(change)),
+    changeLink: (change) => host.setFaults(linkFaults.parse(change)),
+    changePerson(change) {
+      const { userName, enabled, groups, newUserName } = personChange.parse(change);
+      const person = world.people.find((one) => one.userName === userName);
+      if (!person) throw notFound(`person ${userName}`);
+      const unknown = groups?.find((group) => !world.groups.some((one) => one.name === group));
+      if (unknown !== undefined) throw notFound(`group ${unknown}`);
+      person.enabled = enabled ?? person.enabled;
+      person.groups = groups ?? person.groups;
+      person.userName = newUserName ?? person.userName;
+      return person;
+    },
+    changeInstance(change) {
+      const { id, online, tags, name } = instanceChange.parse(change);
+      const instance = world.instances.find((one) => one.id === id);
+      if (!instance) throw notFound(`instance ${id}`);
+      instance.online = online ?? instance.online;
+      instance.name = name ?? instance.name;
+      for (const [key, value] of Object.entries(tags ?? {})) {
+        if (value === null) delete instance.tags[key];
+        else instance.tags[key] = value;
+      }
+      return instance;
+    },
+    changeDocument(change) {
+      const { account, name, maxSessionMinutes } = documentChange.parse(change);
+      const document = world.accounts
+        .find((one) => one.id === account)
+        ?.sessionDocuments.find((one) => one.name === name);
+      if (!document) throw notFound(`session document ${name} in ${account}`);
+      document.maxSessionMinutes = maxSessionMinutes;
+      return document;
+    },
+    world: () => ({
+      organisation: world.organisation,
+      people: world.people,
+      groups: world.groups,
+      accounts: world.accounts.map(({ id, name }) => ({ id, name })),
+      instances: world.instances,
+    }),
+    reset() {
+      faults.reset();
+      parts.lifetimes.reset();
+      host.setFaults(noFaults);
+      for (const session of sessions.list()) host.terminate(session.sessionId, 'local-aws was reset');
+      for (const id of [...signIn.portalSessions.keys()]) signIn.endPortalSession(id);
+    },
+  };
+};
+
+const json = (status: number, body: unknown): AwsResponse => ({
+  status,
+  headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+  body: JSON.stringify(body ?? {}),
+});
+
+const prefix = '/_control';
+
+/** The methods over HTTP: name to what it takes. */
+const methodsOf = (control: Control): Record<string, (input: unknown) => unknown> => ({
+  calls: (input) => control.calls(callFilter.parse(input)),
+  forgetCalls: () => control.forgetCalls(),
+  sessions: () => control.sessions(),
+  drop: (input) => control.drop(sessionPick.parse(input)),
+  role: (input) => control.role(rolePick.parse(input)),
+  roles: (input) => control.roles(z.strictObject({ account: z.string() }).parse(input)),
+  faults: () => control.faults(),
+  addFault: (input) => control.addFault(faultRule.parse(input)),
+  changeSettings: (input) => control.changeSettings(settingsChange.parse(input)),
+  changeLifetimes: (input) => control.changeLifetimes(lifetimesChange.parse(input)),
+  changeLink: (input) => control.changeLink(linkFaults.parse(input)),
+  changePerson: (input) => control.changePerson(personChange.parse(input)),
+  changeInstance: (input) => control.changeInstance(instanceChange.parse(input)),
+  changeDocument: (input) => control.changeDocument(documentChange.parse(input)),
+  world: () => control.world(),
+  reset: () => control.reset(),
+});
+
+/** A web page must not reach this API: it sends an Origin, and a rebound name shows in Host. */
+const isFromHere = ({ headers }: AwsRequest): boolean =>
+  headers['origin'] === undefined && /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/.test(headers['host'] ?? '');
+
+/** `GET /_control` says what this is; everything else is `POST /_control/<method>` with JSON. */
+export const controlRoute = (control: Control, organisation: string): UnsignedRoute => {
+  const methods = methodsOf(control);
+  const run = (request: AwsRequest): AwsResponse => {
+    const name = request.path.slice(prefix.length + 1);
+    if (request.method === 'GET' && name === '') {
+      return json(200, { what: 'local-aws', organisation, methods: Object.keys(methods) });
+    }
+    const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
+    if (!method || request.method !== 'POST')
+      return json(404, { message: `There is no ${request.method} ${request.path}.` });
+    if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) {
+      return json(415, { message: 'The body must be application/json.' });
+    }
+    return json(200, method(request.body.length === 0 ? {} : JSON.parse(request.body.toString('utf8'))));
+  };
+  return {
+    match: ({ path }) => path === prefix || path.startsWith(`${prefix}/`),
+    async handle(request) {
+      if (!isFromHere(request)) return json(403, { message: 'Only from this machine.' });
+      try {
+        return run(request);
+      } catch (error) {
+        if (error instanceof AwsError) return json(error.status, { message: error.message });
+        if (error instanceof z.ZodError) return json(400, { message: z.prettifyError(error) });
+        if (error instanceof SyntaxError) return json(400, { message: 'The body is not JSON.' });
+        throw error;
+      }
+    },
+  };
+};
