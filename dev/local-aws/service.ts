@@ -81,7 +81,8 @@ export type FaultHooks = {
 /** What is about to be done, for the evaluator: every resource must be allowed. */
 export type Action = {
   action: string;
-  resources: Array<{ arn: string; contextKeys?: Record<string, string[]> }>;
+  /** `shownAs`: what a denial calls the resource where AWS does not tell the ARN. */
+  resources: Array<{ arn: string; contextKeys?: Record<string, string[]>; shownAs?: string }>;
   contextKeys?: Record<string, string[]>;
 };
 

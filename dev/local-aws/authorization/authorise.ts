@@ -17,7 +17,8 @@ type Denial = Exclude<Evaluation, { decision: 'allow' }>;
 
 const article = (layer: Denial['why']): string => (layer === 'identity-based policy' ? 'an' : 'a');
 
-const reason = (denial: Denial, action: string): string =>
+/** The end of AWS's sentence: which layer said no, and how. */
+export const denialReason = (denial: Denial, action: string): string =>
   denial.decision === 'explicit-deny'
     ? `with an explicit deny in ${article(denial.why)} ${denial.why}`
     : `because no ${denial.why} allows the ${action} action`;
@@ -81,7 +82,7 @@ export const createJudge = (state: IamState): Judge => {
 export const createAuthorise = (options: { state: IamState; now: () => Date }): Authorise => {
   const judge = createJudge(options.state);
   return (caller: Caller, wanted: Action) => {
-    for (const { arn, contextKeys } of wanted.resources) {
+    for (const { arn, contextKeys, shownAs } of wanted.resources) {
       const context = requestContext(
         caller.contextKeys,
         globalContextKeys(options.now()),
@@ -90,7 +91,8 @@ export const createAuthorise = (options: { state: IamState; now: () => Date }): 
       );
       const result = judge(caller, { action: wanted.action, resource: arn, context });
       if (result.decision !== 'allow') {
-        throw deniedError(caller, { action: wanted.action, resource: arn, because: reason(result, wanted.action) });
+        const because = denialReason(result, wanted.action);
+        throw deniedError(caller, { action: wanted.action, resource: shownAs ?? arn, because });
       }
     }
   };
