@@ -235,12 +235,12 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
 const isFromHere = ({ headers }: AwsRequest): boolean =>
   headers['origin'] === undefined && /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/.test(headers['host'] ?? '');
 
-/** `GET /_control` says what this is; everything else is `POST /_control/<method>` with JSON. */
+/** `GET /_control` and `/_control/health` say what this is; everything else is `POST /_control/<method>` with JSON. */
 export const controlRoute = (control: Control, organisation: string): UnsignedRoute => {
   const methods = methodsOf(control);
   const run = (request: AwsRequest): AwsResponse => {
     const name = request.path.slice(prefix.length + 1);
-    if (request.method === 'GET' && name === '') {
+    if (request.method === 'GET' && (name === '' || name === 'health')) {
       return json(200, { what: 'local-aws', organisation, methods: Object.keys(methods) });
     }
     const method = Object.hasOwn(methods, name) ? methods[name] : undefined;

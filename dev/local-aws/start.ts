@@ -7,9 +7,11 @@ import { callerOfUser } from './authorization/caller.ts';
 import { type CredentialStore, createCredentialStore } from './authorization/credential-store.ts';
 import { SignatureRefusal, verifySignature } from './authorization/sigv4.ts';
 import { type Control, controlRoute, createControl } from './control.ts';
+import { createEc2Service } from './ec2.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { createIamService } from './iam/iam-service.ts';
 import { createIamState, type IamState } from './iam/state.ts';
+import { createIdentityStoreService } from './identity-store.ts';
 import { awsRequest, createAwsServer } from './server.ts';
 import { type Authorise, AwsError, type UnsignedRoute } from './service.ts';
 import type { UpgradeVerdict } from './session-host/host-types.ts';
@@ -20,6 +22,7 @@ import { signInRoutes } from './sign-in/routes.ts';
 import { createLifetimes, createSignInState, type SignInState } from './sign-in/sign-in-state.ts';
 import { createSessionTable, type SessionTable } from './ssm/session-table.ts';
 import { createSsm } from './ssm/ssm.ts';
+import { createStsService } from './sts.ts';
 import { readWorld, type World } from './world.ts';
 
 export type LocalAwsOptions = {
@@ -221,6 +224,9 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
   const streamBase = () => endpoint.replace(/^http/, 'ws');
   const services = [
     createIamService({ state: iam, authorise, now }),
+    createStsService({ state: iam, credentials, now }),
+    createEc2Service({ instances: () => world.instances, authorise }),
+    createIdentityStoreService({ world: () => world, authorise }),
     createSsm({ world, host, sessions, authorise, streamBase, now }),
   ];
   const server = createAwsServer({
