@@ -75,26 +75,30 @@ export type Config = z.output<typeof configSchema> & { databaseUrl: string };
 export type AccountConfig = Config['accounts'][number];
 
 /**
- * Reads the file named by CURFEW_CONFIG (or the argument). DATABASE_URL wins over the file, so that
- * secrets need not stand in it.
+ * The file alone, for a process that opens no database (the provisioner).
  * @throws FileError naming line and column of everything that is wrong.
  */
-export const loadConfig = (file = process.env['CURFEW_CONFIG']): Config => {
+export const readConfigFile = (file = process.env['CURFEW_CONFIG']) => {
   if (file === undefined || file === '') {
     throw new Error(
       'Curfew needs a configuration file: set CURFEW_CONFIG to its path (see deploy/curfew.example.yml).',
     );
   }
+  const beside = (path: string) => resolve(dirname(file), path);
   const config = parseYamlFile(configSchema, readFileSync(file, 'utf8'), file);
+  return { ...config, rulesFolder: beside(config.rulesFolder), keysFolder: beside(config.keysFolder) };
+};
+
+/**
+ * Reads the file named by CURFEW_CONFIG (or the argument). DATABASE_URL wins over the file, so that
+ * secrets need not stand in it.
+ * @throws FileError naming line and column of everything that is wrong.
+ */
+export const loadConfig = (file = process.env['CURFEW_CONFIG']): Config => {
+  const config = readConfigFile(file);
   const databaseUrl = process.env['DATABASE_URL'] ?? config.database?.url;
   if (databaseUrl === undefined) {
     throw new Error(`No database: set DATABASE_URL, or database.url in ${file}.`);
   }
-  const beside = (path: string) => resolve(dirname(file), path);
-  return {
-    ...config,
-    databaseUrl,
-    rulesFolder: beside(config.rulesFolder),
-    keysFolder: beside(config.keysFolder),
-  };
+  return { ...config, databaseUrl };
 };

@@ -55,7 +55,17 @@ export type Broker = {
   close: () => void;
 };
 
-const openAccount = (config: Config, account: AccountConfig, sts: STSClient, timing: Timing) => {
+/** Which of the two roles in an account is entered. Nobody has both (threats AWS-09). */
+export type EnteredAs = 'broker' | 'provisioner';
+
+export type BrokerOptions = {
+  config: Pick<Config, 'partition' | 'signIn' | 'accounts'>;
+  as: EnteredAs;
+  timing?: Timing;
+};
+
+const openAccount = (options: Required<BrokerOptions>, account: AccountConfig, sts: STSClient) => {
+  const { config, as, timing } = options;
   let held: Promise<Credentials> | null = null;
 
   const enter = async (): Promise<Credentials> => {
@@ -63,8 +73,8 @@ const openAccount = (config: Config, account: AccountConfig, sts: STSClient, tim
     try {
       const answer = await sts.send(
         new AssumeRoleCommand({
-          RoleArn: account.brokerRoleArn,
-          RoleSessionName: 'curfew-backend',
+          RoleArn: as === 'broker' ? account.brokerRoleArn : account.provisionerRoleArn,
+          RoleSessionName: as === 'broker' ? 'curfew-backend' : 'curfew-provisioner',
           ExternalId: account.externalId,
           // Role chaining caps it at an hour (aws-facts 3.3).
           DurationSeconds: 3600,
@@ -74,7 +84,7 @@ const openAccount = (config: Config, account: AccountConfig, sts: STSClient, tim
       const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = answer.Credentials ?? {};
       // The answered account must be the configured one (threats AWS-10).
       if (entered !== account.id || !AccessKeyId || !SecretAccessKey || !SessionToken || !Expiration) {
-        const advice = `The broker role of ${account.name} led into another account. Its admin checks brokerRoleArn.`;
+        const advice = `The ${as} role of ${account.name} led into another account. Its admin checks ${as}RoleArn.`;
         throw new AwsProblem({ kind: 'permanent', code: 'WrongAccount', advice, call });
       }
       return {
@@ -145,12 +155,14 @@ const openAccount = (config: Config, account: AccountConfig, sts: STSClient, tim
 };
 
 /** Opens nothing yet: roles are entered at the first call into their account. */
-export const openBroker = (config: Config, timing: Timing = realTiming): Broker => {
+export const openBroker = ({ config, as, timing = realTiming }: BrokerOptions): Broker => {
   const sts = new STSClient({
     region: config.signIn.stsRegion,
     requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 },
   });
-  const opened = new Map(config.accounts.map((account) => [account.id, openAccount(config, account, sts, timing)]));
+  const opened = new Map(
+    config.accounts.map((account) => [account.id, openAccount({ config, as, timing }, account, sts)]),
+  );
   return {
     accounts: config.accounts,
     account: (accountId) => {

@@ -115,7 +115,10 @@ export const createIam = (broker: Broker): Iam => {
 };
 
 /** What the template of personal roles takes from the configuration. @throws when the account is not configured. */
-export const roleSetting = (config: Config, accountId: string): RoleSetting => {
+export const roleSetting = (
+  config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>,
+  accountId: string,
+): RoleSetting => {
   const account = config.accounts.find(({ id }) => id === accountId);
   if (account === undefined) throw new Error(`Account ${accountId} is not configured`);
   return {
