@@ -1,0 +1,230 @@
+/**
+ * One xterm.js a tab, kept outside React: output must go on while another tab is shown. Flow control by acknowledging what was drawn.
+ */
+import { FitAddon } from '@xterm/addon-fit';
+import { SearchAddon } from '@xterm/addon-search';
+import { UnicodeGraphemesAddon } from '@xterm/addon-unicode-graphemes';
+import { WebLinksAddon } from '@xterm/addon-web-links';
+import { WebglAddon } from '@xterm/addon-webgl';
+import { type ITheme, Terminal } from '@xterm/xterm';
+import type { TerminalBridge } from '../../shared/desktop.ts';
+import { cleanPaste, createAnswerGate, createStringLimit, tameSequences } from './hostile-output.ts';
+
+const scrollbackLines = 10_000;
+/** Acknowledge in lumps: each one is a message to the main process. */
+const acknowledgeEveryMs = 12;
+
+export type Screen = {
+  readonly tabId: string;
+  readonly terminal: Terminal;
+  readonly search: SearchAddon;
+  /** Puts it into an element and fits it; again whenever the element changed its size. */
+  show: (element: HTMLElement) => void;
+  fit: () => void;
+  /** The grant is over: nothing can be typed any more, everything stays. */
+  freeze: () => void;
+  dispose: () => void;
+};
+
+export type ScreenEvents = {
+  /** Several lines or much text: a person is asked before it is sent. */
+  onPasteToAsk: (tabId: string, paste: { text: string; lines: number }) => void;
+  onLink: (url: string) => void;
+  /** A key that belongs to the window; true when it was taken. */
+  onKey: (event: KeyboardEvent) => boolean;
+};
+
+export type Screens = ReturnType<typeof createScreens>;
+
+const token = (styles: CSSStyleDeclaration, name: string): string => styles.getPropertyValue(name).trim();
+
+/** The terminal's colours out of the tokens in force. */
+export const themeOf = (root: Element): ITheme => {
+  const styles = getComputedStyle(root);
+  const [background, foreground, dim] = ['--term-bg', '--term-fg', '--term-dim'].map((name) => token(styles, name));
+  const ansi = (name: string): string => token(styles, `--ansi-${name}`);
+  const colours = {
+    red: ansi('red'),
+    green: ansi('green'),
+    yellow: ansi('yellow'),
+    blue: ansi('blue'),
+    magenta: ansi('magenta'),
+    cyan: ansi('cyan'),
+  };
+  return {
+    ...(background === undefined ? {} : { background, cursorAccent: background }),
+    ...(foreground === undefined ? {} : { foreground, cursor: foreground }),
+    selectionBackground: token(styles, '--term-sel'),
+    ...colours,
+    brightRed: colours.red,
+    brightGreen: colours.green,
+    brightYellow: colours.yellow,
+    brightBlue: colours.blue,
+    brightMagenta: colours.magenta,
+    brightCyan: colours.cyan,
+    ...(dim === undefined ? {} : { brightBlack: dim }),
+  };
+};
+
+/** Only https and http leave the terminal; everything else is text (threats TERM-03). */
+const linkAllowed = (url: string): boolean => /^https?:\/\//i.test(url) && URL.canParse(url);
+
+const makeTerminal = (fontSize: number, onLink: (url: string) => void): Terminal =>
+  new Terminal({
+    allowProposedApi: true,
+    scrollback: scrollbackLines,
+    fontSize,
+    fontFamily: '"JetBrains Mono Variable", "JetBrains Mono", "Noto Sans Mono CJK SC", monospace',
+    lineHeight: 1.3,
+    minimumContrastRatio: 4.5,
+    cursorBlink: false,
+    macOptionIsMeta: true,
+    screenReaderMode: false,
+    theme: themeOf(document.documentElement),
+    windowOptions: {},
+    linkHandler: { activate: (_event, url) => linkAllowed(url) && onLink(url), allowNonHttpProtocols: false },
+  });
+
+/** webgl draws fastest; where there is none, or it is lost, xterm's DOM renderer takes over. */
+const drawFast = (terminal: Terminal): void => {
+  try {
+    const webgl = new WebglAddon();
+    webgl.onContextLoss(() => webgl.dispose());
+    terminal.loadAddon(webgl);
+  } catch {
+    // No webgl on this machine: the DOM renderer is in place already.
+  }
+};
+
+export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
+  const screens = new Map<string, Screen & { write: (chunk: string) => void }>();
+
+  const make = (tabId: string, fontSize: number): Screen & { write: (chunk: string) => void } => {
+    const terminal = makeTerminal(fontSize, events.onLink);
+    const fitter = new FitAddon();
+    const search = new SearchAddon();
+    terminal.loadAddon(fitter);
+    terminal.loadAddon(search);
+    terminal.loadAddon(new UnicodeGraphemesAddon());
+    terminal.loadAddon(new WebLinksAddon((_event, url) => linkAllowed(url) && events.onLink(url)));
+    tameSequences(terminal);
+    const limit = createStringLimit();
+    const mayAnswer = createAnswerGate(() => performance.now());
+
+    let drawn = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const acknowledge = (): void => {
+      timer = undefined;
+      const characters = drawn;
+      drawn = 0;
+      if (characters > 0) void bridge.send.acknowledge({ tabId, characters });
+    };
+
+    // Keys and pastes come from a person; what xterm says while it draws output is an answer to that output.
+    let drawing = 0;
+    let frozen = false;
+    const type = (data: string): void => {
+      for (let at = 0; at < data.length; at += 32 * 1024) {
+        void bridge.send.keystrokes({ tabId, data: data.slice(at, at + 32 * 1024) });
+      }
+    };
+    terminal.onData((data) => {
+      if (frozen) return;
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC
+      if (drawing > 0 && /^\u001b[[P\]]/.test(data) && !mayAnswer(data)) return;
+      type(data);
+    });
+    terminal.onBinary((data) => {
+      if (!frozen) type(data);
+    });
+    terminal.onResize(({ cols, rows }) => void bridge.send.resize({ tabId, cols, rows }));
+    terminal.attachCustomKeyEventHandler((event) => !events.onKey(event));
+
+    let opened: HTMLElement | null = null;
+    const onPaste = (event: ClipboardEvent): void => {
+      event.preventDefault();
+      event.stopPropagation();
+      if (frozen) return;
+      const paste = cleanPaste(event.clipboardData?.getData('text/plain') ?? '');
+      if (paste.text === '') return;
+      if (paste.ask) events.onPasteToAsk(tabId, paste);
+      else terminal.paste(paste.text);
+    };
+
+    return {
+      tabId,
+      terminal,
+      search,
+      write: (chunk) => {
+        drawing += 1;
+        terminal.write(limit(chunk), () => {
+          drawing -= 1;
+          drawn += chunk.length;
+          timer ??= setTimeout(acknowledge, acknowledgeEveryMs);
+        });
+      },
+      show: (element) => {
+        if (opened === null) {
+          terminal.open(element);
+          // In the capture phase: xterm's own paste would send what we have not cleaned.
+          element.addEventListener('paste', onPaste, true);
+          drawFast(terminal);
+          opened = element;
+        }
+        fitter.fit();
+        void bridge.send.resize({ tabId, cols: terminal.cols, rows: terminal.rows });
+      },
+      fit: () => {
+        if (opened !== null && opened.offsetWidth > 0) fitter.fit();
+      },
+      freeze: () => {
+        frozen = true;
+        terminal.options.disableStdin = true;
+        terminal.write('\u001b[?25l');
+      },
+      dispose: () => {
+        clearTimeout(timer);
+        opened?.removeEventListener('paste', onPaste, true);
+        terminal.dispose();
+      },
+    };
+  };
+
+  let size = 13;
+  const of = (tabId: string): Screen & { write: (chunk: string) => void } => {
+    const known = screens.get(tabId);
+    if (known !== undefined) return known;
+    const made = make(tabId, size);
+    screens.set(tabId, made);
+    return made;
+  };
+
+  const stop = bridge.onOutput((tabId, chunk) => of(tabId).write(chunk));
+
+  return {
+    of: (tabId: string): Screen => of(tabId),
+    /** Forgets the screens of tabs that are closed. */
+    keepOnly: (tabIds: readonly string[]): void => {
+      for (const [tabId, screen] of screens) {
+        if (tabIds.includes(tabId)) continue;
+        screen.dispose();
+        screens.delete(tabId);
+      }
+    },
+    /** Font size in px and the colours of the scheme in force. */
+    restyle: (fontSize: number): void => {
+      size = fontSize;
+      const theme = themeOf(document.documentElement);
+      for (const screen of screens.values()) {
+        screen.terminal.options.theme = theme;
+        screen.terminal.options.fontSize = fontSize;
+        screen.fit();
+      }
+    },
+    dispose: (): void => {
+      stop();
+      for (const screen of screens.values()) screen.dispose();
+      screens.clear();
+    },
+  };
+};
