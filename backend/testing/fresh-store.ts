@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { type Kysely, Kysely as KyselyDatabase, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { up } from '../store/migrations/001-init.ts';
+import { migrate } from '../store/open.ts';
 import type { Schema } from '../store/schema.ts';
 
 declare module 'vitest' {
@@ -37,7 +37,7 @@ const ensureTemplate = async (admin: pg.Client, url: string): Promise<void> => {
     await admin.query(`drop database if exists ${template}`);
     await admin.query(`create database ${template}`);
     const db = kysely<unknown>(at(url, template));
-    await db.transaction().execute(up);
+    await migrate(db);
     await db.destroy();
     await admin.query(`alter database ${template} is_template true`);
   } finally {

@@ -1,0 +1,201 @@
+/** The backend's API over real HTTP and real Postgres for tests; only what is outside the backend is played. */
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createTRPCClient, httpLink } from '@trpc/client';
+import { serverIdOf } from '../../src/shared/identity-proof.ts';
+import type { PersonalRole } from '../../src/shared/views.ts';
+import { apiPath } from '../../src/shared/views.ts';
+import { createApprovals } from '../api/decidable.ts';
+import type { Access } from '../api/deps.ts';
+import { type HttpServer, startHttp } from '../api/http.ts';
+import { createInstanceList } from '../api/instance-list.ts';
+import { createMetrics } from '../api/metrics.ts';
+import { type AppRouter, createRouter } from '../api/router.ts';
+import { createSignInDesk } from '../api/sign-in.ts';
+import { createStreams } from '../api/streams.ts';
+import { issueToken } from '../api/tokens.ts';
+import { openAuditKey } from '../audit/heads.ts';
+import { watchChain } from '../audit/state.ts';
+import { callerIdentity } from '../aws/caller-identity.ts';
+import type { Config } from '../config.ts';
+import { createLog } from '../log.ts';
+import { openRules, type RuleBook } from '../rules/rules.ts';
+import { startChangeFeed } from '../store/changes.ts';
+import { openStore, type Store } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import { freshStore } from './fresh-store.ts';
+import { type TestPeople, testPeople } from './test-people.ts';
+
+export const devAccount = '739164205518';
+export const prodAccount = '482011773306';
+
+const account = (id: string, name: string) => ({
+  id,
+  name,
+  regions: ['eu-central-1'],
+  brokerRoleArn: `arn:aws:iam::${id}:role/curfew/broker/CurfewBroker`,
+  provisionerRoleArn: `arn:aws:iam::${id}:role/curfew/provisioner/CurfewProvisioner`,
+  externalId: 'curfew-test-external-id',
+  boundaryArn: `arn:aws:iam::${id}:policy/curfew/boundary/CurfewBoundary`,
+  principal: { kind: 'role' as const, carrier: 'inline' as const },
+});
+
+export const testConfig: Config = {
+  organisationName: 'Harborline',
+  partition: 'aws',
+  listen: { host: '127.0.0.1', port: 0 },
+  origin: 'https://curfew.harborline.example',
+  databaseUrl: '',
+  signIn: {
+    permissionSet: 'CurfewUser',
+    accounts: [devAccount],
+    stsRegion: 'eu-central-1',
+    ssoRegion: 'eu-central-1',
+    deviceCodeAllowed: false,
+  },
+  directory: {
+    identityStoreId: 'd-9067f4a2c1',
+    region: 'eu-central-1',
+    groups: ['curfew-users'],
+    adminGroup: 'curfew-admins',
+  },
+  accounts: [account(devAccount, 'payments-dev'), account(prodAccount, 'payments-prod')],
+  rulesFolder: fileURLToPath(new URL('../../deploy/rules/', import.meta.url)),
+  keysFolder: '',
+  ticketUrl: null,
+  limits: { tokenLifeSeconds: 8 * 3600, connectWithinSeconds: 8 * 3600, requestLapsesSeconds: 8 * 3600 },
+  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60 },
+};
+
+export type TestBackend = {
+  address: string;
+  store: Store;
+  rules: RuleBook;
+  people: TestPeople;
+  /** Lines of the log so far. */
+  logged: () => string;
+  /** The clock of the backend runs this much ahead. */
+  ahead: (ms: number) => void;
+  now: () => Date;
+  /** A token of a person, as sign-in gives it. */
+  tokenFor: (person: PersonFacts) => Promise<string>;
+  client: (token: string | null) => ReturnType<typeof clientOf>;
+  close: () => Promise<void>;
+};
+
+const clientOf = (address: string, token: string | null) =>
+  createTRPCClient<AppRouter>({
+    links: [
+      httpLink({
+        url: `${address}${apiPath}`,
+        headers: () => (token === null ? {} : { authorization: `Bearer ${token}` }),
+      }),
+    ],
+  });
+
+export type TestBackendOptions = {
+  access: (parts: { store: Store; people: TestPeople; rules: RuleBook; now: () => Date }) => Access;
+  /** Where STS is. */
+  sts?: string;
+  reservedRoleId?: (accountId: string, roleName: string) => Promise<string | null>;
+};
+
+/** Starts it; `close` lets go of everything. */
+export const startTestBackend = async (options: TestBackendOptions): Promise<TestBackend> => {
+  const config = testConfig;
+  const fresh = await freshStore();
+  const keysFolder = mkdtempSync(join(tmpdir(), 'curfew-keys-'));
+  let aheadMs = 0;
+  const now = () => new Date(Date.now() + aheadMs);
+  const lines: string[] = [];
+  const log = createLog({ write: (line) => lines.push(line) });
+  const store = await openStore(fresh.url, (error) => log.warn({ event: 'database', error }, 'connection lost'));
+  const people = testPeople(store.api);
+  const rules = await openRules(config.rulesFolder);
+  const metrics = createMetrics();
+  const feed = await startChangeFeed({
+    db: store.reconcile,
+    listenConnection: store.listenConnection,
+    onError: (error) => log.warn({ event: 'listen', error }, 'feed'),
+  });
+  const approvals = createApprovals({ db: store.api, rules, directory: people, now });
+  const { adminGroup } = config.directory;
+  const streams = createStreams({ db: store.api, feed, directory: people, adminGroup, metrics, log, now });
+  const roleReady = async (accountId: string): Promise<PersonalRole> => ({
+    accountId,
+    accountName: accountId,
+    state: 'ready',
+    roleArn: `arn:aws:iam::${accountId}:role/curfew/people/curfew-test`,
+  });
+  const router = createRouter({
+    db: store.api,
+    config,
+    roles: { check: roleReady },
+    mayApproveSomething: approvals.mayApproveSomething,
+    now,
+    info: {
+      version: '0.0.0',
+      organisationName: config.organisationName,
+      requesterPermissionSet: config.signIn.permissionSet,
+      signInAccounts: config.signIn.accounts,
+      stsRegion: config.signIn.stsRegion,
+      deviceCodeAllowed: false,
+    },
+    access: options.access({ store, people, rules, now }),
+    inventory: { refresh: async () => undefined },
+    instances: createInstanceList({ db: store.api, rules, cursorKey: createSecretKey(randomBytes(32)), now }),
+    signIn: createSignInDesk({
+      config,
+      db: store.api,
+      directory: people,
+      callerIdentity: (proof) =>
+        callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: options.sts ?? 'http://127.0.0.1:9' }),
+      reservedRoleId: options.reservedRoleId ?? (async () => null),
+      log,
+      now,
+    }),
+    streams,
+    chain: watchChain(store.api),
+    auditKey: openAuditKey(keysFolder),
+  });
+  const http: HttpServer = await startHttp({
+    router,
+    callerDeps: { db: store.api, directory: people, adminGroup, decidableBy: approvals.decidableBy, now },
+    metrics,
+    db: store.api,
+    origin: config.origin,
+    listen: config.listen,
+    log,
+    now,
+  });
+  return {
+    address: http.address,
+    store,
+    rules,
+    people,
+    logged: () => lines.join(''),
+    ahead: (ms) => {
+      aheadMs = ms;
+    },
+    now,
+    tokenFor: async (person) => {
+      const issued = await issueToken(store.api, person.id, {
+        now: now(),
+        lifeSeconds: config.limits.tokenLifeSeconds,
+      });
+      return issued.token;
+    },
+    client: (token) => clientOf(http.address, token),
+    close: async () => {
+      streams.stop();
+      await http.stop(1_000);
+      await feed.stop();
+      await store.close();
+      await fresh.close();
+      rmSync(keysFolder, { recursive: true, force: true });
+    },
+  };
+};

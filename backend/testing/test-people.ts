@@ -1,0 +1,35 @@
+/** A directory in memory for tests: people in a map that a test may change as it goes. */
+import type { Directory } from '../aws/directory.ts';
+import type { Db } from '../store/open.ts';
+import { type PersonFacts, savePerson } from '../store/people.ts';
+
+/** `mira` → a person with a userName like Identity Center's and a UserId of its own. */
+export const personNamed = (name: string, groups: readonly string[] = []): PersonFacts => ({
+  id: `${Buffer.from(name.padEnd(8, '-').slice(0, 8)).toString('hex')}-0000-4000-8000-000000000000`.slice(0, 47),
+  userName: `${name}@harborline.example`,
+  displayName: name,
+  email: `${name}@harborline.example`,
+  enabled: true,
+  groups: [...groups, 'curfew-users'],
+  checkedAt: new Date(),
+});
+
+export type TestPeople = Directory & {
+  /** Adds or replaces a person, also in the database. */
+  put: (person: PersonFacts) => Promise<void>;
+};
+
+/** The identity store of a test. */
+export const testPeople = (db: Db): TestPeople => {
+  const people = new Map<string, PersonFacts>();
+  return {
+    put: async (person) => {
+      people.set(person.id, person);
+      await savePerson(db, person);
+    },
+    byUserName: async (userName) => [...people.values()].find((person) => person.userName === userName) ?? null,
+    person: async (id) => people.get(id) ?? null,
+    groupsOf: async (id) => people.get(id)?.groups ?? [],
+    membersOf: async (group) => [...people.values()].filter(({ enabled, groups }) => enabled && groups.includes(group)),
+  };
+};
