@@ -85,11 +85,11 @@ export const usedSeconds = async (
   );
 };
 
-/** How often this person asked for each of the instances in the 24 h before `now`, by `refKey`. */
+/** How often this person asked for each of the instances in the 24 h before `now`, but for one request; by `refKey`. */
 export const asksLately = async (
   db: Db,
   personId: string,
-  { refs, now }: { refs: readonly InstanceRef[]; now: Date },
+  { refs, now, except }: { refs: readonly InstanceRef[]; now: Date; except: string | null },
 ): Promise<Map<string, number>> => {
   const rows = await db
     .selectFrom('requests')
@@ -97,6 +97,7 @@ export const asksLately = async (
     .select(['request_instances.account_id', 'request_instances.region', 'request_instances.instance_id'])
     .where('requester_id', '=', personId)
     .where('submitted_at', '>', new Date(now.getTime() - 24 * 3_600_000))
+    .where('requests.id', '<>', except ?? '')
     .where(
       'request_instances.instance_id',
       'in',
@@ -128,16 +129,18 @@ export const gatherCandidates = async (deps: Pick<AccessDeps, 'directory' | 'con
 type AskInput = Pick<Ask, 'person' | 'instances' | 'capability' | 'durationSeconds' | 'reason' | 'ticket'> & {
   /** The present end of the grant that is extended; null for a new request. */
   extendsFrom: Date | null;
+  /** The request itself when it is on record already: it does not count as one before it. */
+  requestId?: string;
 };
 
 /** Completes a request with the history that rules may look at. */
 export const gatherAsk = async (deps: Pick<AccessDeps, 'db' | 'now'>, input: AskInput): Promise<Ask> => {
-  const { extendsFrom, ...rest } = input;
+  const { extendsFrom, requestId, ...rest } = input;
   const at = deps.now();
   const refs = input.instances;
   const [used, lately] = await Promise.all([
     usedSeconds(deps.db, input.person.id, { refs, until: extendsFrom ?? at }),
-    asksLately(deps.db, input.person.id, { refs, now: at }),
+    asksLately(deps.db, input.person.id, { refs, now: at, except: requestId ?? null }),
   ]);
   return { ...rest, at, usedSeconds: used, asksLately: lately };
 };

@@ -1,4 +1,7 @@
-/** Rows taken for a change: locked in one order (principal, request, grant, audit head), so that no two changes wait for each other. */
+/**
+ * Rows taken for a change: locked in one order (principal, request, grant, audit head), so that no two
+ * changes wait for each other. `for no key update` lets others point at a row that is locked.
+ */
 import type { Selectable } from 'kysely';
 import type { DecidedBy, InstanceRef, Instant, Person } from '../../src/shared/access.ts';
 import { type GrantAction, grantActions } from '../../src/shared/lifecycle.ts';
@@ -22,7 +25,12 @@ export const instantOf = (at: Date): Instant => at.toISOString();
 
 /** A request taken for a change. @throws Refusal `wrong_state` that says who decided, and when. */
 export const lockWaiting = async (tx: Tx, requestId: string): Promise<RequestRow> => {
-  const row = await tx.selectFrom('requests').selectAll().where('id', '=', requestId).forUpdate().executeTakeFirst();
+  const row = await tx
+    .selectFrom('requests')
+    .selectAll()
+    .where('id', '=', requestId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
   if (row === undefined) throw new Refusal('not_found');
   if (row.state !== 'waiting') throw await notWaiting(tx, row);
   return row;
@@ -118,7 +126,12 @@ export const lockGrant = async (
     .where('id', '=', principal_id)
     .returning('arn')
     .executeTakeFirstOrThrow();
-  const row = await tx.selectFrom('grants').selectAll().where('id', '=', grantId).forUpdate().executeTakeFirstOrThrow();
+  const row = await tx
+    .selectFrom('grants')
+    .selectAll()
+    .where('id', '=', grantId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
   assertGrantCan(action, row);
   const people = await loadPeople(tx, [row.person_id]);
   return {

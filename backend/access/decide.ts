@@ -1,0 +1,300 @@
+/** Deciding: a yes, a yes to less, or a no; exactly one decision closes a request (promises 1 and 9). */
+import { type AccessRequest, type Decision, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import { durationWords } from '../../src/shared/countdown.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { DecideInput } from '../../src/shared/views.ts';
+import type { RuleSet } from '../rules/rules.ts';
+import { recordChange } from '../store/changes.ts';
+import { addNotices } from '../store/notices.ts';
+import type { Tx } from '../store/open.ts';
+import { loadRequest, loadRequests } from '../store/requests.ts';
+import type { Reader } from '../store/visibility.ts';
+import { type AccessDeps, assertInForce, withRules } from './deps.ts';
+import { gatherPerson, gatherRoles, type ReadyRole, requireRoles } from './gather.ts';
+import { type Ask, judgeInstances, mayDecide, plainPerson } from './judge.ts';
+import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
+import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
+import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
+import { adminIds, closeRequest, type LockedGrant, lockGrant, lockWaiting, tellChange } from './rows.ts';
+import { assertContinuous, requestView, requireAllowed } from './submit.ts';
+import { approvedWords, deniedWords } from './words.ts';
+
+export type Given = { instances: InstanceRef[]; durationSeconds: number };
+type YesDecision = Extract<Decision, { verdict: 'yes' }>;
+
+/** What this yes gives. @throws Refusal `wider_than_asked` when it is more than was asked in any way (RQ-12). */
+export const givenBy = (request: Pick<AccessRequest, 'instances' | 'durationSeconds'>, less: Given | null): Given => {
+  if (less === null) return { instances: request.instances, durationSeconds: request.durationSeconds };
+  const asked = new Set(request.instances.map(refKey));
+  const wider = less.instances.find((ref) => !asked.has(refKey(ref)));
+  if (wider !== undefined) {
+    throw new Refusal('wider_than_asked', { message: `${wider.instanceId} was not asked for.` });
+  }
+  if (less.durationSeconds > request.durationSeconds) {
+    throw new Refusal('wider_than_asked', { message: `Asked were ${durationWords(request.durationSeconds)}.` });
+  }
+  // In the order of the request, each once.
+  return { instances: intersection(request.instances, less.instances), durationSeconds: less.durationSeconds };
+};
+
+/** What several yeses give together: what all of them give. No instance may be left: that is a no. */
+export const together = (first: Given, others: readonly Given[]): Given => ({
+  instances: others.reduce((left, given) => intersection(left, given.instances), first.instances),
+  durationSeconds: Math.min(first.durationSeconds, ...others.map((given) => given.durationSeconds)),
+});
+
+/** Earlier yeses whose givers may still decide it (RQ-06). */
+const standingYeses = async (
+  deps: AccessDeps,
+  set: RuleSet,
+  { recorded, yeses }: { recorded: Recorded; yeses: readonly Decision[] },
+): Promise<YesDecision[]> => {
+  const standing: YesDecision[] = [];
+  for (const yes of yeses) {
+    if (yes.verdict !== 'yes' || yes.by.kind !== 'person') continue;
+    const giver = await deps.directory.person(yes.by.person.id);
+    if (giver !== null && mayDecide(set, recorded.ask, giver)) standing.push(yes);
+  }
+  return standing;
+};
+
+type Plan =
+  | { kind: 'deny' }
+  /** A yes that is not the last: the request goes on waiting. */
+  | { kind: 'count'; given: Given }
+  /** The last yes. `grants` is what all yeses give together; without an instance it denies. */
+  | { kind: 'approve'; given: Given; grants: Given; yeses: YesDecision[] };
+
+const narrowed = (ask: Ask, given: Given): Ask => ({
+  ...ask,
+  instances: ask.instances.filter((instance) => given.instances.some((ref) => refKey(ref) === refKey(instance))),
+  durationSeconds: given.durationSeconds,
+});
+
+const planOf = async (
+  deps: AccessDeps,
+  set: RuleSet,
+  { recorded, input }: { recorded: Recorded; input: DecideInput },
+): Promise<Plan> => {
+  if (input.verdict === 'no') return { kind: 'deny' };
+  const { request, ask, gone } = recorded;
+  const given = givenBy(request, input.less);
+  const lost = gone.find((instance) => given.instances.some((ref) => refKey(ref) === refKey(instance)));
+  if (lost !== undefined) {
+    throw new Refusal('not_allowed', { message: `${lost.name} is no longer in the inventory: approve without it.` });
+  }
+  const judged = narrowed(ask, given);
+  const judgement = requireAllowed(set, judged, judgeInstances(set, judged));
+  assertContinuous(judged);
+  if (request.state !== 'waiting') throw new Error(`Request ${request.id} was judged though it is closed.`);
+  const needed = Math.max(1, request.approvalsNeeded, judgement.kind === 'person' ? judgement.approvalsNeeded : 1);
+  const yeses = await standingYeses(deps, set, { recorded, yeses: request.yeses });
+  if (yeses.length + 1 < needed) return { kind: 'count', given };
+  return { kind: 'approve', given, grants: together(given, yeses), yeses };
+};
+
+type Deciding = {
+  recorded: Recorded;
+  input: DecideInput;
+  plan: Plan;
+  decider: Person;
+  at: Date;
+  set: RuleSet;
+  admins: readonly string[];
+};
+
+const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, set }: Deciding): Promise<number> =>
+  insertDecision(tx, deps, {
+    requestId: recorded.request.id,
+    requester: plainPerson(recorded.requester),
+    by: { kind: 'person', person: decider },
+    yes: plan.kind === 'deny' ? null : plan.given,
+    comment: input.comment,
+    at,
+    ruleSetHash: set.hash,
+    seenHash: input.seenHash,
+  });
+
+const tellRequester = async (
+  tx: Tx,
+  { recorded, at }: Pick<Deciding, 'recorded' | 'at'>,
+  notice: {
+    kind: 'approved' | 'denied';
+    title: string;
+    body: string;
+    target: { kind: 'request' | 'grant'; id: string };
+  },
+): Promise<void> => {
+  const personId = recorded.request.requester.id;
+  await addNotices(tx, [{ personId, at, ...notice }]);
+  await recordChange(tx, { topic: 'notices', ref: null, audience: [personId] });
+};
+
+const writeNo = async (tx: Tx, deciding: Deciding, auditSequence: number): Promise<void> => {
+  const { recorded, decider, input, at } = deciding;
+  const { request } = recorded;
+  await closeRequest(tx, request, { state: 'denied', at, auditSequence });
+  const words = deniedWords(request, decider, input.comment);
+  await tellRequester(tx, deciding, { kind: 'denied', ...words, target: { kind: 'request', id: request.id } });
+};
+
+/** What the last yes works on: the roles that will carry new grants, or the grant that goes on. */
+type Carriers = { principals: ReadonlyMap<string, PrincipalRef> } | { extended: LockedGrant };
+
+const writeYes = async (
+  tx: Tx,
+  deps: AccessDeps,
+  {
+    deciding,
+    plan,
+    carriers,
+    auditSequence,
+  }: {
+    deciding: Deciding;
+    plan: Extract<Plan, { kind: 'approve' }>;
+    carriers: Carriers;
+    auditSequence: number;
+  },
+): Promise<void> => {
+  const { recorded, decider, input, at } = deciding;
+  const { request } = recorded;
+  await closeRequest(tx, request, { state: 'approved', at, auditSequence });
+  const { instances, durationSeconds } = plan.grants;
+  const by = { kind: 'person' as const, person: decider };
+  let grantId: string | undefined;
+  if ('extended' in carriers) {
+    grantId = carriers.extended.row.id;
+    await extendGrant(tx, deps, { grant: carriers.extended, bySeconds: durationSeconds, by, at });
+  } else {
+    const owner = plainPerson(recorded.requester);
+    const { principals } = carriers;
+    [grantId] = await makeGrants(tx, deps, { request, owner, instances, durationSeconds, principals, by, at });
+  }
+  const givers = plan.yeses.flatMap((yes) => (yes.by.kind === 'person' ? [yes.by.person] : []));
+  const words = approvedWords(
+    {
+      instances: recorded.ask.instances.filter((one) => instances.some((ref) => refKey(ref) === refKey(one))),
+      durationSeconds,
+      less: instances.length < request.instances.length || durationSeconds < request.durationSeconds,
+      extends: 'extended' in carriers,
+    },
+    [...givers, decider],
+    input.comment,
+  );
+  const target =
+    grantId === undefined ? { kind: 'request' as const, id: request.id } : { kind: 'grant' as const, id: grantId };
+  await tellRequester(tx, deciding, { kind: 'approved', ...words, target });
+};
+
+const write = async (
+  tx: Tx,
+  deps: AccessDeps,
+  { deciding, roles }: { deciding: Deciding; roles: readonly ReadyRole[] },
+): Promise<void> => {
+  const { recorded, plan, at, set, admins } = deciding;
+  const { request, requester } = recorded;
+  const empty = plan.kind === 'approve' && plan.grants.instances.length === 0;
+  let carriers: Carriers | null = null;
+  if (plan.kind === 'approve' && !empty) {
+    carriers =
+      request.purpose.kind === 'extend'
+        ? { extended: await lockGrant(tx, request.purpose.grantId, { action: 'extend', dueAt: at }) }
+        : {
+            principals: await ensurePrincipals(tx, deps, {
+              roles,
+              person: plainPerson(requester),
+              dueAt: activateByOf(deps, at),
+            }),
+          };
+  }
+  await lockWaiting(tx, request.id);
+  await assertSameYeses(tx, request);
+  const auditSequence = await record(tx, deps, deciding);
+  if (plan.kind === 'deny' || empty) await writeNo(tx, deciding, auditSequence);
+  else if (plan.kind === 'approve' && carriers !== null)
+    await writeYes(tx, deps, { deciding, plan, carriers, auditSequence });
+  const told = { requestId: request.id, ownerId: request.requester.id, admins };
+  await tellChange(tx, { topic: 'requests', id: request.id, ...told });
+  if (carriers !== null && 'extended' in carriers) {
+    await tellChange(tx, { topic: 'grants', id: carriers.extended.row.id, ...told });
+  }
+  assertInForce(deps, set);
+};
+
+class YesesChanged extends Error {}
+
+/** Two people who say yes at once to a request that needs two: the second judges again with the first one's yes. */
+const assertSameYeses = async (tx: Tx, request: AccessRequest): Promise<void> => {
+  const seen = request.state === 'waiting' ? request.yeses.length : 0;
+  const { count } = await tx
+    .selectFrom('decisions')
+    .where('request_id', '=', request.id)
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  if (count !== seen) throw new YesesChanged('Somebody else decided meanwhile.');
+};
+
+const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> =>
+  withRules(deps, async (set) => {
+    const request = await loadRequest(deps.db, caller, input.requestId, deps.now());
+    const [recorded, approver, admins] = await Promise.all([
+      gatherRecorded(deps, set, request),
+      gatherPerson(deps, caller.person.id),
+      adminIds(deps),
+    ]);
+    const refusal = await whyNot(deps, set, { recorded, approver });
+    if (refusal !== null) throw refusal;
+    if (input.seenHash !== recorded.seenHash) throw new Refusal('changed');
+    const plan = await planOf(deps, set, { recorded, input });
+    const grants = plan.kind === 'approve' && request.purpose.kind === 'new' ? plan.grants : null;
+    const instances = recorded.ask.instances.filter((one) =>
+      grants?.instances.some((ref) => refKey(ref) === refKey(one)),
+    );
+    const roles = requireRoles(await gatherRoles(deps, request.requester, instances));
+    if (grants !== null) {
+      await assertRoomFor(deps, request.requester, { instances, durationSeconds: grants.durationSeconds });
+    }
+    const deciding = { recorded, input, plan, decider: plainPerson(approver), at: deps.now(), set, admins };
+    await deps.db.transaction().execute((tx) => write(tx, deps, { deciding, roles }));
+    if (plan.kind === 'approve') deps.nudge();
+    return requestView(deps, request.id);
+  });
+
+/**
+ * Records the caller's decision on a waiting request.
+ * @returns the request afterwards: denied, approved with its grants, or waiting for the next yes.
+ * @throws Refusal `not_found`, `own_request`, `wrong_state` (by whom and when), `changed` (the card is not what is
+ * true now), `wider_than_asked`, `not_allowed`, `limit_reached`, `role_missing`, `policy_full`.
+ */
+export const decide = async (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> => {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await decideOnce(deps, caller, input);
+    } catch (error) {
+      if (!(error instanceof YesesChanged) || tries >= 5) throw error;
+    }
+  }
+};
+
+/**
+ * Waiting requests of others which the caller may decide by the rules in force: for `Reader.decidable` and the badge.
+ * @returns request ids, oldest request first.
+ */
+export const decidableBy = async (deps: AccessDeps, personId: string): Promise<string[]> => {
+  const approver = await deps.directory.person(personId);
+  if (approver === null || !approver.enabled) return [];
+  const set = deps.rules.current();
+  const waiting = await loadRequests(deps.db, {
+    where: (eb) => eb.and([eb('requests.state', '=', 'waiting'), eb('requests.requester_id', '<>', personId)]),
+    now: deps.now(),
+    order: 'oldest',
+  });
+  const decidable: string[] = [];
+  for (const request of waiting) {
+    const requester = await deps.directory.person(request.requester.id);
+    if (requester === null || !requester.enabled) continue;
+    const { ask } = await gatherRecorded(deps, set, request);
+    if (ask.instances.length > 0 && mayDecide(set, ask, approver)) decidable.push(request.id);
+  }
+  return decidable;
+};

@@ -1,0 +1,154 @@
+/** Ending before the time: by the owner, by whoever may decide it, by an admin, or by signing out. */
+import type { EndCause, Grant, Person } from '../../src/shared/access.ts';
+import { grantActions } from '../../src/shared/lifecycle.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import { appendAudit } from '../audit/chain.ts';
+import { recordChange } from '../store/changes.ts';
+import { loadGrant } from '../store/grants.ts';
+import { addNotices } from '../store/notices.ts';
+import type { Tx } from '../store/open.ts';
+import type { Reader } from '../store/visibility.ts';
+import type { AccessDeps } from './deps.ts';
+import { gatherInstances, gatherPerson } from './gather.ts';
+import { type Ask, mayDecide } from './judge.ts';
+import { aboutGrant, adminIds, changeGrant, closeRequest, instantOf, lockGrant, tellChange } from './rows.ts';
+import { revokedWords } from './words.ts';
+
+/** Requests for more time on a grant that ends have nothing left to be decided. */
+const lapseExtensions = async (tx: Tx, grant: { id: string; owner: Person }, at: Date): Promise<void> => {
+  const waiting = await tx
+    .selectFrom('requests')
+    .select('id')
+    .where('extends_grant_id', '=', grant.id)
+    .where('state', '=', 'waiting')
+    .forNoKeyUpdate()
+    .execute();
+  for (const { id } of waiting) {
+    const auditSequence = await appendAudit(tx, {
+      kind: 'request_lapsed',
+      at: instantOf(at),
+      actor: { kind: 'curfew' },
+      requestId: id,
+      requester: grant.owner,
+    });
+    await closeRequest(tx, { id }, { state: 'lapsed', at, auditSequence });
+  }
+};
+
+type Ending = { grantId: string; cause: EndCause; actor: Person; admins: readonly string[]; at: Date };
+
+/** Puts a grant into `ending`; its end is now, and the reconciler does the rest. */
+const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: Ending): Promise<void> => {
+  const { grantId, cause, at } = ending;
+  const grant = await lockGrant(tx, grantId, { action: 'end', dueAt: at });
+  const { ends_at } = grant.row;
+  await changeGrant(tx, deps.sealKey, {
+    grant,
+    change: { state: 'ending', cause, ends_at: ends_at === null || ends_at > at ? at : ends_at },
+    event: {
+      kind: 'grant_ending',
+      at: instantOf(at),
+      actor: { kind: 'person', person: ending.actor },
+      ...aboutGrant(grant),
+      cause,
+    },
+  });
+  await lapseExtensions(tx, { id: grantId, owner: grant.owner }, at);
+  const requestId = grant.row.request_id;
+  await tellChange(tx, { topic: 'grants', id: grantId, requestId, ownerId: grant.owner.id, admins: ending.admins });
+};
+
+const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
+  if (caller.isAdmin) return true;
+  const [owner, approver] = await Promise.all([
+    deps.directory.person(grant.person.id),
+    gatherPerson(deps, caller.person.id),
+  ]);
+  // Who left the identity store has no groups left for rules to look at; ending is still right.
+  if (owner === null) return false;
+  const ask: Ask = {
+    person: owner,
+    instances: await gatherInstances(deps.db, grant.instances),
+    capability: grant.capability,
+    durationSeconds: grant.durationSeconds,
+    reason: grant.reason,
+    ticket: grant.ticket,
+    at: deps.now(),
+    usedSeconds: new Map(),
+    asksLately: new Map(),
+  };
+  return mayDecide(deps.rules.current(), ask, approver);
+};
+
+/**
+ * Ends a grant that the caller owns, may decide, or may end as an admin.
+ * @returns the grant, now `ending`; the screen says "ended" only when the reconciler has verified it.
+ * @throws Refusal `not_found`, `not_allowed`, `wrong_state`.
+ */
+export const end = async (
+  deps: AccessDeps,
+  caller: Reader,
+  { grantId, comment }: { grantId: string; comment: string | null },
+): Promise<Grant> => {
+  const grant = await loadGrant(deps.db, caller, grantId);
+  const own = grant.person.id === caller.person.id;
+  if (!own && !(await mayRevoke(deps, caller, grant))) {
+    throw new Refusal('not_allowed', { message: 'Only its owner, an approver or an admin may end this access.' });
+  }
+  const person = caller.person;
+  const cause: EndCause = own ? { kind: 'owner', person } : { kind: 'revoked', person, comment };
+  const admins = await adminIds(deps);
+  const at = deps.now();
+  await deps.db.transaction().execute(async (tx) => {
+    await beginEnding(tx, deps, { grantId, cause, actor: person, admins, at });
+    if (own) return;
+    const words = revokedWords(grant, person, comment);
+    const target = { kind: 'grant' as const, id: grantId };
+    await addNotices(tx, [{ personId: grant.person.id, at, kind: 'ended', ...words, target }]);
+    await recordChange(tx, { topic: 'notices', ref: null, audience: [grant.person.id] });
+  });
+  deps.nudge();
+  return loadGrant(deps.db, caller, grantId);
+};
+
+/**
+ * Ends everything that a person has, because they sign out and want it so.
+ * @returns ids of the grants that are ending now.
+ */
+export const endAllOfPerson = async (deps: AccessDeps, person: Person): Promise<string[]> => {
+  const admins = await adminIds(deps);
+  const at = deps.now();
+  const ids = await deps.db.transaction().execute(async (tx) => {
+    const rows = await tx
+      .selectFrom('grants')
+      .select(['id', 'principal_id'])
+      .where('person_id', '=', person.id)
+      .where('state', 'in', [...grantActions.end])
+      .orderBy('principal_id')
+      .execute();
+    const ended: string[] = [];
+    // All principals first: after the first audit row no new lock of one may be asked for (rows.ts).
+    await tx
+      .selectFrom('principals')
+      .select('id')
+      .where('id', 'in', ['', ...rows.map((row) => row.principal_id)])
+      .orderBy('id')
+      .forNoKeyUpdate()
+      .execute();
+    for (const { id } of rows) {
+      const live = await tx
+        .selectFrom('grants')
+        .select('id')
+        .where('id', '=', id)
+        .where('state', 'in', [...grantActions.end])
+        .forNoKeyUpdate()
+        .executeTakeFirst();
+      if (live === undefined) continue;
+      await beginEnding(tx, deps, { grantId: id, cause: { kind: 'signed-out', person }, actor: person, admins, at });
+      ended.push(id);
+    }
+    return ended;
+  });
+  if (ids.length > 0) deps.nudge();
+  return ids;
+};

@@ -1,0 +1,147 @@
+/** A person's principal in an account, and what its access policy carries and would carry. */
+import type { InstanceRef, Person } from '../../src/shared/access.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { PolicyCarrier } from '../access-policy/compile.ts';
+import { headroom, type PlannedGrant } from '../access-policy/describe-change.ts';
+import { personalRoleName, roleSessionName } from '../access-policy/principal.ts';
+import { refOfRow } from '../store/instances.ts';
+import type { Db, Tx } from '../store/open.ts';
+import { groupBy } from '../store/rows.ts';
+import type { AccessDeps } from './deps.ts';
+import type { ReadyRole } from './gather.ts';
+
+type PrincipalDeps = Pick<AccessDeps, 'config'>;
+
+/** Until a second slot is needed (threats AWS-01), everybody has one personal role in an account. */
+const principalId = (accountId: string, personId: string): string => `${accountId}/${personId}/1`;
+
+/** What a grant needs of its principal's row. */
+export type PrincipalRef = { id: string; arn: string };
+
+/**
+ * The rows of the person's principals, made when they are missing and locked; the reconciler will look at them at `dueAt`.
+ * A role session name stays when the person is renamed. Call before anything appends to the audit trail: the reconciler
+ * takes its locks in the same order.
+ * @returns by account id. @throws Error when a row names another role than the one that was checked.
+ */
+export const ensurePrincipals = async (
+  tx: Tx,
+  deps: PrincipalDeps,
+  { roles, person, dueAt }: { roles: readonly ReadyRole[]; person: Person; dueAt: Date },
+): Promise<Map<string, PrincipalRef>> => {
+  const principals = new Map<string, PrincipalRef>();
+  for (const role of roles.toSorted((a, b) => a.accountId.localeCompare(b.accountId))) {
+    const row = await tx
+      .insertInto('principals')
+      .values({
+        id: principalId(role.accountId, person.id),
+        account_id: role.accountId,
+        person_id: person.id,
+        kind: 'role',
+        carrier: 'inline',
+        name: personalRoleName(deps.config.directory.identityStoreId, person.id),
+        arn: role.roleArn,
+        session_name: roleSessionName(person.userName, person.id),
+        document_hash: null,
+        document_at: null,
+        due_at: dueAt,
+        problem: null,
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['account_id', 'person_id', 'slot']).doUpdateSet((eb) => ({
+          due_at: eb.fn('least', [eb.ref('principals.due_at'), eb.ref('excluded.due_at')]),
+        })),
+      )
+      .returning(['id', 'arn'])
+      .executeTakeFirstOrThrow();
+    if (row.arn !== role.roleArn) throw new Error(`Principal ${row.id} is ${row.arn}; ${role.roleArn} was checked.`);
+    principals.set(role.accountId, row);
+  }
+  return principals;
+};
+
+/** Whose document it is: by the row when there is one, else as the row will be made. */
+export const carrierOf = async (
+  db: Db,
+  deps: PrincipalDeps,
+  { accountId, person }: { accountId: string; person: Person },
+): Promise<PolicyCarrier & { principal: string }> => {
+  const row = await db
+    .selectFrom('principals')
+    .select(['session_name', 'name'])
+    .where('account_id', '=', accountId)
+    .where('person_id', '=', person.id)
+    .executeTakeFirst();
+  return {
+    partition: deps.config.partition,
+    accountId,
+    sessionName: row?.session_name ?? roleSessionName(person.userName, person.id),
+    principal: row?.name ?? personalRoleName(deps.config.directory.identityStoreId, person.id),
+  };
+};
+
+/** The grants that a person's access policy in an account is, or will be, compiled from. */
+export const plannedGrants = async (
+  db: Db,
+  { accountId, personId }: { accountId: string; personId: string },
+): Promise<PlannedGrant[]> => {
+  const rows = await db
+    .selectFrom('grants')
+    .select(['id', 'state', 'duration_seconds', 'connected_at', 'ends_at'])
+    .where('account_id', '=', accountId)
+    .where('person_id', '=', personId)
+    .where('state', 'in', ['ready', 'granting', 'active'])
+    .orderBy('approved_at')
+    .execute();
+  if (rows.length === 0) return [];
+  const refs = await db
+    .selectFrom('grant_instances')
+    .selectAll()
+    .where(
+      'grant_id',
+      'in',
+      rows.map((row) => row.id),
+    )
+    .orderBy('position')
+    .execute();
+  const byGrant = groupBy(refs, (ref) => ref.grant_id);
+  return rows.map((row) => {
+    const grant = { id: row.id, instances: (byGrant.get(row.id) ?? []).map(refOfRow) };
+    return row.connected_at !== null && row.ends_at !== null
+      ? { ...grant, notBefore: row.connected_at, endsAt: row.ends_at }
+      : { ...grant, afterConnectSeconds: row.duration_seconds };
+  });
+};
+
+/** @throws Refusal `policy_full` when the grants do not fit into one access policy: before a person is bothered. */
+export const assertRoom = (carrier: PolicyCarrier, accountName: string, grants: readonly PlannedGrant[]): void => {
+  const room = headroom(carrier, grants);
+  if (room.fits) return;
+  throw new Refusal('policy_full', {
+    message: `The access policy in ${accountName} would need ${room.characters} of ${room.limit} characters. Ask for fewer instances, or end other access there first.`,
+  });
+};
+
+/** What is asked, as grants to be: one for each account. */
+export const plannedFor = (
+  instances: ReadonlyArray<InstanceRef & { accountName: string }>,
+  durationSeconds: number,
+): Array<{ accountId: string; accountName: string; grant: PlannedGrant }> =>
+  [...groupBy(instances, (instance) => instance.accountId)].map(([accountId, ofAccount]) => ({
+    accountId,
+    accountName: ofAccount[0]?.accountName ?? accountId,
+    grant: { id: 'asked', instances: ofAccount, afterConnectSeconds: durationSeconds },
+  }));
+
+/** @throws Refusal `policy_full` when what is asked does not fit beside what the person has, in any of the accounts. */
+export const assertRoomFor = async (
+  deps: Pick<AccessDeps, 'db' | 'config'>,
+  person: Person,
+  asked: { instances: ReadonlyArray<InstanceRef & { accountName: string }>; durationSeconds: number },
+): Promise<void> => {
+  for (const { accountId, accountName, grant } of plannedFor(asked.instances, asked.durationSeconds)) {
+    const carrier = await carrierOf(deps.db, deps, { accountId, person });
+    const now = await plannedGrants(deps.db, { accountId, personId: person.id });
+    assertRoom(carrier, accountName, [...now, grant]);
+  }
+};

@@ -1,0 +1,128 @@
+/** A request that is on record, as it stands to be judged now: the approver's card and the decision read it the same way. */
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { type AccessRequest, type Instance, refKey } from '../../src/shared/access.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { RuleSet } from '../rules/rules.ts';
+import { instanceOf, loadInstancesByRef } from '../store/instances.ts';
+import type { PersonFacts } from '../store/people.ts';
+import type { AccessDeps } from './deps.ts';
+import { gatherAsk } from './gather.ts';
+import { type Ask, isSamePerson, mayDecide } from './judge.ts';
+import { notWaiting } from './rows.ts';
+
+export type Recorded = {
+  request: AccessRequest;
+  /** The requester as the identity store has them now. */
+  requester: PersonFacts;
+  /** With the tags that the instances have now; those that left the inventory are not in it. */
+  ask: Ask;
+  /** Instances of the request that left the inventory. */
+  gone: Instance[];
+  seenHash: string;
+};
+
+/**
+ * SHA-256 (hex) over everything that a yes would mean (threats RQ-10): the tags as they were shown when it was asked and
+ * as they are now, so that a tag changed in between is noticed.
+ */
+const seenHashOf = (request: AccessRequest, now: ReadonlyMap<string, Instance>, set: RuleSet): string => {
+  const canonical = canonicalize({
+    requestId: request.id,
+    requester: { id: request.requester.id, userName: request.requester.userName },
+    purpose: request.purpose,
+    instances: request.instances.map((instance) => ({
+      accountId: instance.accountId,
+      region: instance.region,
+      instanceId: instance.instanceId,
+      name: instance.name,
+      tags: instance.tags,
+      tagsNow: now.get(refKey(instance))?.tags ?? null,
+    })),
+    capability: request.capability,
+    durationSeconds: request.durationSeconds,
+    reason: request.reason,
+    ticket: request.ticket,
+    breakGlass: false,
+    principalKind: 'role',
+    ruleSetHash: set.hash,
+  });
+  if (canonical === undefined) throw new Error(`Request ${request.id} has no canonical form.`);
+  return createHash('sha256').update(canonical).digest('hex');
+};
+
+const extendsFrom = async (deps: Pick<AccessDeps, 'db'>, request: AccessRequest): Promise<Date | null> => {
+  if (request.purpose.kind === 'new') return null;
+  const grant = await deps.db
+    .selectFrom('grants')
+    .select('ends_at')
+    .where('id', '=', request.purpose.grantId)
+    .executeTakeFirstOrThrow();
+  return grant.ends_at;
+};
+
+/** Reads a request's present facts. @throws Refusal `not_allowed` when the requester left the identity store. */
+export const gatherRecorded = async (
+  deps: Pick<AccessDeps, 'db' | 'now' | 'directory'>,
+  set: RuleSet,
+  request: AccessRequest,
+): Promise<Recorded> => {
+  const [requester, rows, from] = await Promise.all([
+    deps.directory.person(request.requester.id),
+    loadInstancesByRef(deps.db, request.instances),
+    extendsFrom(deps, request),
+  ]);
+  if (requester === null || !requester.enabled) {
+    const message = `${request.requester.displayName} is no longer in the identity store.`;
+    throw new Refusal('not_allowed', { message });
+  }
+  const now = new Map(
+    [...rows].flatMap(([key, row]) => (row.gone_at === null ? [[key, instanceOf(row)] as const] : [])),
+  );
+  const instances = request.instances.flatMap((instance) => now.get(refKey(instance)) ?? []);
+  const ask = await gatherAsk(deps, {
+    person: requester,
+    instances,
+    capability: request.capability,
+    durationSeconds: request.durationSeconds,
+    reason: request.reason,
+    ticket: request.ticket,
+    extendsFrom: from,
+    requestId: request.id,
+  });
+  return {
+    request,
+    requester,
+    ask,
+    gone: request.instances.filter((instance) => !now.has(refKey(instance))),
+    seenHash: seenHashOf(request, now, set),
+  };
+};
+
+/** Why this person may not decide the request now, or null when they may. */
+export const whyNot = async (
+  deps: Pick<AccessDeps, 'db'>,
+  set: RuleSet,
+  { recorded, approver }: { recorded: Recorded; approver: PersonFacts },
+): Promise<Refusal | null> => {
+  const { request, ask } = recorded;
+  if (isSamePerson(approver, recorded.requester)) return new Refusal('own_request');
+  if (request.state !== 'waiting') {
+    const row = await deps.db
+      .selectFrom('requests')
+      .select(['id', 'state', 'closed_at', 'requester_id'])
+      .where('id', '=', request.id)
+      .executeTakeFirstOrThrow();
+    return row.state === 'waiting' ? new Refusal('changed') : notWaiting(deps.db, row);
+  }
+  if (request.yeses.some((yes) => yes.by.kind === 'person' && yes.by.person.id === approver.id)) {
+    return new Refusal('wrong_state', { message: 'You said yes already; it waits for somebody else.' });
+  }
+  if (ask.instances.length === 0) {
+    return new Refusal('not_allowed', { message: 'None of the instances is in the inventory any more.' });
+  }
+  if (!mayDecide(set, ask, approver)) {
+    return new Refusal('not_allowed', { message: 'No rule lets you decide this request.' });
+  }
+  return null;
+};

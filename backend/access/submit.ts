@@ -1,0 +1,249 @@
+/** Asking: judged by the rules, then either given at once or put before people. */
+import type { AccessRequest, Instance, Person, RequestDraft } from '../../src/shared/access.ts';
+import { durationWords } from '../../src/shared/countdown.ts';
+import { limits } from '../../src/shared/limits.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { RuleSet } from '../rules/rules.ts';
+import { recordChange } from '../store/changes.ts';
+import { addNotices } from '../store/notices.ts';
+import type { Tx } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
+import { loadRequests } from '../store/requests.ts';
+import { type AccessDeps, assertInForce, withRules } from './deps.ts';
+import {
+  gatherAsk,
+  gatherCandidates,
+  gatherInstances,
+  gatherPerson,
+  gatherRoles,
+  type ReadyRole,
+  requireRoles,
+} from './gather.ts';
+import {
+  type Ask,
+  approversOf,
+  type InstanceJudgement,
+  isHidden,
+  type Judgement,
+  judgeInstances,
+  judgementOf,
+  plainPerson,
+  reachable,
+  tooFewApprovers,
+  totalSeconds,
+} from './judge.ts';
+import { activateByOf, insertDecision, insertRequest, makeGrants, type NewRequest } from './make.ts';
+import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
+import { adminIds, closeRequest, tellChange } from './rows.ts';
+import { instancesWords, toApproveWords } from './words.ts';
+
+/** A request as its window shows it, whoever asks: for the answer to the person who just changed it. */
+export const requestView = async (deps: Pick<AccessDeps, 'db' | 'now'>, id: string): Promise<AccessRequest> => {
+  const [request] = await loadRequests(deps.db, { where: (eb) => eb('requests.id', '=', id), now: deps.now() });
+  if (request === undefined) throw new Error(`Request ${id} is gone.`);
+  return request;
+};
+
+/** @throws Refusal `limit_reached` when an instance would be reachable without a break for longer than 12 h (RQ-13). */
+export const assertContinuous = (ask: Ask): void => {
+  for (const instance of ask.instances) {
+    if (totalSeconds(ask, instance) <= limits.longestGrantSeconds) continue;
+    throw new Refusal('limit_reached', {
+      message: `Access to ${instance.name} without a break ends after ${durationWords(limits.longestGrantSeconds)}. Ask again after a pause.`,
+    });
+  }
+};
+
+const couldBe = (set: RuleSet, ask: Ask): string => {
+  const { longestSeconds } = reachable(set, ask);
+  return longestSeconds > 0 && longestSeconds < ask.durationSeconds
+    ? ` Up to ${durationWords(longestSeconds)} would be possible.`
+    : '';
+};
+
+const names = (instances: readonly Instance[]): string => instancesWords(instances);
+
+/**
+ * @throws Refusal `not_found` when no rule at all speaks of one of them for this person: it is as if it were not there;
+ * `not_allowed` with the rule's advice and what would be possible.
+ */
+export const requireAllowed = (
+  set: RuleSet,
+  ask: Ask,
+  judged: readonly InstanceJudgement[],
+): Exclude<Judgement, { kind: 'no' }> => {
+  if (judged.some(isHidden)) throw new Refusal('not_found');
+  const judgement = judgementOf(judged);
+  if (judgement.kind !== 'no') return judgement;
+  throw new Refusal('not_allowed', {
+    message: `${names(judgement.instances)}: ${judgement.advice}${couldBe(set, ask)}`,
+  });
+};
+
+/** @throws Refusal `limit_reached`, `too_many`. The person's row is locked, so parallel requests are counted too. */
+const assertWithinLimits = async (tx: Tx, personId: string, at: Date): Promise<void> => {
+  await tx.selectFrom('people').select('id').where('id', '=', personId).forNoKeyUpdate().executeTakeFirstOrThrow();
+  const hourAgo = new Date(at.getTime() - 3_600_000);
+  const counts = await tx
+    .selectFrom('requests')
+    .where('requester_id', '=', personId)
+    .select((eb) => [
+      eb.fn.countAll<number>().filterWhere('state', '=', 'waiting').as('waiting'),
+      eb.fn.countAll<number>().filterWhere('submitted_at', '>', hourAgo).as('lately'),
+      eb.fn.min('submitted_at').filterWhere('submitted_at', '>', hourAgo).as('first'),
+    ])
+    .executeTakeFirstOrThrow();
+  if (counts.waiting >= limits.waitingRequestsPerPerson) {
+    throw new Refusal('limit_reached', { message: `${counts.waiting} requests of yours wait already.` });
+  }
+  if (counts.lately >= limits.submitsPerHour) {
+    const again = counts.first === null ? 3_600_000 : counts.first.getTime() + 3_600_000 - at.getTime();
+    throw new Refusal('too_many', { retryAfterMs: Math.max(1_000, again) });
+  }
+};
+
+/** @throws Refusal `limit_reached` when the person hoards yeses (RQ-14). */
+const assertFewReady = async (tx: Tx, personId: string, more: number): Promise<void> => {
+  const { ready } = await tx
+    .selectFrom('grants')
+    .where('person_id', '=', personId)
+    .where('state', '=', 'ready')
+    .select((eb) => eb.fn.countAll<number>().as('ready'))
+    .executeTakeFirstOrThrow();
+  if (ready + more <= limits.readyGrantsPerPerson) return;
+  throw new Refusal('limit_reached', {
+    message: `${ready} of your grants wait for the first connect already. Connect or end one of them first.`,
+  });
+};
+
+/** Asks people: notices into their inboxes, and word to everybody who sees the request. */
+export const askPeople = async (
+  tx: Tx,
+  { id, request, approvers }: { id: string; request: NewRequest; approvers: readonly Person[] },
+): Promise<void> => {
+  const words = toApproveWords({ ...request, extends: request.extendsGrantId !== null }, request.ruleId);
+  await addNotices(
+    tx,
+    approvers.map((person) => ({
+      personId: person.id,
+      at: request.at,
+      kind: 'to-approve' as const,
+      ...words,
+      target: { kind: 'request' as const, id },
+    })),
+  );
+  await recordChange(tx, { topic: 'notices', ref: null, audience: approvers.map((person) => person.id) });
+};
+
+/** @throws Refusal `not_allowed` when too few people may decide it: it would wait for ever. */
+export const requireApprovers = (
+  set: RuleSet,
+  ask: Ask,
+  { candidates, needed }: { candidates: readonly PersonFacts[]; needed: number },
+): PersonFacts[] => {
+  const approvers = approversOf(set, ask, candidates);
+  if (approvers.length >= needed) return approvers;
+  throw new Refusal('not_allowed', { message: tooFewApprovers(approvers.length, needed) });
+};
+
+type Gathered = { ask: Ask; judgement: Exclude<Judgement, { kind: 'no' }>; roles: ReadyRole[]; approvers: Person[] };
+
+const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: RequestDraft): Promise<Gathered> => {
+  const instances = await gatherInstances(deps.db, draft.instances);
+  const person = await gatherPerson(deps, caller.id);
+  const ask = await gatherAsk(deps, {
+    person,
+    instances,
+    capability: draft.capability,
+    durationSeconds: draft.durationSeconds,
+    reason: draft.reason,
+    ticket: draft.ticket,
+    extendsFrom: null,
+  });
+  const judgement = requireAllowed(set, ask, judgeInstances(set, ask));
+  assertContinuous(ask);
+  const roles = requireRoles(await gatherRoles(deps, person, instances));
+  await assertRoomFor(deps, person, { instances, durationSeconds: draft.durationSeconds });
+  const approvers =
+    judgement.kind === 'person'
+      ? requireApprovers(set, ask, {
+          candidates: await gatherCandidates(deps),
+          needed: judgement.approvalsNeeded,
+        }).map(plainPerson)
+      : [];
+  return { ask, judgement, roles, approvers };
+};
+
+/** Decides by the rule and makes the grants, in the transaction that records the request. */
+const giveAtOnce = async (
+  tx: Tx,
+  deps: AccessDeps,
+  { id, request, principals }: { id: string; request: NewRequest; principals: ReadonlyMap<string, PrincipalRef> },
+): Promise<void> => {
+  const { requester, instances, durationSeconds, at } = request;
+  const by = { kind: 'rule' as const, ruleId: request.ruleId };
+  const auditSequence = await insertDecision(tx, deps, {
+    requestId: id,
+    requester,
+    by,
+    yes: { instances, durationSeconds },
+    comment: null,
+    at,
+    ruleSetHash: request.ruleSetHash,
+    seenHash: null,
+  });
+  await closeRequest(tx, { id }, { state: 'approved', at, auditSequence });
+  await makeGrants(tx, deps, {
+    request: { id, capability: request.capability },
+    owner: requester,
+    instances,
+    durationSeconds,
+    principals,
+    by,
+    at,
+  });
+};
+
+/**
+ * Submits a request for the caller.
+ * @returns the request: approved with its grants when a rule allows all of it at once, else waiting.
+ * @throws Refusal `not_found`, `not_allowed`, `limit_reached`, `too_many`, `role_missing`, `policy_full`.
+ */
+export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): Promise<AccessRequest> =>
+  withRules(deps, async (set) => {
+    const { ask, judgement, roles, approvers } = await gather(deps, set, caller, draft);
+    const admins = await adminIds(deps);
+    const requester = plainPerson(ask.person);
+    const at = ask.at;
+    const request: NewRequest = {
+      requester,
+      extendsGrantId: null,
+      instances: ask.instances,
+      capability: ask.capability,
+      durationSeconds: ask.durationSeconds,
+      reason: ask.reason,
+      ticket: ask.ticket,
+      at,
+      lapsesAt: new Date(at.getTime() + deps.config.limits.requestLapsesSeconds * 1000),
+      approvalsNeeded: judgement.kind === 'person' ? judgement.approvalsNeeded : 0,
+      ruleId: judgement.ruleId,
+      ruleSetHash: set.hash,
+    };
+    const id = await deps.db.transaction().execute(async (tx) => {
+      await assertWithinLimits(tx, requester.id, at);
+      await assertFewReady(tx, requester.id, judgement.kind === 'at-once' ? roles.length : 0);
+      // Locks of principals come before the audit head (rows.ts).
+      const principals =
+        judgement.kind === 'at-once'
+          ? await ensurePrincipals(tx, deps, { roles, person: requester, dueAt: activateByOf(deps, at) })
+          : null;
+      const made = await insertRequest(tx, deps, request);
+      if (principals === null) await askPeople(tx, { id: made, request, approvers });
+      else await giveAtOnce(tx, deps, { id: made, request, principals });
+      await tellChange(tx, { topic: 'requests', id: made, requestId: made, ownerId: requester.id, admins });
+      assertInForce(deps, set);
+      return made;
+    });
+    if (judgement.kind === 'at-once') deps.nudge();
+    return requestView(deps, id);
+  });
