@@ -41,6 +41,14 @@ export class Unreachable extends Error {
   }
 }
 
+/** A fault that can be said to the person in one sentence, e.g. a full disk. Windows show the sentence, the log has the cause. */
+export class PlainFault extends Error {
+  constructor(what: string, options?: ErrorOptions) {
+    super(what, options);
+    this.name = 'PlainFault';
+  }
+}
+
 /** Every call throws `Refusal` (an expected no), `Unreachable`, or another error (a fault). */
 export type BackendClient = {
   info(): Promise<BackendInfo>;

@@ -246,7 +246,7 @@ export const terminalIntents = {
 
 export type TerminalIntent = keyof typeof terminalIntents;
 export type TerminalInput<K extends TerminalIntent> = z.input<(typeof terminalIntents)[K]>;
-export type TerminalAnswers = { [K in TerminalIntent]: null } & { extend: ExtendOutcome };
+export type TerminalAnswers = { [K in Exclude<TerminalIntent, 'extend'>]: null } & { extend: ExtendOutcome };
 
 /** What the terminal window's preload exposes as `window.curfewTerminal`. */
 export type TerminalBridge = {
