@@ -10,7 +10,7 @@ import type { Tx } from '../store/open.ts';
 import { loadRequest, loadRequests } from '../store/requests.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
-import { gatherPerson, gatherRoles, type ReadyRole, requireRoles } from './gather.ts';
+import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
 import { type Ask, judgeInstances, mayDecide, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
@@ -24,7 +24,9 @@ type YesDecision = Extract<Decision, { verdict: 'yes' }>;
 
 /** What this yes gives. @throws Refusal `wider_than_asked` when it is more than was asked in any way (RQ-12). */
 export const givenBy = (request: Pick<AccessRequest, 'instances' | 'durationSeconds'>, less: Given | null): Given => {
-  if (less === null) return { instances: request.instances, durationSeconds: request.durationSeconds };
+  if (less === null) {
+    return { instances: request.instances.map(plainRef), durationSeconds: request.durationSeconds };
+  }
   const asked = new Set(request.instances.map(refKey));
   const wider = less.instances.find((ref) => !asked.has(refKey(ref)));
   if (wider !== undefined) {
@@ -34,7 +36,10 @@ export const givenBy = (request: Pick<AccessRequest, 'instances' | 'durationSeco
     throw new Refusal('wider_than_asked', { message: `Asked were ${durationWords(request.durationSeconds)}.` });
   }
   // In the order of the request, each once.
-  return { instances: intersection(request.instances, less.instances), durationSeconds: less.durationSeconds };
+  return {
+    instances: intersection(request.instances, less.instances).map(plainRef),
+    durationSeconds: less.durationSeconds,
+  };
 };
 
 /** What several yeses give together: what all of them give. No instance may be left: that is a no. */

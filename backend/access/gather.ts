@@ -11,6 +11,13 @@ import type { Ask } from './judge.ts';
 /** Access that begins at most this long after the last has ended continues it (threats RQ-13). */
 export const adjoiningSeconds = 600;
 
+/** Only what names an instance. */
+export const plainRef = ({ accountId, region, instanceId }: InstanceRef): InstanceRef => ({
+  accountId,
+  region,
+  instanceId,
+});
+
 /** Each instance once, in the order given. */
 export const withoutDoubles = (refs: readonly InstanceRef[]): InstanceRef[] => [
   ...new Map(refs.map((ref) => [refKey(ref), ref])).values(),

@@ -8,13 +8,12 @@ import type { Tx } from '../store/open.ts';
 import { groupBy } from '../store/rows.ts';
 import { decisionContent, grantContent, sealDecision, sealGrant } from '../store/seal.ts';
 import type { AccessDeps } from './deps.ts';
+import { plainRef } from './gather.ts';
 import type { PrincipalRef } from './principals.ts';
 import { aboutGrant, changeGrant, type GrantRow, instantOf, type LockedGrant, type RequestRow } from './rows.ts';
 
 const actorOf = (by: DecidedBy): Actor =>
   by.kind === 'rule' ? { kind: 'rule', ruleId: by.ruleId } : { kind: 'person', person: by.person };
-
-const plainRef = ({ accountId, region, instanceId }: InstanceRef): InstanceRef => ({ accountId, region, instanceId });
 
 export type NewRequest = {
   requester: Person;

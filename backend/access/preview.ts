@@ -6,7 +6,7 @@ import type { Preview, Verdict } from '../../src/shared/views.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import type { PersonFacts } from '../store/people.ts';
 import type { AccessDeps } from './deps.ts';
-import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson, gatherRoles } from './gather.ts';
+import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson, gatherRoles, plainRef } from './gather.ts';
 import {
   type Ask,
   approversOf,
@@ -17,12 +17,6 @@ import {
   totalSeconds,
   verdictOf,
 } from './judge.ts';
-
-const plainRef = ({ accountId, region, instanceId }: { accountId: string; region: string; instanceId: string }) => ({
-  accountId,
-  region,
-  instanceId,
-});
 
 type Verdicts = Pick<Preview, 'verdict' | 'perInstance'>;
 

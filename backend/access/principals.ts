@@ -8,7 +8,7 @@ import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { groupBy } from '../store/rows.ts';
 import type { AccessDeps } from './deps.ts';
-import type { ReadyRole } from './gather.ts';
+import { plainRef, type ReadyRole } from './gather.ts';
 
 type PrincipalDeps = Pick<AccessDeps, 'config'>;
 
@@ -130,7 +130,7 @@ export const plannedFor = (
   [...groupBy(instances, (instance) => instance.accountId)].map(([accountId, ofAccount]) => ({
     accountId,
     accountName: ofAccount[0]?.accountName ?? accountId,
-    grant: { id: 'asked', instances: ofAccount, afterConnectSeconds: durationSeconds },
+    grant: { id: 'asked', instances: ofAccount.map(plainRef), afterConnectSeconds: durationSeconds },
   }));
 
 /** @throws Refusal `policy_full` when what is asked does not fit beside what the person has, in any of the accounts. */
