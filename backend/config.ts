@@ -102,3 +102,12 @@ export const loadConfig = (file = process.env['CURFEW_CONFIG']): Config => {
   }
   return { ...config, databaseUrl };
 };
+
+/**
+ * Where STS is asked instead of AWS's regional host: the SDK's own settings, read here because the identity proof is sent
+ * without the SDK. Null: AWS itself.
+ */
+export const stsEndpoint = (): string | null => {
+  if (process.env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true') return null;
+  return process.env['AWS_ENDPOINT_URL_STS'] ?? process.env['AWS_ENDPOINT_URL'] ?? null;
+};

@@ -46,7 +46,7 @@ export const accountRoutes = (deps: ApiDeps) => ({
   signOut: signedIn
     .input(z.strictObject({ endGrants: z.boolean() }))
     .mutation(async ({ ctx, input }): Promise<null> => {
-      const endedGrants = input.endGrants ? await deps.access.endAllOfPerson(ctx.reader) : [];
+      const endedGrants = input.endGrants ? await deps.access.endAllOfPerson(ctx.reader.person) : [];
       await deps.db.transaction().execute(async (tx) => {
         const now = deps.now();
         await revokeToken(tx, ctx.token.hash, now);

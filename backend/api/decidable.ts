@@ -1,10 +1,9 @@
 /** Which waiting requests of others the rules in force let a person decide, asked anew each minute. */
 
-import type { AccessRequest } from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
-import { gatherAsk } from '../access/gather.ts';
+import type { Directory } from '../access/deps.ts';
 import { type Ask, mayDecide } from '../access/judge.ts';
-import type { Directory } from '../aws/directory.ts';
+import { gatherRecorded } from '../access/recorded.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { loadInstances } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
@@ -21,7 +20,7 @@ export type Approvals = {
 export type ApprovalsDeps = {
   db: Db;
   rules: { current: () => RuleSet };
-  directory: Pick<Directory, 'person'>;
+  directory: Directory;
   now: () => Date;
 };
 
@@ -48,19 +47,6 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
   const { db, rules, directory, now } = deps;
   const answers = createAnswers(now);
 
-  const endOf = async (grantId: string): Promise<Date | null> => {
-    const row = await db.selectFrom('grants').select('ends_at').where('id', '=', grantId).executeTakeFirst();
-    return row?.ends_at ?? null;
-  };
-
-  const askOf = async (request: AccessRequest): Promise<Ask | null> => {
-    const person = await directory.person(request.requester.id);
-    if (person === null) return null;
-    const extendsFrom = request.purpose.kind === 'extend' ? await endOf(request.purpose.grantId) : null;
-    const { instances, capability, durationSeconds, reason, ticket } = request;
-    return gatherAsk({ db, now }, { person, instances, capability, durationSeconds, reason, ticket, extendsFrom });
-  };
-
   const groupsKey = (person: PersonFacts): string => `${person.id} ${person.groups.join(',')}`;
 
   return {
@@ -75,8 +61,10 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
       for (const request of waiting) {
         const key = `${set.hash} ${groupsKey(person)} ${request.id}`;
         const may = await answers(key, async () => {
-          const ask = await askOf(request);
-          return ask !== null && mayDecide(set, ask, person);
+          const requester = await directory.person(request.requester.id);
+          if (requester?.enabled !== true) return false;
+          const { ask } = await gatherRecorded(deps, set, request);
+          return ask.instances.length > 0 && mayDecide(set, ask, person);
         });
         if (may) decidable.push(request.id);
       }

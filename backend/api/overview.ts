@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { liveGrantStates } from '../../src/shared/lifecycle.ts';
 import type { InventoryHealth, Me, Overview, PersonalRole, SpreadingTime } from '../../src/shared/views.ts';
 import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
 import { loadGrants } from '../store/grants.ts';
 import { loadNotices } from '../store/notices.ts';
 import type { Db } from '../store/open.ts';
@@ -16,6 +17,7 @@ export type OverviewDeps = {
   config: Pick<Config, 'accounts' | 'directory'>;
   roles: { check: (accountId: string, person: PersonFacts) => Promise<PersonalRole> };
   mayApproveSomething: (person: PersonFacts) => Promise<boolean>;
+  log: Log;
   now: () => Date;
 };
 
@@ -23,11 +25,29 @@ const day = 86_400_000;
 const mine = { requestDays: 30, requests: 100, grantDays: 7 };
 const spreadingSamples = 50;
 
+/** While AWS cannot be asked, what a person sees and ends must not depend on it. */
+const roleOf = async (
+  deps: OverviewDeps,
+  account: Config['accounts'][number],
+  person: PersonFacts,
+): Promise<PersonalRole> => {
+  try {
+    return await deps.roles.check(account.id, person);
+  } catch (error) {
+    deps.log.warn(
+      { event: 'role_check_failed', accountId: account.id, error },
+      'a personal role could not be looked up',
+    );
+    const advice = `AWS did not tell whether you have a personal role in ${account.name}. It is asked again by itself.`;
+    return { accountId: account.id, accountName: account.name, state: 'missing', advice };
+  }
+};
+
 /** Who somebody is, to themselves. */
 export const meOf = async (deps: OverviewDeps, person: PersonFacts, tokenExpiresAt: Date): Promise<Me> => {
   const { id, userName, displayName, groups } = person;
   const [roles, mayApproveSomething] = await Promise.all([
-    Promise.all(deps.config.accounts.map((account) => deps.roles.check(account.id, person))),
+    Promise.all(deps.config.accounts.map((account) => roleOf(deps, account, person))),
     deps.mayApproveSomething(person),
   ]);
   return {

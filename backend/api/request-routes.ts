@@ -41,20 +41,22 @@ export const requestRoutes = (deps: ApiDeps) => ({
   // A query by nature, but a draft of 20 instances does not belong into a URL.
   preview: signedIn
     .input(requestDraft)
-    .mutation(({ ctx, input }): Promise<Preview> => deps.access.preview(ctx.reader, input)),
+    .mutation(({ ctx, input }): Promise<Preview> => deps.access.preview(ctx.reader.person, input)),
 
   submit: signedIn
     .input(requestDraft)
-    .mutation(({ ctx, input }): Promise<AccessRequest> => deps.access.submit(ctx.reader, input)),
+    .mutation(({ ctx, input }): Promise<AccessRequest> => deps.access.submit(ctx.reader.person, input)),
 
   withdraw: signedIn
     .input(ofRequest)
-    .mutation(({ ctx, input }): Promise<AccessRequest> => deps.access.withdraw(ctx.reader, input)),
+    .mutation(({ ctx, input }): Promise<AccessRequest> => deps.access.withdraw(ctx.reader, input.requestId)),
 
-  card: signedIn.input(ofRequest).query(({ ctx, input }): Promise<RequestCard> => deps.access.card(ctx.reader, input)),
+  card: signedIn
+    .input(ofRequest)
+    .query(({ ctx, input }): Promise<RequestCard> => deps.access.card(ctx.reader, input.requestId)),
 
   claim: signedIn.input(ofRequest).mutation(async ({ ctx, input }): Promise<null> => {
-    await deps.access.claim(ctx.reader, input);
+    await deps.access.claim(ctx.reader, input.requestId);
     return null;
   }),
 
@@ -65,7 +67,8 @@ export const requestRoutes = (deps: ApiDeps) => ({
   connect: signedIn
     .input(ofGrant)
     .mutation(
-      ({ ctx, input }): Promise<{ grant: Grant; connection: Connection }> => deps.access.connect(ctx.reader, input),
+      ({ ctx, input }): Promise<{ grant: Grant; connection: Connection }> =>
+        deps.access.connect(ctx.reader, input.grantId),
     ),
 
   extend: signedIn

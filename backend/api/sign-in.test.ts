@@ -4,8 +4,8 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type IdentityProof, serverIdOf } from '../../src/shared/identity-proof.ts';
 import { apiPath } from '../../src/shared/views.ts';
+import { type StsStandin, signProof, startSts, type TestIdentity } from '../aws/testing/sts-standin.ts';
 import { noAccess } from '../testing/no-access.ts';
-import { type StsStandin, signProof, startSts, type TestIdentity } from '../testing/sts-standin.ts';
 import { devAccount, startTestBackend, type TestBackend, testConfig } from '../testing/test-backend.ts';
 import { personNamed } from '../testing/test-people.ts';
 

@@ -1,11 +1,11 @@
 /** For tests of what does not decide: every decision is a mistake of the test. */
-import type { Access } from '../api/deps.ts';
+import type { ApiDeps } from '../api/deps.ts';
 
 const never = async (): Promise<never> => {
   throw new Error('This test does not decide anything.');
 };
 
-export const noAccess: Access = {
+export const noAccess: ApiDeps['access'] = {
   preview: never,
   submit: never,
   withdraw: never,

@@ -9,7 +9,7 @@ import { serverIdOf } from '../../src/shared/identity-proof.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import { apiPath } from '../../src/shared/views.ts';
 import { createApprovals } from '../api/decidable.ts';
-import type { Access } from '../api/deps.ts';
+import type { ApiDeps } from '../api/deps.ts';
 import { type HttpServer, startHttp } from '../api/http.ts';
 import { createInstanceList } from '../api/instance-list.ts';
 import { createMetrics } from '../api/metrics.ts';
@@ -97,7 +97,7 @@ const clientOf = (address: string, token: string | null) =>
   });
 
 export type TestBackendOptions = {
-  access: (parts: { store: Store; people: TestPeople; rules: RuleBook; now: () => Date }) => Access;
+  access: (parts: { store: Store; people: TestPeople; rules: RuleBook; now: () => Date }) => ApiDeps['access'];
   /** Where STS is. */
   sts?: string;
   reservedRoleId?: (accountId: string, roleName: string) => Promise<string | null>;
@@ -135,6 +135,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
     config,
     roles: { check: roleReady },
     mayApproveSomething: approvals.mayApproveSomething,
+    log,
     now,
     info: {
       version: '0.0.0',

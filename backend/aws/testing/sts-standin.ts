@@ -14,7 +14,7 @@ import {
   proofContentType,
   serverIdHeader,
   stsHost,
-} from '../../src/shared/identity-proof.ts';
+} from '../../../src/shared/identity-proof.ts';
 
 export type TestCredentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string };
 

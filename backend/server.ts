@@ -1,0 +1,293 @@
+/** The backend: builds everything in order, runs until it is told to stop, and stops in the other order. */
+import { createSecretKey, hkdfSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { serverIdOf } from '../src/shared/identity-proof.ts';
+import { createAccess } from './access/access.ts';
+import { createApprovals } from './api/decidable.ts';
+import { startHttp } from './api/http.ts';
+import { createInstanceList } from './api/instance-list.ts';
+import { createMetrics } from './api/metrics.ts';
+import { createRouter } from './api/router.ts';
+import { createSignInDesk } from './api/sign-in.ts';
+import { createStreams } from './api/streams.ts';
+import { appendAudit } from './audit/chain.ts';
+import { openAuditKey, signHead } from './audit/heads.ts';
+import { watchChain } from './audit/state.ts';
+import { openBroker } from './aws/broker.ts';
+import { callerIdentity } from './aws/caller-identity.ts';
+import { createDirectory } from './aws/directory.ts';
+import { createIam, createRoleCheck } from './aws/iam.ts';
+import { createSsm } from './aws/ssm.ts';
+import { type Config, loadConfig, stsEndpoint } from './config.ts';
+import { startInventory } from './inventory/inventory.ts';
+import { createLog, type Log } from './log.ts';
+import { startReconciler } from './reconcile/reconciler.ts';
+import { openRules } from './rules/rules.ts';
+import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
+import { newId } from './store/ids.ts';
+import { type Db, openStore } from './store/open.ts';
+import { savePerson } from './store/people.ts';
+import { openSealKey } from './store/seal.ts';
+
+const now = () => new Date();
+const lapseEveryMs = 5_000;
+const forgetEveryMs = 5 * 60_000;
+const callsDeadlineMs = 5_000;
+/** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
+const partDeadlineMs = 10_000;
+
+const packageFacts = z.object({ version: z.string() });
+const version = (): string =>
+  packageFacts.parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))).version;
+
+/** Who could stand between people and us, or vouch for anybody, is kept out before the first connection (ID-13, API-09). */
+const checkExposure = (config: Config, sts: string | null): void => {
+  if (['127.0.0.1', '::1', 'localhost'].includes(config.listen.host)) return;
+  if (!config.origin.startsWith('https://')) {
+    throw new Error(
+      `listen.host ${config.listen.host} is not loopback: origin must be the https address of the proxy.`,
+    );
+  }
+  if (sts !== null && !/^https:\/\/[a-z0-9.-]+\.amazonaws\.com(\.cn)?\/?$/.test(sts)) {
+    throw new Error(
+      'An STS endpoint that is not AWS’s own is for loopback only: unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_STS.',
+    );
+  }
+};
+
+/** One audit row each time another set of rules comes into force. */
+const recordRules = async (db: Db, set: { hash: string; ruleIds: readonly string[] }): Promise<void> => {
+  await db.transaction().execute(async (tx) => {
+    const last = await tx
+      .selectFrom('audit')
+      .select('event')
+      .where('kind', '=', 'rules_loaded')
+      .orderBy('sequence', 'desc')
+      .limit(1)
+      .executeTakeFirst();
+    if (last?.event.kind === 'rules_loaded' && last.event.ruleSetHash === set.hash) return;
+    await appendAudit(tx, {
+      kind: 'rules_loaded',
+      at: now().toISOString(),
+      actor: { kind: 'curfew' },
+      ruleSetHash: set.hash,
+      rules: set.ruleIds.length,
+    });
+  });
+};
+
+/** Runs work at intervals, never twice at once; what fails is logged and tried again the next time. */
+const repeat = (
+  name: string,
+  everyMs: number,
+  work: () => Promise<unknown>,
+  log: Log,
+): { stop: () => Promise<void> } => {
+  let running: Promise<unknown> | null = null;
+  const timer = setInterval(() => {
+    if (running !== null) return;
+    running = work()
+      .catch((error: unknown) => log.error({ event: 'repeated_work_failed', name, error }, 'repeated work failed'))
+      .finally(() => {
+        running = null;
+      });
+  }, everyMs);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await running;
+    },
+  };
+};
+
+const withDeadline = async (name: string, work: Promise<void>, log: Log): Promise<void> => {
+  let timer: NodeJS.Timeout | null = null;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), partDeadlineMs);
+  });
+  try {
+    if ((await Promise.race([work, late])) === 'late') log.warn({ event: 'stop_late', name }, 'left behind at stop');
+  } catch (error) {
+    log.error({ event: 'stop_failed', name, error }, 'could not be stopped cleanly');
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+  }
+};
+
+const start = async (log: Log): Promise<() => Promise<void>> => {
+  const config = loadConfig();
+  const sts = stsEndpoint();
+  checkExposure(config, sts);
+  if (sts !== null) log.warn({ event: 'not_aws', sts }, 'AWS endpoints are overridden');
+
+  const sealKey = openSealKey(config.keysFolder);
+  const auditKey = openAuditKey(config.keysFolder);
+  const store = await openStore(config.databaseUrl, (error) =>
+    log.warn({ event: 'connection_lost', error }, 'a database connection was lost'),
+  );
+  const rules = await openRules(config.rulesFolder);
+  await recordRules(store.reconcile, rules.current());
+
+  const broker = openBroker({ config, as: 'broker' });
+  const [iam, ssm] = [createIam(broker), createSsm(broker)];
+  const directory = createDirectory({
+    identityStoreId: config.directory.identityStoreId,
+    region: config.directory.region,
+    now,
+    remember: (person) => savePerson(store.api, person),
+  });
+  const roles = { check: createRoleCheck({ config, iam, now }) };
+
+  const feed = await startChangeFeed({
+    db: store.reconcile,
+    listenConnection: store.listenConnection,
+    onError: (error) => log.warn({ event: 'feed_lost', error }, 'the change feed was interrupted'),
+  });
+  const reconciler = startReconciler({ db: store.reconcile, aws: { iam, ssm }, config, sealKey, log, now });
+  const inventory = startInventory({
+    db: store.reconcile,
+    ssm,
+    accounts: config.accounts,
+    intervalMs: config.intervals.inventorySeconds * 1000,
+    now,
+    log,
+  });
+  // Another backend on this database may have recorded a wish: looking costs little.
+  const stopListening = feed.subscribe(({ event }) => {
+    if (event.topic === 'grants') reconciler.nudge();
+  });
+  const access = createAccess({
+    db: store.api,
+    rules,
+    sealKey,
+    config,
+    directory,
+    roles,
+    now,
+    nudge: reconciler.nudge,
+    newId,
+  });
+
+  const metrics = createMetrics();
+  const { adminGroup } = config.directory;
+  const streams = createStreams({ db: store.api, feed, directory, adminGroup, metrics, log, now });
+  const approvals = createApprovals({ db: store.api, rules, directory, now });
+  const cursorKey = createSecretKey(Buffer.from(hkdfSync('sha256', sealKey, '', 'curfew list cursors', 32)));
+  const router = createRouter({
+    db: store.api,
+    config,
+    roles,
+    mayApproveSomething: approvals.mayApproveSomething,
+    log,
+    now,
+    info: {
+      version: version(),
+      organisationName: config.organisationName,
+      requesterPermissionSet: config.signIn.permissionSet,
+      signInAccounts: config.signIn.accounts,
+      stsRegion: config.signIn.stsRegion,
+      deviceCodeAllowed: config.signIn.deviceCodeAllowed,
+    },
+    access,
+    inventory,
+    instances: createInstanceList({ db: store.api, rules, cursorKey, now }),
+    signIn: createSignInDesk({
+      config,
+      db: store.api,
+      directory,
+      callerIdentity: (proof) => callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: sts }),
+      reservedRoleId: iam.reservedRoleId,
+      log,
+      now,
+    }),
+    streams,
+    chain: watchChain(store.api),
+    auditKey,
+  });
+  const http = await startHttp({
+    router,
+    callerDeps: { db: store.api, directory, adminGroup, decidableBy: approvals.decidableBy, now },
+    metrics,
+    db: store.api,
+    origin: config.origin,
+    listen: config.listen,
+    log,
+    now,
+  });
+
+  const repeated = [
+    repeat('lapse', lapseEveryMs, access.lapseDue, log),
+    repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
+    repeat(
+      'sign the audit head',
+      config.intervals.auditHeadSeconds * 1000,
+      () => signHead(store.reconcile, auditKey, now()),
+      log,
+    ),
+  ];
+
+  const reloadRules = async (): Promise<void> => {
+    const reloaded = await rules.reload();
+    if (!reloaded.ok) {
+      log.error(
+        { event: 'rules_refused', problems: reloaded.problems },
+        'the rules do not validate: the last good set stays',
+      );
+      return;
+    }
+    await recordRules(store.reconcile, reloaded.set);
+    log.info({ event: 'rules_loaded', hash: reloaded.set.hash }, 'rules loaded');
+  };
+  process.on('SIGHUP', () => {
+    reloadRules().catch((error: unknown) => log.error({ event: 'rules_failed', error }, 'the rules could not be read'));
+  });
+
+  log.info({ event: 'listening', address: http.address, origin: config.origin }, 'listening');
+
+  return async () => {
+    streams.stop();
+    await withDeadline('calls', http.stop(callsDeadlineMs), log);
+    for (const one of repeated) await withDeadline('repeated work', one.stop(), log);
+    await withDeadline('inventory', inventory.stop(), log);
+    await withDeadline('reconciler', reconciler.stop(), log);
+    stopListening();
+    await withDeadline('change feed', feed.stop(), log);
+    await withDeadline(
+      'audit head',
+      signHead(store.reconcile, auditKey, now()).then(() => undefined),
+      log,
+    );
+    broker.close();
+    await withDeadline('store', store.close(), log);
+  };
+};
+
+const main = async (): Promise<void> => {
+  const log = createLog();
+  process.on('unhandledRejection', (error) => {
+    log.error({ event: 'fault', error }, 'an error that nobody waited for');
+  });
+  try {
+    const stop = await start(log);
+    let stopping = false;
+    const end = (signal: string): void => {
+      if (stopping) return;
+      stopping = true;
+      log.info({ event: 'stopping', signal }, 'stopping');
+      void stop().then(() => {
+        log.info({ event: 'stopped' }, 'stopped');
+        process.exit(0);
+      });
+    };
+    process.on('SIGTERM', () => end('SIGTERM'));
+    process.on('SIGINT', () => end('SIGINT'));
+  } catch (error) {
+    log.error({ event: 'start_failed', error }, 'the backend could not start');
+    process.exitCode = 1;
+    // Whatever was opened before it failed would hold the process.
+    setTimeout(() => process.exit(1), 500);
+  }
+};
+
+await main();
