@@ -240,10 +240,12 @@ const main = async (): Promise<void> => {
   await ask(endpoint, command(words, values));
 };
 
+/** A missing file, a port that is taken and a word that is not known need no stack. */
+const plainCodes = /^(?:ERR_PARSE_ARGS|ENOENT|EADDRINUSE|EACCES)/;
 const isUsage = (error: unknown): error is Error =>
   error instanceof UsageError ||
   error instanceof FileError ||
-  (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  (error instanceof Error && 'code' in error && plainCodes.test(String(error.code)));
 
 main().catch((error: unknown) => {
   console.error(isUsage(error) ? error.message : error);

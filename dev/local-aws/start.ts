@@ -45,7 +45,7 @@ export type LocalAws = {
   /** Alive: change it through `control`. */
   world: World;
   control: Control;
-  /** Saves, ends every session and shell, stops listening. */
+  /** Saves, ends every session and shell, stops listening. Safe to repeat. */
   close(): Promise<void>;
 };
 
@@ -97,7 +97,6 @@ const keeper = (stateFile: string, kept: Kept) => {
   const timer = setInterval(save, 1000);
   timer.unref();
   return {
-    save,
     stop(): void {
       clearInterval(timer);
       save();
@@ -242,14 +241,19 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
   });
   endpoint = await server.listen(options.port);
   const state = options.stateFile === null ? null : keeper(options.stateFile, kept);
+  const closeAll = async (): Promise<void> => {
+    state?.stop();
+    await host.close();
+    await server.close();
+  };
+  let closed: Promise<void> | null = null;
   return {
     endpoint,
     world,
     control,
-    async close() {
-      state?.stop();
-      await host.close();
-      await server.close();
+    close() {
+      closed ??= closeAll();
+      return closed;
     },
   };
 };

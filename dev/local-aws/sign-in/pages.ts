@@ -14,11 +14,12 @@ main { width: min(34rem, 100% - 2rem); margin: 6vh auto; padding: 1.75rem; backg
 h1 { font-size: 1.25rem; line-height: 1.3; margin: 0 0 .25rem; }
 p { margin: 0 0 1rem; color: var(--ink-2); }
 .note { margin: 0 0 1.25rem; padding: .6rem .8rem; border-radius: 8px; background: var(--tint); color: var(--mark); font-size: .875rem; }
-fieldset { border: 1px solid var(--line); border-radius: 8px; margin: 0 0 1.25rem; padding: .25rem .5rem; max-height: 22rem; overflow: auto; }
+fieldset { border: 1px solid var(--line); border-radius: 8px; margin: 0 0 1.25rem; padding: .25rem .5rem; max-height: 31rem; overflow: auto; }
 legend { padding: 0 .4rem; font-weight: 600; }
-label.person { display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; padding: .45rem .4rem; align-items: baseline; cursor: pointer; }
+label.person { display: grid; grid-template-columns: auto 1fr auto; gap: 0 .7rem; padding: .45rem .4rem; align-items: baseline; cursor: pointer; }
 label.person + label.person { border-top: 1px solid var(--line); }
-label.person small { grid-column: 2; color: var(--ink-2); }
+label.person small { color: var(--ink-2); text-align: right; }
+label.person small.id { grid-column: 2 / 4; text-align: left; }
 label.code { display: block; margin: 0 0 1.25rem; font-weight: 600; }
 input[type=text] { display: block; width: 100%; margin-top: .3rem; padding: .5rem .6rem; font: inherit; letter-spacing: .08em; color: inherit; background: var(--bg); border: 1px solid var(--line); border-radius: 8px; }
 .row { display: flex; gap: .6rem; }
@@ -67,10 +68,10 @@ export const consentPage = (options: {
     .map(([name, value]) => `<input type="hidden" name="${escapeHtml(name)}" value="${escapeHtml(value)}">`)
     .join('\n');
   const people = world.people
-    .map((person) => {
+    .map((person, at) => {
       const about = person.enabled ? person.groups.join(', ') || 'no group' : 'disabled';
-      return `<label class="person"><input type="radio" name="user_name" value="${escapeHtml(person.userName)}" required>
-<span>${escapeHtml(person.displayName)}</span><small>${escapeHtml(person.userName)}<br>${escapeHtml(about)}</small></label>`;
+      return `<label class="person"><input type="radio" name="user_name" value="${escapeHtml(person.userName)}" aria-labelledby="n${at}" aria-describedby="d${at}" required>
+<span id="n${at}">${escapeHtml(person.displayName)}</span><small id="d${at}">${escapeHtml(about)}</small><small class="id">${escapeHtml(person.userName)}</small></label>`;
     })
     .join('\n');
   const code =
