@@ -18,6 +18,21 @@ type Watch = {
 
 const watches = new WeakMap<Chromium, Promise<Watch>>();
 
+/**
+ * Closes a page before it loads anything. It shares its opener's thread, which every debugger holds until it resumes it: closing it
+ * before a test's own debugger has done so would leave the opener standing for ever, so it must answer once first.
+ */
+const closeUnborn = async (chromium: Chromium, session: string, targetId: string): Promise<void> => {
+  try {
+    await chromium.send(session, 'Fetch.enable', { patterns: [{ urlPattern: '*' }] });
+    await chromium.send(session, 'Runtime.runIfWaitingForDebugger');
+    await chromium.send(session, 'Runtime.evaluate', { expression: '1' });
+    await chromium.send('', 'Target.closeTarget', { targetId });
+  } catch {
+    // It has gone by itself.
+  }
+};
+
 const begin = async (chromium: Chromium): Promise<Watch> => {
   const watch: Watch = {
     sessions: new Map(),
@@ -37,7 +52,7 @@ const begin = async (chromium: Chromium): Promise<Watch> => {
       void resume(session);
       return;
     }
-    chromium.send('', 'Target.closeTarget', { targetId }).catch(() => undefined);
+    void closeUnborn(chromium, session, targetId);
   };
   chromium.listen('', 'Target.attachedToTarget', (params) => {
     const session = textAt(params, 'sessionId');

@@ -251,6 +251,7 @@ export class WebContents extends EventEmitter {
       this.emit('will-frame-navigate', event, url);
       if (isMain && !event.defaultPrevented) this.emit('will-navigate', event, url);
     }
+    if (isMain && !event.defaultPrevented) this.emit('did-start-navigation', event, url);
     const command = event.defaultPrevented
       ? this.#send('Fetch.failRequest', { requestId, errorReason: 'Aborted' })
       : this.#send('Fetch.continueRequest', { requestId });

@@ -53,3 +53,6 @@ export const terminalStateOf = (state: AppState, activeTab: string | null): Term
     settings: { scheme: state.settings.scheme, terminalFontSize: state.settings.terminalFontSize },
   };
 };
+
+/** Now by the backend's clock, as well as it is known. */
+export const backendNow = (state: AppState, now: Date): Date => new Date(now.getTime() + (state.clock?.offsetMs ?? 0));

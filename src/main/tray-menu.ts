@@ -5,6 +5,7 @@
 import type { AccessRequest, Grant, Instance, InstanceRef } from '../shared/access.ts';
 import { countdownWords, durationWords, lookFor } from '../shared/countdown.ts';
 import type { AppState, Place } from '../shared/desktop.ts';
+import { backendNow } from './app-state.ts';
 import { clockTime, instanceNames } from './own-notices.ts';
 
 export type TrayWish =
@@ -57,9 +58,6 @@ export const liveGrants = (grants: readonly Grant[]): Grant[] => {
 
 const isAbout = (state: AppState, now: Date): boolean =>
   state.clock === null || now.getTime() - Date.parse(state.clock.checkedAt) > 60_000;
-
-/** Now by the backend's clock. */
-export const backendNow = (state: AppState, now: Date): Date => new Date(now.getTime() + (state.clock?.offsetMs ?? 0));
 
 const leftWords = (state: AppState, endsAt: number, now: Date): string => {
   const words = countdownWords(endsAt - backendNow(state, now).getTime());

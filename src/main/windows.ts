@@ -146,7 +146,9 @@ export const createWindows = (options: {
       ready.delete(kind);
       if (!window.isDestroyed()) window.webContents.reload();
     });
-    window.webContents.on('did-start-navigation', () => ready.delete(kind));
+    window.webContents.on('did-start-navigation', (event) => {
+      if (event.isMainFrame && !event.isSameDocument) ready.delete(kind);
+    });
     window.on('close', (event) => {
       if (released || !options.keepsOpen(kind)) return;
       event.preventDefault();

@@ -20,14 +20,23 @@ const state: (typeof channels)['terminalState'] = 'terminal:state';
 const output: (typeof channels)['terminalOutput'] = 'terminal:output';
 const ready: (typeof channels)['terminalReady'] = 'terminal:ready';
 
+// Kept until somebody listens: main sends the scrollback as soon as the window is ready for its state.
+let early: Array<[tabId: string, chunk: string]> | null = [];
+const listeners = new Set<(tabId: string, chunk: string) => void>();
+ipcRenderer.on(output, (_event, tabId: string, chunk: string) => {
+  early?.push([tabId, chunk]);
+  for (const listener of listeners) listener(tabId, chunk);
+});
+
 const bridge: TerminalBridge = {
   send: senders<TerminalBridge['send']>('terminal', namesOf(intents)),
   onState: pushed<TerminalState>(state, ready),
   onOutput(listener) {
-    const heard = (_event: unknown, tabId: string, chunk: string) => listener(tabId, chunk);
-    ipcRenderer.on(output, heard);
+    listeners.add(listener);
+    for (const [tabId, chunk] of early ?? []) listener(tabId, chunk);
+    early = null;
     return () => {
-      ipcRenderer.removeListener(output, heard);
+      listeners.delete(listener);
     };
   },
 };
