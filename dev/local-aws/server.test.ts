@@ -8,6 +8,7 @@ import { HttpRequest } from '@smithy/protocol-http';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AwsError } from './service.ts';
+import { failure } from './testing/failure.ts';
 import { adminKeys, clientOf, prod, type SmallAws, startSmallAws } from './testing/small-aws.ts';
 
 const running: SmallAws[] = [];
@@ -19,20 +20,6 @@ const start = async (options?: Parameters<typeof startSmallAws>[0]): Promise<Sma
 afterEach(async () => {
   await Promise.all(running.splice(0).map((aws) => aws.close()));
 });
-
-/** What an SDK call fails with: `name`, `code` where the protocol tells one, `status`, `message`. */
-const failure = async (call: Promise<unknown>) => {
-  try {
-    await call;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const metadata = '$metadata' in error && typeof error.$metadata === 'object' ? error.$metadata : {};
-    const status = metadata && 'httpStatusCode' in metadata ? metadata.httpStatusCode : undefined;
-    const code = 'Code' in error ? error.Code : undefined;
-    return { name: error.name, code, status, message: error.message };
-  }
-  throw new Error('The call should have failed');
-};
 
 type Raw = { status: number; headers: Record<string, unknown>; body: string };
 const send = (endpoint: string, signed: { headers: Record<string, string>; body: string }): Promise<Raw> =>
