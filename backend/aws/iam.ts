@@ -69,12 +69,22 @@ export const createIam = (broker: Broker): Iam => {
     });
   };
 
+  const personalRoles = async (accountId: string): Promise<string[]> =>
+    (await rolesUnder(accountId, peoplePath)).flatMap(({ RoleName }) => (RoleName === undefined ? [] : [RoleName]));
+
   return {
     readRole: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
-      const work = call('iam:GetRole', 'iam-read', () => iam.send(new GetRoleCommand({ RoleName: roleName })));
-      const answer = await unlessGone(work, null);
-      return answer?.Role === undefined ? null : seenRole(answer.Role);
+      try {
+        const work = call('iam:GetRole', 'iam-read', () => iam.send(new GetRoleCommand({ RoleName: roleName })));
+        const answer = await unlessGone(work, null);
+        return answer?.Role === undefined ? null : seenRole(answer.Role);
+      } catch (error) {
+        // IAM judges a role that is not there by an ARN without path, which our rights do not cover: the list tells.
+        const denied = error instanceof AwsProblem && error.code === 'AccessDenied';
+        if (denied && !(await personalRoles(accountId)).includes(roleName)) return null;
+        throw error;
+      }
     },
     readAccessPolicy: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
@@ -105,8 +115,7 @@ export const createIam = (broker: Broker): Iam => {
       });
       return unlessGone(work, []);
     },
-    personalRoles: async (accountId) =>
-      (await rolesUnder(accountId, peoplePath)).flatMap(({ RoleName }) => (RoleName === undefined ? [] : [RoleName])),
+    personalRoles,
     reservedRoleId: async (accountId, roleName) => {
       const roles = await rolesUnder(accountId, '/aws-reserved/sso.amazonaws.com/');
       return roles.find(({ RoleName }) => RoleName === roleName)?.RoleId ?? null;
