@@ -8,7 +8,6 @@ import type { Db } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherInstances, gatherPerson, gatherRoles, requireRoles } from './gather.ts';
-import { judgeInstances } from './judge.ts';
 import { assertRoom, carrierOf, plannedGrants } from './principals.ts';
 import { aboutGrant, adminIds, assertGrantCan, changeGrant, instantOf, lockGrant, tellChange } from './rows.ts';
 import { assertContinuous, requireAllowed } from './submit.ts';
@@ -37,12 +36,12 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
     extendsFrom: null,
     requestId: grant.requestId,
   });
-  const judgement = requireAllowed(set, ask, judgeInstances(set, ask));
+  assertContinuous(ask);
+  const judgement = requireAllowed(set, ask);
   const byRule = grant.approvedBy.every((by) => by.kind === 'rule');
   if (byRule && judgement.kind !== 'at-once') {
     throw new Refusal('not_allowed', { message: 'The rule that gave this at once does not any more. Ask again.' });
   }
-  assertContinuous(ask);
   const carrier = await carrierOf(deps.db, deps, { accountId: grant.accountId, person });
   const planned = await plannedGrants(deps.db, { accountId: grant.accountId, personId: person.id });
   assertRoom(carrier, grant.accountName, planned);

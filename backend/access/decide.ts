@@ -11,7 +11,7 @@ import { loadRequest, loadRequests } from '../store/requests.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
-import { type Ask, judgeInstances, mayDecide, plainPerson } from './judge.ts';
+import { type Ask, mayDecide, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
@@ -89,8 +89,8 @@ const planOf = async (
     throw new Refusal('not_allowed', { message: `${lost.name} is no longer in the inventory: approve without it.` });
   }
   const judged = narrowed(ask, given);
-  const judgement = requireAllowed(set, judged, judgeInstances(set, judged));
   assertContinuous(judged);
+  const judgement = requireAllowed(set, judged);
   if (request.state !== 'waiting') throw new Error(`Request ${request.id} was judged though it is closed.`);
   const needed = Math.max(1, request.approvalsNeeded, judgement.kind === 'person' ? judgement.approvalsNeeded : 1);
   const yeses = await standingYeses(deps, set, { recorded, yeses: request.yeses });

@@ -9,7 +9,7 @@ import type { Reader } from '../store/visibility.ts';
 import { requireOwner } from './connect.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './gather.ts';
-import { type Ask, judgeInstances, plainPerson } from './judge.ts';
+import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
 import { adminIds, assertGrantCan, closeRequest, type LockedGrant, lockGrant, tellChange } from './rows.ts';
 import { askPeople, assertContinuous, requestView, requireAllowed, requireApprovers } from './submit.ts';
@@ -81,7 +81,7 @@ const gatherExtension = async (deps: AccessDeps, grant: LiveGrant, input: Extend
 
 const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant: LiveGrant; ask: Ask }) => {
   assertContinuous(ask);
-  const judgement = requireAllowed(set, ask, judgeInstances(set, ask));
+  const judgement = requireAllowed(set, ask);
   const approvers =
     judgement.kind === 'person'
       ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })

@@ -77,7 +77,7 @@ export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => 
     return {
       kind: 'no',
       ruleId: names(answers) || null,
-      advice: firstAdvice(answers) ?? 'No rule lets you ask for this.',
+      advice: firstAdvice(answers) ?? 'No rule allows it.',
       instances: refused.map(({ instance }) => instance),
     };
   }

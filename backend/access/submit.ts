@@ -1,5 +1,5 @@
 /** Asking: judged by the rules, then either given at once or put before people. */
-import type { AccessRequest, Instance, Person, RequestDraft } from '../../src/shared/access.ts';
+import type { AccessRequest, Person, RequestDraft } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
@@ -22,7 +22,6 @@ import {
 import {
   type Ask,
   approversOf,
-  type InstanceJudgement,
   isHidden,
   type Judgement,
   judgeInstances,
@@ -61,23 +60,20 @@ const couldBe = (set: RuleSet, ask: Ask): string => {
     : '';
 };
 
-const names = (instances: readonly Instance[]): string => instancesWords(instances);
+type Allowed = Exclude<Judgement, { kind: 'no' }>;
 
-/**
- * @throws Refusal `not_found` when no rule at all speaks of one of them for this person: it is as if it were not there;
- * `not_allowed` with the rule's advice and what would be possible.
- */
-export const requireAllowed = (
-  set: RuleSet,
-  ask: Ask,
-  judged: readonly InstanceJudgement[],
-): Exclude<Judgement, { kind: 'no' }> => {
-  if (judged.some(isHidden)) throw new Refusal('not_found');
-  const judgement = judgementOf(judged);
+/** @throws Refusal `not_allowed` with the rule's advice and what would be possible. */
+export const requireAllowed = (set: RuleSet, ask: Ask): Allowed => {
+  const judgement = judgementOf(judgeInstances(set, ask));
   if (judgement.kind !== 'no') return judgement;
   throw new Refusal('not_allowed', {
-    message: `${names(judgement.instances)}: ${judgement.advice}${couldBe(set, ask)}`,
+    message: `${instancesWords(judgement.instances)}: ${judgement.advice}${couldBe(set, ask)}`,
   });
+};
+
+/** @throws Refusal `not_found`: of what no rule at all speaks, a person does not hear that it exists (API-01). */
+const requireVisible = (set: RuleSet, ask: Ask): void => {
+  if (judgeInstances(set, ask).some(isHidden)) throw new Refusal('not_found');
 };
 
 /** @throws Refusal `limit_reached`, `too_many`. The person's row is locked, so parallel requests are counted too. */
@@ -146,7 +142,7 @@ export const requireApprovers = (
   throw new Refusal('not_allowed', { message: tooFewApprovers(approvers.length, needed) });
 };
 
-type Gathered = { ask: Ask; judgement: Exclude<Judgement, { kind: 'no' }>; roles: ReadyRole[]; approvers: Person[] };
+type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[] };
 
 const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: RequestDraft): Promise<Gathered> => {
   const instances = await gatherInstances(deps.db, draft.instances);
@@ -160,8 +156,9 @@ const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: Req
     ticket: draft.ticket,
     extendsFrom: null,
   });
-  const judgement = requireAllowed(set, ask, judgeInstances(set, ask));
+  requireVisible(set, ask);
   assertContinuous(ask);
+  const judgement = requireAllowed(set, ask);
   const roles = requireRoles(await gatherRoles(deps, person, instances));
   await assertRoomFor(deps, person, { instances, durationSeconds: draft.durationSeconds });
   const approvers =
