@@ -30,7 +30,7 @@ export default defineConfig({
       // Everything is bundled but what is native: the package then carries no tree of modules.
       externalizeDeps: false,
       outDir: 'out',
-      emptyOutDir: false,
+      emptyOutDir: true,
       rollupOptions: {
         input: { 'main/main': at('src/main/main.ts'), 'session-client/main': at('src/session-client/main.ts') },
         external: ['electron', 'node-pty'],
@@ -58,6 +58,8 @@ export default defineConfig({
     plugins: [react(), strictPages],
     build: {
       outDir: at('out/renderer'),
+      // Fonts stay files: the pages' policy allows none from `data:`.
+      assetsInlineLimit: 0,
       rollupOptions: { input: Object.fromEntries(Object.entries(pages).filter(([, file]) => existsSync(file))) },
     },
   },
