@@ -9,6 +9,7 @@ import type { AppRouter } from '../../backend/api/router.ts';
 import { serverIdOf } from '../shared/identity-proof.ts';
 import { limits } from '../shared/limits.ts';
 import { isRefusalCode, Refusal } from '../shared/refusal.ts';
+import { apiPath } from '../shared/views.ts';
 import { type BackendClient, type BackendClientOptions, Unreachable } from './ports.ts';
 
 const answerWithinMs = 20_000;
@@ -74,7 +75,7 @@ const translated = (cause: unknown, host: string): unknown => {
 export const createBackendClient = (options: BackendClientOptions): BackendClient => {
   const origin = checkedOrigin(options.url);
   const { host } = new URL(origin);
-  const url = `${origin}/trpc`;
+  const url = `${origin}${apiPath}`;
   const authorization = (): Record<string, string> => {
     const token = options.token();
     return token === null ? {} : { authorization: `Bearer ${token}` };
