@@ -1,0 +1,203 @@
+/**
+ * Takes a picture of every screen and state of the main window, in light and dark and in narrow windows, and runs axe over each.
+ * `node dev/preview/pictures.ts FOLDER [part of a name]`: exit 1 when axe finds something serious or the page complains.
+ */
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import AxeBuilder from '@axe-core/playwright';
+import react from '@vitejs/plugin-react';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { scenarios } from './scenarios.ts';
+import { noon } from './world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.woff2': 'font/woff2',
+  '.svg': 'image/svg+xml',
+};
+
+const buildPage = async (out: string): Promise<void> => {
+  await build({
+    configFile: false,
+    logLevel: 'warn',
+    root: path.join(root, 'src/renderer/main-window'),
+    base: './',
+    plugins: [react()],
+    build: { outDir: path.join(out, 'page'), emptyOutDir: true, reportCompressedSize: false },
+  });
+  await build({
+    configFile: false,
+    logLevel: 'warn',
+    root: import.meta.dirname,
+    build: {
+      outDir: path.join(out, 'bridge'),
+      reportCompressedSize: false,
+      lib: {
+        entry: path.join(import.meta.dirname, 'fake-bridge.ts'),
+        formats: ['iife'],
+        name: 'fakeBridge',
+        fileName: () => 'bridge.js',
+      },
+    },
+  });
+};
+
+const serve = async (folder: string): Promise<{ url: string; close: () => void }> => {
+  const server = createServer(async (request, response) => {
+    const asked = new URL(request.url ?? '/', 'http://localhost').pathname;
+    const file = path.join(folder, path.normalize(asked === '/' ? '/index.html' : asked));
+    try {
+      const content = await readFile(file);
+      response.writeHead(200, { 'content-type': types[path.extname(file)] ?? 'application/octet-stream' });
+      response.end(content);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return { url: `http://127.0.0.1:${address.port}/`, close: () => server.close() };
+};
+
+/** What a person does before the picture is taken. */
+const steps: Record<string, (page: Page) => Promise<void>> = {
+  '02-instances': async (page) => {
+    await page.getByLabel('Search instances').fill('payments');
+    await page.waitForTimeout(400);
+  },
+  '02-nothing-found': async (page) => {
+    await page.getByLabel('Search instances').fill('paymnets api');
+    await page.waitForTimeout(400);
+  },
+  '03-request': async (page) => openForm(page),
+  '03-at-once': async (page) => openForm(page),
+  '03-too-long': async (page) => openForm(page),
+  '03-rules-unreachable': async (page) => openForm(page),
+  '04-end-dialog': async (page) => {
+    await page.getByRole('button', { name: 'End', exact: true }).first().click();
+  },
+  '05-approve-less': async (page) => {
+    await page.getByRole('button', { name: 'Approve less' }).click();
+  },
+  '05-deny': async (page) => {
+    await page.getByRole('button', { name: 'Deny' }).click();
+  },
+  '05-too-late': async (page) => {
+    await page.waitForTimeout(1200);
+    await page.getByRole('button', { name: 'Approve 2 h' }).click();
+  },
+  '09-palette': async (page) => {
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('pay');
+    await page.waitForTimeout(500);
+  },
+};
+
+const openForm = async (page: Page): Promise<void> => {
+  if (await page.getByRole('heading', { name: 'Request access' }).isVisible()) return;
+  await page.keyboard.press('Control+n');
+};
+
+type View = { name: string; width: number; height: number; scheme: 'light' | 'dark'; only?: RegExp };
+const views: View[] = [
+  { name: 'light', width: 1280, height: 800, scheme: 'light' },
+  { name: 'dark', width: 1280, height: 800, scheme: 'dark' },
+  {
+    name: '960',
+    width: 960,
+    height: 640,
+    scheme: 'light',
+    only: /^0[2-6]-(instances|request|my-access|approvals|story)$/,
+  },
+  // 200 % zoom of a window of 1280 is a page of 640.
+  { name: 'zoom-200', width: 640, height: 800, scheme: 'light' },
+];
+
+type Finding = { picture: string; what: string };
+
+const picture = async (
+  context: BrowserContext,
+  at: { url: string; scenario: string; file: string },
+): Promise<Finding[]> => {
+  const findings: Finding[] = [];
+  const page = await context.newPage();
+  const found = (what: string): number => findings.push({ picture: path.basename(at.file), what });
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') found(`console: ${message.text().slice(0, 300)}`);
+  });
+  page.on('pageerror', (error) => found(`page: ${error.message}`));
+  await page.addInitScript(`window.name = ${JSON.stringify(at.scenario)};`);
+  await page.addInitScript({ path: path.join(path.dirname(at.file), '.build/bridge/bridge.js') });
+  await page.clock.setFixedTime(noon);
+  await page.goto(at.url);
+  await page.waitForTimeout(500);
+  try {
+    await steps[at.scenario]?.(page);
+  } catch (error) {
+    found(`step: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`);
+  }
+  await page.waitForTimeout(450);
+  await page.screenshot({ path: at.file });
+  const sideways = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
+  if (sideways === true) found('layout: the page scrolls sideways');
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  for (const violation of violations) {
+    if (violation.impact !== 'serious' && violation.impact !== 'critical') continue;
+    found(`axe ${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
+  }
+  await page.close();
+  return findings;
+};
+
+const [folder, wanted = ''] = process.argv.slice(2);
+if (folder === undefined) throw new Error('name a folder for the pictures');
+const out = path.resolve(folder);
+await mkdir(out, { recursive: true });
+await rm(path.join(out, '.build'), { recursive: true, force: true });
+await buildPage(path.join(out, '.build'));
+const server = await serve(path.join(out, '.build/page'));
+const profile = await mkdtemp(path.join(tmpdir(), 'curfew-pictures-'));
+const browser = await chromium.launch({
+  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--test-type',
+    '--disable-background-networking',
+    '--no-first-run',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const findings: Finding[] = [];
+let pictures = 0;
+for (const view of views) {
+  const context = await browser.newContext({
+    viewport: { width: view.width, height: view.height },
+    colorScheme: view.scheme,
+    timezoneId: 'Europe/Berlin',
+    locale: 'en-GB',
+    reducedMotion: 'reduce',
+  });
+  for (const scenario of Object.keys(scenarios)) {
+    if (!scenario.includes(wanted) || (view.only !== undefined && !view.only.test(scenario))) continue;
+    const file = path.join(out, `${scenario}-${view.name}.png`);
+    findings.push(...(await picture(context, { url: server.url, scenario, file })));
+    pictures += 1;
+  }
+  await context.close();
+}
+await browser.close();
+server.close();
+await rm(profile, { recursive: true, force: true });
+for (const finding of findings) console.log(`${finding.picture}: ${finding.what}`);
+console.log(`${pictures} pictures in ${out}, ${findings.length} findings`);
+process.exitCode = findings.length === 0 ? 0 : 1;

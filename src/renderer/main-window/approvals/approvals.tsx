@@ -1,0 +1,141 @@
+/** Page "Approvals": the inbox on the left, one request's card on the right. */
+import { UnstyledButton } from '@mantine/core';
+import { IconCheck, IconInbox, IconX } from '@tabler/icons-react';
+import { useEffect, useMemo, useState } from 'react';
+import type { AccessRequest } from '../../../shared/access.ts';
+import { durationWords } from '../../../shared/countdown.ts';
+import { cx } from '../../look/class-names.ts';
+import { Avatar, Empty, Glyph, RowShapes } from '../../look/pieces.tsx';
+import { useSecond } from '../../look/ticking.ts';
+import { agoWords, backendNow, timeOfDay } from '../../look/time.ts';
+import { namesOf, seen } from '../../look/words.ts';
+import { claimedByOther, useMain } from '../app-context.ts';
+import page from '../page.module.css';
+import css from './approvals.module.css';
+import { CardView } from './card-view.tsx';
+import { outcomeAt, outcomeWords } from './deciding.ts';
+
+type ItemProps = { request: AccessRequest; current: boolean; onOpen: () => void };
+
+const Third = ({ request }: { request: AccessRequest }) => {
+  const { state, meId } = useMain();
+  const now = Date.now();
+  const at = outcomeAt(request);
+  if (at !== null) {
+    const yes = request.state === 'approved';
+    return (
+      <>
+        <Glyph icon={yes ? IconCheck : IconX} size={14} /> {outcomeWords(request, meId)}, {timeOfDay(at, now)}
+      </>
+    );
+  }
+  const other = claimedByOther(request, state);
+  if (other !== null) return `${seen(other.name)} is deciding`;
+  if (request.state === 'waiting' && request.yeses.length > 0)
+    return `${request.yeses.length} yes of ${request.approvalsNeeded}`;
+  return seen(request.reason);
+};
+
+const Item = ({ request, current, onOpen }: ItemProps) => {
+  const { state } = useMain();
+  const now = backendNow(state.clock, useSecond());
+  const dim = request.state !== 'waiting' || claimedByOther(request, state) !== null;
+  return (
+    <UnstyledButton
+      className={cx(css['item'], dim && css['dim'])}
+      aria-current={current ? 'true' : undefined}
+      onClick={onOpen}
+    >
+      <Avatar person={request.requester} />
+      <span className={page['grow']}>
+        <span className={page['row']}>
+          <b className={page['cut']}>{seen(request.requester.displayName)}</b>
+          {request.state === 'waiting' && (
+            <span className={cx(page['end'], page['small'], page['s3'], page['nowrap'])}>
+              {agoWords(request.submittedAt, now)}
+            </span>
+          )}
+        </span>
+        <span className={cx(css['block'], page['cut'])}>
+          {namesOf(request.instances, 1)}
+          {', '}
+          <span className={page['time']}>{durationWords(request.durationSeconds)}</span>
+        </span>
+        <span className={cx(css['block'], page['cut'], page['small'], page['s3'])}>
+          <Third request={request} />
+        </span>
+      </span>
+    </UnstyledButton>
+  );
+};
+
+type Group = { title: string; requests: AccessRequest[] };
+
+const useGroups = (): Group[] => {
+  const { state } = useMain();
+  return useMemo(() => {
+    const waiting = state.overview?.toDecide ?? [];
+    return [
+      { title: 'For you to decide', requests: waiting.filter((request) => claimedByOther(request, state) === null) },
+      { title: 'Somebody has it', requests: waiting.filter((request) => claimedByOther(request, state) !== null) },
+      { title: 'Decided', requests: state.overview?.decided ?? [] },
+    ].filter((group) => group.requests.length > 0);
+  }, [state]);
+};
+
+export const Approvals = () => {
+  const { state, placeId } = useMain();
+  const groups = useGroups();
+  const [openId, setOpenId] = useState<string | null>(placeId);
+  useEffect(() => {
+    if (placeId !== null) setOpenId(placeId);
+  }, [placeId]);
+  const first = groups[0]?.title === 'For you to decide' ? (groups[0].requests[0]?.id ?? null) : null;
+  const waiting = state.overview?.toDecide.length ?? 0;
+  const [wide, setWide] = useState(() => window.matchMedia('(min-width: 56.25rem)').matches);
+  useEffect(() => {
+    const query = window.matchMedia('(min-width: 56.25rem)');
+    const follow = (): void => setWide(query.matches);
+    query.addEventListener('change', follow);
+    return () => query.removeEventListener('change', follow);
+  }, []);
+  // Beside the list the first one opens by itself; where the card covers the list, a person picks.
+  const shown = openId ?? (wide ? first : null);
+  return (
+    <div className={cx(css['approvals'], shown !== null && css['opened'])}>
+      <section className={css['inbox']} aria-label="Requests to decide">
+        <header className={cx(page['head'], css['inboxHead'])}>
+          <h1>Approvals</h1>
+          <span className={page['meta']}>
+            {waiting === 0 ? 'nothing waits' : `${waiting} ${waiting === 1 ? 'waits' : 'wait'}`}
+          </span>
+        </header>
+        {state.overview === null && <RowShapes rows={4} label="Reading requests" />}
+        {groups.map((group) => (
+          <div key={group.title}>
+            <h2 className={cx(page['label'], css['groupTitle'])}>{group.title}</h2>
+            {group.requests.map((request) => (
+              <Item
+                key={request.id}
+                request={request}
+                current={request.id === shown}
+                onOpen={() => setOpenId(request.id)}
+              />
+            ))}
+          </div>
+        ))}
+      </section>
+      {shown === null ? (
+        <main className={css['nothing']}>
+          <Empty icon={IconInbox} title={waiting === 0 ? 'Nothing waits for you' : 'Pick a request'}>
+            {state.overview?.me.mayApproveSomething === false
+              ? 'No rule names you as an approver. Requests for you would stand here.'
+              : 'You are asked when a rule wants your yes. A notification opens the very request.'}
+          </Empty>
+        </main>
+      ) : (
+        <CardView key={shown} requestId={shown} onBack={() => setOpenId(null)} />
+      )}
+    </div>
+  );
+};

@@ -1,0 +1,431 @@
+/** Signing in: the browser does it, this window says where it stands and what goes on meanwhile. */
+import { Button, Loader, TextInput } from '@mantine/core';
+import { useHotkeys } from '@mantine/hooks';
+import { IconCircle, IconCircleCheck, IconCopy, IconExternalLink, IconTerminal2 } from '@tabler/icons-react';
+import { type ReactNode, useState } from 'react';
+import type { Grant, Person } from '../../../shared/access.ts';
+import { type Organisation, organisation as organisationSchema } from '../../../shared/desktop.ts';
+import { cx } from '../../look/class-names.ts';
+import { Countdown, useTimeOf } from '../../look/countdown.tsx';
+import { Avatar, FailureNote, Glyph, Keys, Mark } from '../../look/pieces.tsx';
+import { useSecond } from '../../look/ticking.ts';
+import { agoWords, byEnd, timeOfDay } from '../../look/time.ts';
+import { count, namesOf, seen } from '../../look/words.ts';
+import { openTerminals } from '../access/access-lists.ts';
+import { liveGrants, useIntent, useMain } from '../app-context.ts';
+import { copyText } from '../copy-text.ts';
+import page from '../page.module.css';
+import css from './sign-in.module.css';
+
+const Frame = ({ title, children, down }: { title: string; children: ReactNode; down: ReactNode }) => {
+  const { state } = useMain();
+  return (
+    <div className={css['ground']}>
+      {state.notAws.length > 0 && (
+        <p className={css['notAws']}>
+          <b>Not AWS.</b> This app talks to {state.notAws.join(', ')}.
+        </p>
+      )}
+      <main className={css['window']}>
+        <div className={css['brand']}>
+          <Mark /> Curfew
+        </div>
+        <h1>{title}</h1>
+        {children}
+        <div className={css['down']}>{down}</div>
+      </main>
+    </div>
+  );
+};
+
+const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : address);
+
+const addressProblem = (text: string): string | null => {
+  if (text.trim() === '') return null;
+  if (!URL.canParse(text.trim())) return 'An address begins with https://';
+  const { protocol, hostname } = new URL(text.trim());
+  const loopback = hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
+  return protocol === 'https:' || (protocol === 'http:' && loopback) ? null : 'An address begins with https://';
+};
+
+/** The address of the backend, of the access portal, and the portal's region: once, unless an admin has set them. */
+const OrganisationForm = ({
+  start,
+  onDone,
+  onBack,
+}: {
+  start: Organisation | null;
+  onDone: () => void;
+  onBack?: () => void;
+}) => {
+  const { send } = useMain();
+  const saving = useIntent();
+  const [fields, setFields] = useState<Organisation>(start ?? { backendUrl: '', startUrl: '', ssoRegion: '' });
+  const problems = { backendUrl: addressProblem(fields.backendUrl), startUrl: addressProblem(fields.startUrl) };
+  const checked = organisationSchema.safeParse({
+    backendUrl: fields.backendUrl.trim(),
+    startUrl: fields.startUrl.trim(),
+    ssoRegion: fields.ssoRegion.trim(),
+  });
+  const complete = checked.success && problems.backendUrl === null && problems.startUrl === null;
+  const save = async (): Promise<void> => {
+    if (!checked.success || !complete) return;
+    if (await saving.run(() => send.setOrganisation(checked.data))) onDone();
+  };
+  const field = (name: keyof Organisation) => ({
+    value: fields[name],
+    onChange: (event: { currentTarget: { value: string } }) =>
+      setFields({ ...fields, [name]: event.currentTarget.value }),
+  });
+  return (
+    <form
+      className={css['asForm']}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      <Frame
+        title="Sign in to your organisation"
+        down={
+          <>
+            <Button size="lg" fullWidth type="submit" disabled={!complete} loading={saving.busy}>
+              Use this organisation
+            </Button>
+            {!complete && <p className={css['hint']}>Three answers are needed: an admin of Curfew knows them.</p>}
+            {onBack !== undefined && (
+              <Button variant="subtle" onClick={onBack}>
+                Back
+              </Button>
+            )}
+          </>
+        }
+      >
+        <p className={page['s2']}>You sign in with your browser, as you do for the access portal.</p>
+        <div className={css['fields']}>
+          <TextInput
+            label="Address of the Curfew backend"
+            description="From your admin."
+            placeholder="https://curfew.example"
+            error={problems.backendUrl}
+            {...field('backendUrl')}
+          />
+          <TextInput
+            label="Start URL"
+            description="On the page where you pick an account, or from your admin."
+            placeholder="https://start.example"
+            error={problems.startUrl}
+            {...field('startUrl')}
+          />
+          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion')} />
+        </div>
+        {saving.failure !== null && <FailureNote failure={saving.failure} />}
+      </Frame>
+    </form>
+  );
+};
+
+/** Buttons that begin a sign-in, by the browser or (where an admin allows it) by a code. */
+const Begin = ({ label, onOther }: { label: string; onOther: (() => void) | null }) => {
+  const { state, send } = useMain();
+  const starting = useIntent();
+  const begin = (how: 'browser' | 'device-code'): void => {
+    void starting.run(() => send.signIn({ how }));
+  };
+  return (
+    <>
+      {starting.failure !== null && <FailureNote failure={starting.failure} />}
+      <Button
+        size="lg"
+        fullWidth
+        loading={starting.busy}
+        leftSection={<Glyph icon={IconExternalLink} />}
+        onClick={() => begin('browser')}
+      >
+        {label}
+      </Button>
+      <div className={css['others']}>
+        {state.deviceCodeAllowed && (
+          <Button variant="subtle" onClick={() => begin('device-code')}>
+            Use a code on another device
+          </Button>
+        )}
+        {onOther !== null && !state.organisationManaged && (
+          <Button variant="subtle" onClick={onOther}>
+            Use another organisation
+          </Button>
+        )}
+      </div>
+    </>
+  );
+};
+
+type Step = { done: boolean; now: boolean; title: string; detail?: string };
+
+const Steps = ({ steps }: { steps: Step[] }) => (
+  <ol className={css['steps']} aria-label="Progress">
+    {steps.map((step) => (
+      <li
+        key={step.title}
+        className={step.now ? css['now'] : css[step.done ? 'done' : 'todo']}
+        aria-current={step.now ? 'step' : undefined}
+      >
+        {step.done ? (
+          <Glyph icon={IconCircleCheck} size={18} />
+        ) : step.now ? (
+          <Loader size={16} color="var(--ink)" />
+        ) : (
+          <Glyph icon={IconCircle} size={18} />
+        )}
+        <span>
+          {step.title}
+          {step.detail !== undefined && <span className={css['detail']}>{step.detail}</span>}
+        </span>
+      </li>
+    ))}
+  </ol>
+);
+
+const Cancel = () => {
+  const { send } = useMain();
+  const cancelling = useIntent();
+  const cancel = (): void => {
+    void cancelling.run(() => send.cancelSignIn({}));
+  };
+  useHotkeys([['Escape', cancel]], []);
+  return (
+    <Button variant="subtle" rightSection={<Keys>Esc</Keys>} onClick={cancel} loading={cancelling.busy}>
+      Cancel
+    </Button>
+  );
+};
+
+const Waiting = ({ host, since, proving }: { host: string; since: string | null; proving: boolean }) => {
+  const { state, send } = useMain();
+  const reopening = useIntent();
+  const now = useSecond();
+  const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? host));
+  return (
+    <Frame
+      title={proving ? 'Curfew checks who you are' : 'Waiting for your browser'}
+      down={
+        <>
+          {!proving && (
+            <Button
+              size="lg"
+              variant="default"
+              fullWidth
+              loading={reopening.busy}
+              leftSection={<Glyph icon={IconExternalLink} />}
+              onClick={() => reopening.run(() => send.reopenBrowser({}))}
+            >
+              Open the browser again
+            </Button>
+          )}
+          {reopening.failure !== null && <FailureNote failure={reopening.failure} />}
+          <div className={css['others']}>
+            <Cancel />
+          </div>
+        </>
+      }
+    >
+      <p className={page['s2']}>
+        {proving ? (
+          'The browser has finished. AWS is asked to confirm you to the Curfew backend.'
+        ) : (
+          <>
+            Finish signing in to <b>{name}</b> in the tab that just opened. Curfew continues by itself.
+          </>
+        )}
+      </p>
+      <Steps
+        steps={[
+          { done: since !== null || proving, now: since === null && !proving, title: 'Browser opened' },
+          { done: proving, now: since !== null && !proving, title: 'You sign in', detail: host },
+          { done: false, now: proving, title: 'Curfew checks who you are' },
+        ]}
+      />
+      {since !== null && (
+        <p className={cx(page['small'], page['s3'])}>
+          Waiting since {agoWords(since, now)}. A closed tab is no dead end.
+        </p>
+      )}
+    </Frame>
+  );
+};
+
+const DeviceCode = ({ code, host, expiresAt }: { code: string; host: string; expiresAt: string }) => {
+  const { send } = useMain();
+  const reopening = useIntent();
+  const [copied, setCopied] = useState(false);
+  return (
+    <Frame
+      title="Type this code in a browser"
+      down={
+        <>
+          <Button
+            size="lg"
+            variant="default"
+            fullWidth
+            loading={reopening.busy}
+            leftSection={<Glyph icon={IconExternalLink} />}
+            onClick={() => reopening.run(() => send.reopenBrowser({}))}
+          >
+            Open the page here
+          </Button>
+          <div className={css['others']}>
+            <Button variant="subtle" leftSection={<Glyph icon={IconCopy} />} onClick={() => setCopied(copyText(code))}>
+              {copied ? 'Copied' : 'Copy the code'}
+            </Button>
+            <Cancel />
+          </div>
+        </>
+      }
+    >
+      <p className={page['s2']}>
+        On any device, at <b>{host}</b>. Check that the page shows the very same code.
+      </p>
+      <p className={css['code']} role="status">
+        {code}
+      </p>
+      <p className={cx(page['small'], page['s3'])}>
+        The code works until {timeOfDay(expiresAt, Date.now())}. Never type a code that somebody sent you.
+      </p>
+    </Frame>
+  );
+};
+
+const GoesOnRow = ({ grant, open }: { grant: Grant; open: number }) => {
+  const { state, meId } = useMain();
+  const view = useTimeOf(grant, state.clock, meId);
+  const names = namesOf(grant.instances);
+  return (
+    <li className={css['goesOn']}>
+      <Glyph icon={IconTerminal2} size={14} />
+      <span className={page['grow']}>
+        {names}
+        {open > 0 && `, ${open === 1 ? 'terminal' : `${open} terminals`} open`}
+      </span>
+      <Countdown view={view} name={names} />
+    </li>
+  );
+};
+
+const Again = ({
+  person,
+  why,
+  onOther,
+  onLookAround,
+}: {
+  person: Person;
+  why: string;
+  onOther: () => void;
+  onLookAround: (() => void) | undefined;
+}) => {
+  const { state } = useMain();
+  const live = liveGrants(state)
+    .filter((grant) => grant.state !== 'ready')
+    .sort(byEnd);
+  const name = seen(state.organisationName ?? 'your organisation');
+  return (
+    <Frame
+      title={`Sign in again to ${name}`}
+      down={
+        <>
+          <Begin label="Sign in again" onOther={onOther} />
+          {onLookAround !== undefined && (
+            <div className={css['others']}>
+              <Button variant="subtle" onClick={onLookAround}>
+                Look at what is known
+              </Button>
+            </div>
+          )}
+        </>
+      }
+    >
+      <div className={css['person']}>
+        <Avatar person={person} large />
+        <span>
+          <b>{seen(person.displayName)}</b>
+          <span className={css['detail']}>{hostOf(state.organisation?.startUrl ?? '')}</span>
+        </span>
+      </div>
+      <p className={page['s2']}>{seen(why)} Until you sign in again you cannot request, extend or approve.</p>
+      {live.length > 0 && (
+        <section className={css['keep']}>
+          <h2>What goes on without it</h2>
+          <ul>
+            {live.map((grant) => (
+              <GoesOnRow key={grant.id} grant={grant} open={openTerminals(grant, state.terminals).length} />
+            ))}
+          </ul>
+          <p className={cx(page['small'], page['s3'])}>
+            {live.length === 1
+              ? 'It stays connected and ends on time.'
+              : `All ${count(live.length, 'grant')} stay connected and end on time.`}
+          </p>
+        </section>
+      )}
+    </Frame>
+  );
+};
+
+const SignedOut = ({ onOther, failed }: { onOther: () => void; failed: ReactNode }) => {
+  const { state } = useMain();
+  const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? ''));
+  return (
+    <Frame title={`Sign in to ${name}`} down={<Begin label="Continue in the browser" onOther={onOther} />}>
+      <p className={page['s2']}>
+        You sign in with your browser, as you do for the access portal. Curfew never sees a password.
+      </p>
+      {state.organisation !== null && (
+        <dl className={css['facts']}>
+          <dt>Start URL</dt>
+          <dd>{state.organisation.startUrl}</dd>
+          <dt>Backend</dt>
+          <dd>{hostOf(state.organisation.backendUrl)}</dd>
+          <dt>Region</dt>
+          <dd>{state.organisation.ssoRegion}</dd>
+        </dl>
+      )}
+      {failed}
+      {state.organisationManaged && <p className={css['hint']}>Your admin has set the organisation.</p>}
+    </Frame>
+  );
+};
+
+/** The whole window while nobody is signed in. `onLookAround`: see what was last known, read only. */
+export const SignIn = ({ onLookAround }: { onLookAround?: () => void }) => {
+  const { state } = useMain();
+  const [other, setOther] = useState(false);
+  const { signIn } = state;
+  const idle = signIn.state === 'signed-out' || signIn.state === 'failed' || signIn.state === 'again';
+  if (state.organisation === null || (other && idle)) {
+    return (
+      <OrganisationForm
+        start={state.organisation}
+        onDone={() => setOther(false)}
+        {...(state.organisation === null ? {} : { onBack: () => setOther(false) })}
+      />
+    );
+  }
+  switch (signIn.state) {
+    case 'signed-out':
+    case 'signed-in':
+      return <SignedOut onOther={() => setOther(true)} failed={null} />;
+    case 'failed':
+      return <SignedOut onOther={() => setOther(true)} failed={<FailureNote failure={signIn.failure} />} />;
+    case 'opening-browser':
+      return <Waiting host={hostOf(state.organisation.startUrl)} since={null} proving={false} />;
+    case 'waiting-for-browser':
+      return <Waiting host={signIn.host} since={signIn.since} proving={false} />;
+    case 'proving':
+      return <Waiting host={hostOf(state.organisation.startUrl)} since={null} proving />;
+    case 'device-code':
+      return <DeviceCode code={signIn.userCode} host={signIn.host} expiresAt={signIn.expiresAt} />;
+    case 'again':
+      return (
+        <Again person={signIn.person} why={signIn.why} onOther={() => setOther(true)} onLookAround={onLookAround} />
+      );
+  }
+};
