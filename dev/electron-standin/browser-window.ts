@@ -42,6 +42,7 @@ export class BrowserWindow extends EventEmitter {
   constructor(options: WindowOptions = {}) {
     super();
     this.options = options;
+    this.webContents.preferences = options.webPreferences ?? {};
     this.#visible = options.show !== false;
     this.#title = options.title ?? app.getName();
     this.#bounds = { x: 0, y: 0, width: options.width ?? 800, height: options.height ?? 600 };

@@ -71,6 +71,8 @@ export class WebContents extends EventEmitter {
   #destroyed = false;
   #openHandler: WindowOpenHandler = () => ({ action: 'allow' });
   readonly session = defaultSession;
+  /** Set by the window before anybody can ask. */
+  preferences: Record<string, unknown> = {};
   readonly navigationHistory = { canGoBack: () => false };
 
   get targetId(): string {
@@ -167,6 +169,10 @@ export class WebContents extends EventEmitter {
   /** Playwright closes a page by this. */
   close(): void {
     this.emit('standin-close');
+  }
+  /** What the window was really made with, over the defaults that Electron has since version 20. */
+  getLastWebPreferences(): Record<string, unknown> {
+    return { contextIsolation: true, sandbox: true, nodeIntegration: false, webSecurity: true, ...this.preferences };
   }
   setColourScheme(scheme: 'light' | 'dark' | null): void {
     const features = [{ name: 'prefers-color-scheme', value: scheme ?? '' }];

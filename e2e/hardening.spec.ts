@@ -1,0 +1,186 @@
+import { expect, type Page, test } from '@playwright/test';
+import { mainIntents } from '../src/shared/desktop.ts';
+import { launchCurfew, type RunningApp, windowPreferences } from './app-fixture.ts';
+
+/**
+ * A taken-over window: scripts of the test run in the page's own world, where a hostile script would run. No backend is needed: what is
+ * tried must fail before anything is asked of it.
+ */
+test.describe('a window that is taken over', () => {
+  let app: RunningApp;
+  test.beforeAll(async () => {
+    app = await launchCurfew();
+  });
+  test.afterAll(async () => {
+    await app.quit();
+    await app.remove();
+  });
+
+  const send = (page: Page, intent: string, input: unknown) =>
+    page.evaluate(
+      async ([name, value]) => {
+        const bridge: unknown = Reflect.get(window, 'curfew');
+        const table: unknown = typeof bridge === 'object' && bridge !== null ? Reflect.get(bridge, 'send') : null;
+        const call: unknown = typeof table === 'object' && table !== null ? Reflect.get(table, String(name)) : null;
+        if (typeof call !== 'function') throw new Error(`no intent ${String(name)}`);
+        const answer: unknown = await call(value);
+        return answer;
+      },
+      [intent, input] as const,
+    );
+  const refused = (code: string) => ({ ok: false, failure: expect.objectContaining({ kind: 'refusal', code }) });
+
+  test('APP-09 every window that was made is isolated, sandboxed and without Node', async () => {
+    const windows = await windowPreferences(app.electron);
+    expect(windows.length).toBeGreaterThan(0);
+    for (const { url, preferences } of windows) {
+      expect(url).toMatch(/^file:.*\/out\/renderer\/(main|terminal)-window\/index\.html$/);
+      expect(preferences).toMatchObject({
+        contextIsolation: true,
+        sandbox: true,
+        nodeIntegration: false,
+        nodeIntegrationInWorker: false,
+        nodeIntegrationInSubFrames: false,
+        webSecurity: true,
+        allowRunningInsecureContent: false,
+        webviewTag: false,
+        experimentalFeatures: false,
+      });
+      expect(String(preferences['preload'])).toMatch(/(main|terminal)-window\.cjs$/);
+    }
+  });
+
+  test('APP-09 the page sees the bridge and nothing of Node or Electron', async () => {
+    const seen = await app.window.evaluate(() => {
+      const names = ['require', 'process', 'module', 'Buffer', 'global', 'ipcRenderer', 'electron', 'curfewTerminal'];
+      const bridge: unknown = Reflect.get(window, 'curfew');
+      const keysOf = (value: unknown) => (typeof value === 'object' && value !== null ? Object.keys(value).sort() : []);
+      return {
+        leaked: names.filter((name) => Reflect.get(window, name) !== undefined),
+        keys: keysOf(bridge),
+        intents: keysOf(typeof bridge === 'object' && bridge !== null ? Reflect.get(bridge, 'send') : null),
+      };
+    });
+    expect(seen.leaked).toEqual([]);
+    expect(seen.keys).toEqual(['onState', 'send']);
+    expect(seen.intents).toEqual(Object.keys(mainIntents).sort());
+  });
+
+  test('APP-09 odd, huge and foreign messages are refused', async () => {
+    expect(await send(app.window, 'refreshInventory', { extra: true })).toEqual(refused('invalid_input'));
+    expect(await send(app.window, 'connect', 'all')).toEqual(refused('invalid_input'));
+    const draft = { instances: [], durationSeconds: 60, reason: 'x'.repeat(300 * 1024), ticket: '' };
+    expect(await send(app.window, 'saveDraft', { draft })).toEqual(refused('too_large'));
+    await expect(send(app.window, 'keystrokes', {})).rejects.toThrow(/no intent keystrokes/);
+  });
+
+  test('APP-09 script alone can neither end access nor sign out; a click just before it can ask', async () => {
+    // Whatever was really clicked before is older than two seconds by then.
+    await app.window.waitForTimeout(2100);
+    const grantId = `grt_${'a'.repeat(26)}`;
+    await app.window.evaluate(() => {
+      for (const kind of ['keydown', 'mousedown', 'click'])
+        document.body.dispatchEvent(new Event(kind, { bubbles: true }));
+      document.body.click();
+    });
+    expect(await send(app.window, 'endGrant', { grantId, comment: null })).toEqual(refused('not_allowed'));
+    expect(await send(app.window, 'signOut', { endGrants: true })).toEqual(refused('not_allowed'));
+    await app.window.mouse.click(3, 3);
+    // The door is passed; there is no organisation yet, and that is what it says now.
+    expect(await send(app.window, 'endGrant', { grantId, comment: null })).toEqual(refused('sign_in_needed'));
+  });
+
+  test('APP-10 the window goes nowhere and opens nothing', async () => {
+    const { window: page, electron } = app;
+    const url = page.url();
+    const before = electron.windows().length;
+    for (const target of ['https://evil.example/', 'file:///etc/passwd', 'data:text/html,x']) {
+      await page.evaluate((to) => {
+        window.location.href = to;
+      }, target);
+      await page.waitForTimeout(300);
+      expect(page.url()).toBe(url);
+    }
+    await page.evaluate(() => {
+      window.open('https://evil.example/');
+      const link = Object.assign(document.createElement('a'), { href: 'https://evil.example/', target: '_blank' });
+      document.body.append(link);
+      link.click();
+      link.remove();
+    });
+    await page.waitForTimeout(500);
+    expect(electron.windows().length).toBe(before);
+    expect(page.url()).toBe(url);
+    await expect(page.locator('#root > :not(style)').first()).toBeVisible();
+  });
+
+  test('APP-10 no inline script, eval, frame, remote image or request runs', async () => {
+    const tried = await app.window.evaluate(async () => {
+      const blocked: string[] = [];
+      document.addEventListener('securitypolicyviolation', (event) => blocked.push(event.effectiveDirective));
+      const inline = Object.assign(document.createElement('script'), { textContent: 'window.inlineRan = true' });
+      const image = Object.assign(document.createElement('img'), { src: 'https://evil.example/x.png' });
+      const frame = Object.assign(document.createElement('iframe'), { src: 'https://evil.example/' });
+      document.body.append(inline, image, frame);
+      // The debugger lifts the policy for what it runs itself: try it from a task of the page.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const evaluated = (() => {
+        try {
+          // biome-ignore lint/security/noGlobalEval: the point is that it does not run.
+          return globalThis.eval('1 + 1') === 2;
+        } catch {
+          return false;
+        }
+      })();
+      const fetched = await fetch('https://evil.example/').then(
+        () => true,
+        () => false,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      for (const element of [inline, image, frame]) element.remove();
+      return {
+        evaluated,
+        fetched,
+        inlineRan: Reflect.get(window, 'inlineRan') === true,
+        blocked: [...new Set(blocked)].sort(),
+      };
+    });
+    expect(tried).toMatchObject({ evaluated: false, fetched: false, inlineRan: false });
+    expect(tried.blocked).toEqual(expect.arrayContaining(['connect-src', 'frame-src', 'img-src', 'script-src-elem']));
+  });
+
+  test('APP-10 permissions are denied without asking', async () => {
+    const states = await app.window.evaluate(async () => {
+      const camera = await navigator.mediaDevices?.getUserMedia({ video: true }).then(
+        () => 'given',
+        () => 'denied',
+      );
+      const place = await new Promise((resolve) =>
+        navigator.geolocation.getCurrentPosition(
+          () => resolve('given'),
+          () => resolve('denied'),
+          { timeout: 2000 },
+        ),
+      );
+      return { camera: camera ?? 'denied', place, notification: await Notification.requestPermission() };
+    });
+    expect(states).toEqual({ camera: 'denied', place: 'denied', notification: 'denied' });
+  });
+});
+
+test('a second start shows the first instance and ends', async () => {
+  const app = await launchCurfew();
+  try {
+    const { electronExecutable } = await import('../dev/electron-standin/find-electron.ts');
+    const { spawn } = await import('node:child_process');
+    const executable = electronExecutable();
+    const second = spawn(executable.path, [...executable.args, `--user-data-dir=${app.userData}`], { stdio: 'ignore' });
+    const code = await new Promise((resolve) => second.once('exit', resolve));
+    expect(code).toBe(0);
+    await expect(app.window.locator('#root > :not(style)').first()).toBeVisible();
+    expect(app.electron.windows()).toHaveLength(1);
+  } finally {
+    await app.quit();
+    await app.remove();
+  }
+});
