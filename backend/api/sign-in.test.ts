@@ -58,7 +58,7 @@ let backend: TestBackend;
 beforeAll(async () => {
   sts = await startSts([miraHolds, lookAlike, ...others.map(([, identity]) => identity)]);
   backend = await startTestBackend({
-    access: () => noAccess,
+    access: noAccess,
     sts: sts.endpoint,
     reservedRoleId: async (_account, name) => (name === roleName ? roleId : null),
   });

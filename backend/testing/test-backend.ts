@@ -8,6 +8,7 @@ import { createTRPCClient, httpLink } from '@trpc/client';
 import { serverIdOf } from '../../src/shared/identity-proof.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import { apiPath } from '../../src/shared/views.ts';
+import { createAccess } from '../access/access.ts';
 import { createApprovals } from '../api/decidable.ts';
 import type { ApiDeps } from '../api/deps.ts';
 import { type HttpServer, startHttp } from '../api/http.ts';
@@ -24,6 +25,7 @@ import type { Config } from '../config.ts';
 import { createLog } from '../log.ts';
 import { openRules, type RuleBook } from '../rules/rules.ts';
 import { startChangeFeed } from '../store/changes.ts';
+import { newId } from '../store/ids.ts';
 import { openStore, type Store } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
 import { freshStore } from './fresh-store.ts';
@@ -72,6 +74,7 @@ export const testConfig: Config = {
 
 export type TestBackend = {
   address: string;
+  router: AppRouter;
   store: Store;
   rules: RuleBook;
   people: TestPeople;
@@ -97,7 +100,8 @@ const clientOf = (address: string, token: string | null) =>
   });
 
 export type TestBackendOptions = {
-  access: (parts: { store: Store; people: TestPeople; rules: RuleBook; now: () => Date }) => ApiDeps['access'];
+  /** In place of the real decisions. */
+  access?: ApiDeps['access'];
   /** Where STS is. */
   sts?: string;
   reservedRoleId?: (accountId: string, roleName: string) => Promise<string | null>;
@@ -145,7 +149,19 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
       stsRegion: config.signIn.stsRegion,
       deviceCodeAllowed: false,
     },
-    access: options.access({ store, people, rules, now }),
+    access:
+      options.access ??
+      createAccess({
+        db: store.api,
+        rules,
+        sealKey: createSecretKey(randomBytes(32)),
+        config,
+        directory: people,
+        roles: { check: roleReady },
+        now,
+        nudge: () => undefined,
+        newId,
+      }),
     inventory: { refresh: async () => undefined },
     instances: createInstanceList({ db: store.api, rules, cursorKey: createSecretKey(randomBytes(32)), now }),
     signIn: createSignInDesk({
@@ -174,6 +190,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
   });
   return {
     address: http.address,
+    router,
     store,
     rules,
     people,
