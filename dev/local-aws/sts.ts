@@ -17,7 +17,7 @@ const assumeRoleInput = z.object({
   RoleArn: z
     .string()
     .min(20, 'Member must have length greater than or equal to 20')
-    .max(2048)
+    .max(2048, 'Member must have length less than or equal to 2048')
     .regex(/^arn:aws:iam::\d{12}:role\/[\u0021-\u007e]+$/, 'Member must be the ARN of a role'),
   RoleSessionName: z
     .string()
@@ -32,9 +32,9 @@ const assumeRoleInput = z.object({
     .default(3600),
   ExternalId: z
     .string()
-    .min(2)
-    .max(1224)
-    .regex(/^[\w+=,.@:/-]*$/)
+    .min(2, 'Member must have length greater than or equal to 2')
+    .max(1224, 'Member must have length less than or equal to 1224')
+    .regex(/^[\w+=,.@:/-]*$/, 'Member must satisfy regular expression pattern: [\\w+=,.@:\\/-]*')
     .optional(),
   Policy: document.optional(),
 });

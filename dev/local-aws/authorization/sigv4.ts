@@ -147,12 +147,15 @@ const checkDate = (claim: Claim, now: Date): void => {
   }
 };
 
-/** All parameters but the signature, encoded and sorted by encoded name, then value. */
+const order = (left: string, right: string): number => Number(left > right) - Number(left < right);
+
+/** All parameters but the signature, encoded and sorted by encoded name, then value (not by the joined text: `-` is before `=`). */
 const canonicalQuery = (query: URLSearchParams): string =>
   [...query]
     .filter(([name]) => name !== 'X-Amz-Signature')
-    .map(([name, value]) => `${encode(name)}=${encode(value)}`)
-    .sort((left, right) => (left < right ? -1 : 1))
+    .map(([name, value]) => ({ name: encode(name), value: encode(value) }))
+    .sort((left, right) => order(left.name, right.name) || order(left.value, right.value))
+    .map(({ name, value }) => `${name}=${value}`)
     .join('&');
 
 const canonicalRequest = (request: AwsRequest, claim: Claim): string => {

@@ -19,7 +19,7 @@ export const requestTagKeys = (tags: Record<string, string>): Record<string, str
   Object.keys(tags).length === 0 ? {} : { ...tagKeys('aws:RequestTag', tags), 'aws:TagKeys': Object.keys(tags) };
 
 /** Condition keys of a role, user or group that is acted on. Groups have no boundary and no tags (aws-facts 3.4). */
-export const holderKeys = (one: PolicyHolder): Record<string, string[]> => ({
+const holderKeys = (one: PolicyHolder): Record<string, string[]> => ({
   ...tagKeys('aws:ResourceTag', one.tags),
   ...tagKeys('iam:ResourceTag', one.tags),
   ...(one.kind !== 'group' && one.boundary !== undefined ? { 'iam:PermissionsBoundary': [one.boundary] } : {}),

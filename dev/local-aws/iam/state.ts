@@ -133,7 +133,7 @@ const textOf = (document: Document, kind: 'identity' | 'trust'): string => {
 };
 
 /** The default version's document of a managed policy. */
-export const defaultDocument = (policy: ManagedPolicy): string =>
+const defaultDocument = (policy: ManagedPolicy): string =>
   policy.versions.find((version) => version.id === policy.defaultVersionId)?.document ?? '';
 
 /** Makes an empty IAM. `spreadingDelayMs` is asked at every write; 0 makes writes visible at once. */
