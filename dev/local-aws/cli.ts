@@ -3,8 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { FileError } from '../../backend/yaml-file.ts';
-import { startLocalAws } from './start.ts';
 
 const usage = `local-aws: a stand-in for AWS on this machine, for development only
 
@@ -210,6 +208,8 @@ const ask = async (endpoint: string, { method, body }: Ask): Promise<void> => {
 
 /** Runs until a signal. Without `--run` the instances' homes are temporary. */
 const serve = async (options: Options): Promise<void> => {
+  // Loaded only here: the other commands are a single HTTP call and should answer at once.
+  const { startLocalAws } = await import('./start.ts');
   const runFolder = options.run ?? mkdtempSync(path.join(tmpdir(), 'local-aws-'));
   const local = await startLocalAws({
     worldFile: options.world ?? path.join(import.meta.dirname, 'world.yml'),
@@ -244,7 +244,7 @@ const main = async (): Promise<void> => {
 const plainCodes = /^(?:ERR_PARSE_ARGS|ENOENT|EADDRINUSE|EACCES)/;
 const isUsage = (error: unknown): error is Error =>
   error instanceof UsageError ||
-  error instanceof FileError ||
+  (error instanceof Error && error.name === 'FileError') ||
   (error instanceof Error && 'code' in error && plainCodes.test(String(error.code)));
 
 main().catch((error: unknown) => {

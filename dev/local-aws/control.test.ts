@@ -59,6 +59,38 @@ describe('over HTTP', () => {
   });
 });
 
+describe('in this process', () => {
+  it('lets a name go to somebody else, and instances come and go', async () => {
+    const { control, world } = await start();
+    control.changePerson({ userName: mira, newUserName: 'mira.o@harborline.example' });
+    const newcomer = {
+      userName: mira,
+      id: 'c2c5d4e4-1021-70aa-8b10-1f2e3d4c5b99',
+      displayName: 'Mira Orlov',
+      email: mira,
+      groups: ['search-engineers'],
+    };
+    expect(control.addPerson(newcomer)).toMatchObject({ enabled: true });
+    expect(() => control.addPerson(newcomer)).toThrow('already');
+    expect(() => control.addPerson({ ...newcomer, userName: 'x@harborline.example', groups: ['nobodies'] })).toThrow(
+      'There is no group nobodies.',
+    );
+    const node = {
+      id: 'mi-0123456789abcdef0',
+      name: 'payments-api-9',
+      account: prod,
+      region: 'eu-central-1',
+      ipAddress: '10.9.9.9',
+    };
+    control.addInstance(node);
+    expect(world.instances.find((one) => one.id === node.id)).toMatchObject({ online: true, platform: 'Linux' });
+    expect(() => control.addInstance(node)).toThrow('already');
+    control.removeInstance({ id: node.id });
+    expect(world.instances.some((one) => one.id === node.id)).toBe(false);
+    expect(() => control.removeInstance({ id: node.id })).toThrow('There is no instance');
+  });
+});
+
 describe('over a restart', () => {
   it('finds roles, their ids and credentials again; the file is for its owner alone', async () => {
     const stateFile = path.join(folder, 'state.json');
@@ -90,7 +122,8 @@ describe('over a restart', () => {
   });
 });
 
-describe('the command line', () => {
+// Real processes, on a machine that may be busy.
+describe('the command line', { timeout: 90_000 }, () => {
   const cli = (args: string[]) => {
     const child = spawn(process.execPath, [path.join(import.meta.dirname, 'cli.ts'), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],

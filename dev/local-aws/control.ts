@@ -13,12 +13,20 @@ import {
   faultSettings,
 } from './faults.ts';
 import type { IamState } from './iam/state.ts';
+import { isMeantForUs } from './local-request.ts';
 import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from './service.ts';
 import { noFaults } from './session-host/faulty-link.ts';
 import type { SessionHost } from './session-host/host-types.ts';
 import { type createLifetimes, lifetimes, type SignInState } from './sign-in/sign-in-state.ts';
 import type { SessionRecord, SessionStatus, SessionTable } from './ssm/session-table.ts';
-import type { World, WorldInstance, WorldPerson, WorldSessionDocument } from './world.ts';
+import {
+  type World,
+  type WorldInstance,
+  type WorldPerson,
+  type WorldSessionDocument,
+  worldInstance,
+  worldPerson,
+} from './world.ts';
 
 const personChange = z.strictObject({
   userName: z.string(),
@@ -35,6 +43,8 @@ const instanceChange = z.strictObject({
   tags: z.record(z.string(), z.string().nullable()).optional(),
   name: z.string().min(1).max(256).optional(),
 });
+const newInstance = worldInstance.omit({ shell: true });
+const instancePick = z.strictObject({ id: instanceId });
 const documentChange = z.strictObject({
   account: z.string(),
   name: z.string(),
@@ -86,6 +96,12 @@ export type Control = {
   changeLink(faults: z.input<typeof linkFaults>): void;
   changePerson(change: z.input<typeof personChange>): WorldPerson;
   changeInstance(change: z.input<typeof instanceChange>): WorldInstance;
+  /** A new hire, or somebody who gets a name that was another's before. @throws AwsError Conflict, NotFound. */
+  addPerson(person: z.input<typeof worldPerson>): WorldPerson;
+  /** A new instance, without a program of its own: that only a world file may name. @throws AwsError Conflict, NotFound. */
+  addInstance(instance: z.input<typeof newInstance>): WorldInstance;
+  /** The instance is gone, as after its termination. */
+  removeInstance(which: z.input<typeof instancePick>): void;
   /** Changes a session document behind everybody's back, as somebody with SSM rights could. */
   changeDocument(change: z.input<typeof documentChange>): WorldSessionDocument;
   /** People, groups, accounts and instances as they are now; no keys. */
@@ -96,6 +112,7 @@ export type Control = {
   reset(): void;
 };
 
+const conflict = (what: string): AwsError => new AwsError('Conflict', `There is a ${what} already.`, 409);
 const notFound = (what: string): AwsError => new AwsError('NotFound', `There is no ${what}.`, 404);
 
 /** Everything is changed in place, so that the services see it at their next look. */
@@ -109,6 +126,13 @@ export const createControl = (parts: {
   lifetimes: ReturnType<typeof createLifetimes>;
 }): Control => {
   const { world, faults, iam, host, sessions, signIn } = parts;
+  const checkGroups = (groups: string[]): void => {
+    const unknown = groups.find((group) => !world.groups.some((one) => one.name === group));
+    if (unknown !== undefined) throw notFound(`group ${unknown}`);
+  };
+  const checkNameIsFree = (userName: string): void => {
+    if (world.people.some((one) => one.userName === userName)) throw conflict(`person ${userName}`);
+  };
 
   return {
     calls(filter = {}) {
@@ -158,8 +182,8 @@ export const createControl = (parts: {
       const { userName, enabled, groups, newUserName } = personChange.parse(change);
       const person = world.people.find((one) => one.userName === userName);
       if (!person) throw notFound(`person ${userName}`);
-      const unknown = groups?.find((group) => !world.groups.some((one) => one.name === group));
-      if (unknown !== undefined) throw notFound(`group ${unknown}`);
+      checkGroups(groups ?? []);
+      if (newUserName !== undefined) checkNameIsFree(newUserName);
       person.enabled = enabled ?? person.enabled;
       person.groups = groups ?? person.groups;
       person.userName = newUserName ?? person.userName;
@@ -176,6 +200,27 @@ export const createControl = (parts: {
         else instance.tags[key] = value;
       }
       return instance;
+    },
+    addPerson(input) {
+      const person = worldPerson.parse(input);
+      checkNameIsFree(person.userName);
+      checkGroups(person.groups);
+      if (world.people.some((one) => one.id === person.id)) throw conflict(`person with the id ${person.id}`);
+      world.people.push(person);
+      return person;
+    },
+    addInstance(input) {
+      const instance = newInstance.parse(input);
+      if (world.instances.some((one) => one.id === instance.id)) throw conflict(`instance ${instance.id}`);
+      if (!world.accounts.some((one) => one.id === instance.account)) throw notFound(`account ${instance.account}`);
+      world.instances.push(instance);
+      return instance;
+    },
+    removeInstance(which) {
+      const { id } = instancePick.parse(which);
+      const at = world.instances.findIndex((one) => one.id === id);
+      if (at === -1) throw notFound(`instance ${id}`);
+      world.instances.splice(at, 1);
     },
     changeDocument(change) {
       const { account, name, maxSessionMinutes } = documentChange.parse(change);
@@ -226,14 +271,13 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   changeLink: (input) => control.changeLink(linkFaults.parse(input)),
   changePerson: (input) => control.changePerson(personChange.parse(input)),
   changeInstance: (input) => control.changeInstance(instanceChange.parse(input)),
+  addPerson: (input) => control.addPerson(worldPerson.parse(input)),
+  addInstance: (input) => control.addInstance(newInstance.parse(input)),
+  removeInstance: (input) => control.removeInstance(instancePick.parse(input)),
   changeDocument: (input) => control.changeDocument(documentChange.parse(input)),
   world: () => control.world(),
   reset: () => control.reset(),
 });
-
-/** A web page must not reach this API: it sends an Origin, and a rebound name shows in Host. */
-const isFromHere = ({ headers }: AwsRequest): boolean =>
-  headers['origin'] === undefined && /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/.test(headers['host'] ?? '');
 
 /** `GET /_control` and `/_control/health` say what this is; everything else is `POST /_control/<method>` with JSON. */
 export const controlRoute = (control: Control, organisation: string): UnsignedRoute => {
@@ -254,7 +298,10 @@ export const controlRoute = (control: Control, organisation: string): UnsignedRo
   return {
     match: ({ path }) => path === prefix || path.startsWith(`${prefix}/`),
     async handle(request) {
-      if (!isFromHere(request)) return json(403, { message: 'Only from this machine.' });
+      // No page has business here, not even one of ours.
+      if (request.headers['origin'] !== undefined || !isMeantForUs(request)) {
+        return json(403, { message: 'Only for programs on this machine.' });
+      }
       try {
         return run(request);
       } catch (error) {

@@ -63,7 +63,7 @@ const worldSessionDocument = z.strictObject({
   maxSessionMinutes: z.int().min(1).max(1440),
   idleMinutes: z.int().min(1).max(60).default(20),
 });
-const worldInstance = z.strictObject({
+export const worldInstance = z.strictObject({
   id: instanceId,
   name: z.string().min(1).max(256),
   account: accountId,
@@ -78,6 +78,15 @@ const worldInstance = z.strictObject({
   tags,
   /** A program in place of the login shell, e.g. for a hostile instance in a test. */
   shell: z.array(z.string().min(1)).min(1).optional(),
+});
+
+export const worldPerson = z.strictObject({
+  userName: z.string().min(1).max(128),
+  id: z.uuid(),
+  displayName: z.string().min(1),
+  email: z.email(),
+  enabled: z.boolean().default(true),
+  groups: z.array(z.string()),
 });
 
 const inAccount = z.strictObject({
@@ -100,16 +109,7 @@ const worldFileSchema = z.strictObject({
   groups: z.array(
     z.strictObject({ name: z.string().min(1).max(1024), id: z.uuid(), description: z.string().default('') }),
   ),
-  people: z.array(
-    z.strictObject({
-      userName: z.string().min(1).max(128),
-      id: z.uuid(),
-      displayName: z.string().min(1),
-      email: z.email(),
-      enabled: z.boolean().default(true),
-      groups: z.array(z.string()),
-    }),
-  ),
+  people: z.array(worldPerson),
   permissionSets: z.array(
     z.strictObject({
       name: z.string().regex(/^[\w+=,.@-]{1,32}$/),
@@ -141,7 +141,7 @@ export type WorldRole = z.infer<typeof worldRole>;
 export type WorldManagedPolicy = z.infer<typeof worldManagedPolicy>;
 export type WorldSessionDocument = z.infer<typeof worldSessionDocument>;
 export type WorldInstance = z.infer<typeof worldInstance>;
-export type WorldPerson = WorldFile['people'][number];
+export type WorldPerson = z.infer<typeof worldPerson>;
 export type WorldDirectoryGroup = WorldFile['groups'][number];
 export type WorldPermissionSet = WorldFile['permissionSets'][number];
 /** `roles` holds the roles of permission sets too. */

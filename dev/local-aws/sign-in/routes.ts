@@ -1,6 +1,7 @@
 /** The unsigned half of local-aws over HTTP: OIDC and portal as the SDK speaks them, and the pages of the browser. */
 import { randomBytes } from 'node:crypto';
 import type { Faults } from '../faults.ts';
+import { isFromForeignPage, isMeantForUs } from '../local-request.ts';
 import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from '../service.ts';
 import type { World } from '../world.ts';
 import { mayRedirectTo, type Oidc, OidcError } from './oidc.ts';
@@ -47,12 +48,6 @@ const parseBody = (request: AwsRequest): unknown => {
 /** This server as the client called it. */
 const endpointOf = (request: AwsRequest): string => `http://${request.headers['host'] ?? '127.0.0.1'}`;
 
-/** A page of another site must not press our buttons: browsers send Origin with every POST. */
-const isForeign = (request: AwsRequest): boolean => {
-  const origin = request.headers['origin'];
-  return origin !== undefined && origin !== endpointOf(request);
-};
-
 /** What the authorize page needs of its query; the names are AWS's (`scopes`, not `scope`). */
 const authorizeFields = [
   'response_type',
@@ -87,6 +82,8 @@ export const signInRoutes = (options: {
       match: (request) => request.method === method && request.path === path,
       async handle(request) {
         try {
+          if (!isMeantForUs(request))
+            throw new AwsError('ForbiddenException', 'Only for programs on this machine.', 403);
           await faults.beforeCall({ service, operation: name, accountId: '', region: world.organisation.region });
           return json(200, run(request, request.headers['x-amz-sso_bearer_token']));
         } catch (error) {
@@ -204,7 +201,7 @@ export const signInRoutes = (options: {
     match: (request) => request.path === path && (request.method === 'GET' || request.method === 'POST'),
     handle: (request) =>
       Promise.resolve(
-        request.method === 'POST' && isForeign(request)
+        !isMeantForUs(request) || (request.method === 'POST' && isFromForeignPage(request))
           ? html(403, messagePage('Not from here', 'This form was sent by another site.'))
           : show(request),
       ),

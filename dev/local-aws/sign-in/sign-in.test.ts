@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -210,6 +211,23 @@ describe('authorization code with PKCE', () => {
     expect((await answerPage(fields, 'nobody@harborline.example')).status).toBe(403);
     expect((await answerPage(fields, mira, 'allow', { origin: 'https://evil.example' })).status).toBe(403);
     expect((await answerPage(fields, mira, 'allow', { origin: aws.endpoint })).status).toBe(302);
+  });
+
+  it('answers no name that a web page had rebound to this machine', async () => {
+    const askAs = (host: string, method: string, where: string): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const sent = request(`${aws.endpoint}${where}`, { method, headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        });
+        sent.once('error', reject);
+        sent.end();
+      });
+    const { port } = new URL(aws.endpoint);
+    expect(await askAs(`evil.example:${port}`, 'POST', '/client/register')).toBe(403);
+    expect(await askAs(`evil.example:${port}`, 'GET', '/authorize')).toBe(403);
+    expect(await askAs(`evil.example:${port}`, 'POST', '/_control/world')).toBe(403);
+    expect(await askAs('oidc.eu-central-1.amazonaws.com', 'POST', '/client/register')).toBe(400);
   });
 
   it('refuses registrations that AWS refuses', async () => {
