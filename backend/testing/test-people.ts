@@ -17,18 +17,27 @@ export const personNamed = (name: string, groups: readonly string[] = []): Perso
 export type TestPeople = Directory & {
   /** Adds or replaces a person, also in the database. */
   put: (person: PersonFacts) => Promise<void>;
+  /** From now on every question about one person fails with this. */
+  breakWith: (error: Error) => void;
 };
 
 /** The identity store of a test. */
 export const testPeople = (db: Db): TestPeople => {
   const people = new Map<string, PersonFacts>();
+  let broken: Error | null = null;
   return {
+    breakWith: (error) => {
+      broken = error;
+    },
     put: async (person) => {
       people.set(person.id, person);
       await savePerson(db, person);
     },
     byUserName: async (userName) => [...people.values()].find((person) => person.userName === userName) ?? null,
-    person: async (id) => people.get(id) ?? null,
+    person: async (id) => {
+      if (broken !== null) throw broken;
+      return people.get(id) ?? null;
+    },
     groupsOf: async (id) => people.get(id)?.groups ?? [],
     membersOf: async (group) => [...people.values()].filter(({ enabled, groups }) => enabled && groups.includes(group)),
   };
