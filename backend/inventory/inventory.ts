@@ -2,7 +2,6 @@
  * The inventory: which instances there are, as AWS tells it, kept in our rows. Access policies are built from these rows
  * only (threats RQ-01). A place that cannot be read keeps what was known of it and says what is wrong.
  */
-import type { InstanceRef } from '../../src/shared/access.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { FoundInstance, Ssm } from '../aws/ssm.ts';
 import type { AccountConfig } from '../config.ts';
@@ -117,7 +116,7 @@ const keepPlace = async (tx: Tx, place: Place, health: { problem: string | null;
 };
 
 /** Writes what a place reports. @returns true when people would see a difference. */
-export const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], now: Date): Promise<boolean> =>
+const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], now: Date): Promise<boolean> =>
   db.transaction().execute(async (tx) => {
     const rows = await tx
       .selectFrom('instances')
@@ -177,23 +176,6 @@ const refreshAll = async (deps: InventoryDeps): Promise<void> => {
     for (let place = places.shift(); place !== undefined; place = places.shift()) await refreshPlace(deps, place);
   };
   await Promise.all(Array.from({ length: placesAtOnce }, next));
-};
-
-/**
- * The tags of these instances as AWS has them now, for decisions that hang on them (threats RQ-07), written to the
- * inventory on the way.
- * @throws AwsProblem when a place cannot be read: then nothing may be decided by its tags.
- */
-export const rereadInstances = async (
-  deps: Pick<InventoryDeps, 'db' | 'ssm' | 'accounts' | 'now'>,
-  instances: readonly InstanceRef[],
-): Promise<void> => {
-  const wanted = new Set(instances.map(({ accountId, region }) => `${accountId} ${region}`));
-  const places = placesOf(deps.accounts).filter(({ accountId, region }) => wanted.has(`${accountId} ${region}`));
-  for (const place of places) {
-    const found = await deps.ssm.findInstances(place.accountId, place.region);
-    await keepInstances(deps.db, place, found, deps.now());
-  }
 };
 
 /** Refreshes at once, then at intervals. */

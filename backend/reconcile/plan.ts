@@ -96,7 +96,11 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
   const live = wished.grants.filter(isLive);
   const stray = sessions.found.filter((session) => covers(live, session) === undefined);
   if (stray.length > 0) {
-    const past = wished.grants.filter(({ state }) => state === 'ending' || state === 'sealing');
+    // One that ends now explains a session before one that has ended already.
+    const past = [
+      ...wished.grants.filter(({ state }) => state === 'ending'),
+      ...wished.grants.filter(({ state }) => state === 'sealing'),
+    ];
     return stray.map((session) => ({ do: 'terminate', session, grantId: covers(past, session)?.id ?? null }));
   }
   return ended.map(({ id, state }) => ({ do: state === 'ending' ? 'finish' : 'note-look', grantId: id }));

@@ -1,0 +1,444 @@
+import { StartSessionCommand } from '@aws-sdk/client-ssm';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { accessPolicyName } from '../access-policy/principal.ts';
+import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+import type { ReconcileAws } from './run.ts';
+import { ssmOf } from './testing/person.ts';
+import {
+  addGrant,
+  apiOne,
+  apiThree,
+  apiTwo,
+  callList,
+  endGrant,
+  jonas,
+  mira,
+  openScene,
+  prod,
+  roleDump,
+  roleNameOf,
+  type Scene,
+  sceneConfig,
+  sessionList,
+} from './testing/scene.ts';
+
+let scene: Scene;
+let reconciler: Reconciler | null = null;
+
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene.close());
+afterEach(async () => {
+  await scene.control('reset');
+  const ids = await scene.store.db
+    .selectFrom('grants')
+    .select('id')
+    .where('state', 'in', ['ready', 'granting', 'active'])
+    .execute();
+  start();
+  for (const { id } of ids) await endGrant(scene, id);
+  await settled();
+  await reconciler?.stop();
+  reconciler = null;
+});
+
+const start = (change: Partial<ReconcilerDeps> = {}): Reconciler => {
+  reconciler ??= startReconciler({
+    db: scene.store.db,
+    aws: scene.aws,
+    config: sceneConfig,
+    sealKey: scene.sealKey,
+    log: scene.log,
+    now: () => new Date(),
+    timing: { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
+    ...change,
+  });
+  return reconciler;
+};
+
+const row = (id: string) =>
+  scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+const kinds = async (grantId: string): Promise<string[]> => {
+  const rows = await scene.store.db
+    .selectFrom('audit')
+    .select('kind')
+    .where('grant_id', '=', grantId)
+    .orderBy('sequence')
+    .execute();
+  return rows.map(({ kind }) => kind);
+};
+const until = async <T>(what: string, ask: () => Promise<T | false | undefined>, ms = 15_000): Promise<T> => {
+  const end = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== false && answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error(`Never came: ${what}. ${JSON.stringify(scene.errors.at(-1) ?? null)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+const inState = (id: string, state: string) =>
+  until(`${id} ${state}`, async () => ((await row(id)).state === state ? row(id) : false));
+const sealed = (id: string) =>
+  until(`${id} sealed`, async () => {
+    const grant = await row(id);
+    return grant.receipt?.stage === 'sealed' ? grant : false;
+  });
+const settled = () =>
+  until('everything settled', async () => {
+    const open = await scene.store.db
+      .selectFrom('grants')
+      .select('id')
+      .where((eb) =>
+        eb.or([
+          eb('state', 'in', ['granting', 'ending']),
+          eb.and([eb('state', '=', 'ended'), eb(eb.ref('receipt', '->>').key('stage'), '=', 'gone')]),
+        ]),
+      )
+      .execute();
+    return open.length === 0;
+  });
+const policyOf = async (person = mira) => {
+  const role = roleDump.parse(await scene.control('role', { account: prod, name: roleNameOf(person) }));
+  return role.inlinePolicies[accessPolicyName] ?? null;
+};
+const writesTo = async (operation: string): Promise<number> =>
+  callList.parse(await scene.control('calls', { service: 'iam', operation })).length;
+const liveSessions = async (): Promise<string[]> =>
+  sessionList
+    .parse(await scene.control('sessions'))
+    .filter(({ status }) => status !== 'Terminated')
+    .map(({ sessionId }) => sessionId);
+const open = async (
+  ssm: Awaited<ReturnType<typeof ssmOf>>,
+  ref = apiOne,
+  document = 'Curfew-Shell-060',
+): Promise<string> => {
+  const send = () =>
+    ssm(ref.region).send(
+      new StartSessionCommand({ Target: ref.instanceId, DocumentName: document, Reason: 'Curfew test' }),
+    );
+  return until('a session', async () => {
+    try {
+      return (await send()).SessionId;
+    } catch {
+      return false;
+    }
+  });
+};
+
+describe('granting and ending', () => {
+  test('the provisioner made the roles, and a second round finds them as they should be', () => {
+    const made = scene.provisioned.filter(({ event }) => event === 'made');
+    expect(made.length).toBeGreaterThanOrEqual(2 * 9);
+    expect(scene.provisioned.filter(({ event }) => event === 'failed' || event === 'different')).toEqual([]);
+  });
+
+  test('writes the access policy, reads it back, tells; ends it, verifies, seals', async () => {
+    start();
+    const id = await addGrant(scene);
+    start().nudge();
+    await inState(id, 'active');
+    expect((await policyOf())?.Statement).toHaveLength(4);
+    await endGrant(scene, id);
+    start().nudge();
+    const ended = await inState(id, 'ended');
+    expect(await policyOf()).toBeNull();
+    expect(ended.receipt).toMatchObject({ stage: 'gone', sessionsTerminated: [] });
+    expect((await sealed(id)).receipt?.looks).toBeGreaterThan(1);
+    expect(await kinds(id)).toEqual([
+      'grant_made',
+      'access_policy_written',
+      'grant_active',
+      'grant_ending',
+      'grant_ended',
+      'grant_sealed',
+    ]);
+    const notices = await scene.store.db.selectFrom('notices').selectAll().where('target_id', '=', id).execute();
+    expect(notices.map(({ kind, person_id }) => [kind, person_id])).toEqual([['ended', mira.id]]);
+  });
+
+  test('ends by time, within a second, and ends the session that was open', async () => {
+    const endsAt = new Date(Date.now() + 5000);
+    const id = await addGrant(scene, { endsAt });
+    start().nudge();
+    await inState(id, 'active');
+    const session = await open(await ssmOf(scene.endpoint, mira), apiOne, 'Curfew-Shell-015');
+    const ended = await inState(id, 'ended');
+    expect(ended.cause).toEqual({ kind: 'time' });
+    expect(ended.receipt?.policyGoneMs).toBeLessThan(1500);
+    expect(ended.receipt?.sessionsTerminated).toEqual([session]);
+    expect(await liveSessions()).toEqual([]);
+  });
+
+  test('a grant that nobody connects to lapses', async () => {
+    const id = await addGrant(scene, { state: 'ready', activateBy: new Date(Date.now() + 300) });
+    start().nudge();
+    await inState(id, 'lapsed');
+    expect(await kinds(id)).toEqual(['grant_made', 'grant_lapsed']);
+  });
+
+  test('RQ-21 ending one of two overlapping grants keeps what the other covers, in both orders', async () => {
+    for (const endFirst of [true, false]) {
+      const wide = await addGrant(scene, { instances: [apiOne, apiTwo] });
+      const narrow = await addGrant(scene, { instances: [apiOne, apiThree] });
+      start().nudge();
+      await inState(wide, 'active');
+      await inState(narrow, 'active');
+      const ssm = await ssmOf(scene.endpoint, mira);
+      const kept = await open(ssm, apiOne);
+      const dropped = await open(ssm, endFirst ? apiTwo : apiThree);
+      const [first, second] = endFirst ? [wide, narrow] : [narrow, wide];
+      await endGrant(scene, first);
+      start().nudge();
+      const receipt = (await inState(first, 'ended')).receipt;
+      expect(receipt?.sessionsTerminated).toEqual([dropped]);
+      expect(await liveSessions()).toEqual([kept]);
+      expect((await row(second)).state).toBe('active');
+      await endGrant(scene, second);
+      start().nudge();
+      expect((await inState(second, 'ended')).receipt?.sessionsTerminated).toEqual([kept]);
+    }
+  });
+});
+
+describe('threats', () => {
+  test('AWS-03 a client that starts sessions every 100 ms through the end: none lives on, none is missing in the trail', async () => {
+    await scene.control('changeSettings', { spreadingDelayMs: 400, rateLimits: false });
+    start({ timing: { sealMs: 2000, lookEveryMs: 200, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 } });
+    const id = await addGrant(scene);
+    start().nudge();
+    await inState(id, 'active');
+    const ssm = (await ssmOf(scene.endpoint, mira))(apiOne.region);
+    const opened: string[] = [];
+    let going = true;
+    const client = (async () => {
+      while (going) {
+        const command = new StartSessionCommand({ Target: apiOne.instanceId, DocumentName: 'Curfew-Shell-060' });
+        const answer = await ssm.send(command).catch(() => null);
+        if (answer?.SessionId !== undefined) opened.push(answer.SessionId);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    })();
+    await until('some sessions', async () => opened.length > 2);
+    await endGrant(scene, id);
+    start().nudge();
+    const { receipt } = await sealed(id);
+    going = false;
+    await client;
+    expect(await liveSessions()).toEqual([]);
+    expect(receipt?.sessionsTerminated.toSorted()).toEqual(opened.toSorted());
+    expect(await policyOf()).toBeNull();
+  });
+
+  test('AWS-04 ends sessions of exactly the owner, not of somebody whose name begins alike', async () => {
+    const [ours, theirs] = [await addGrant(scene), await addGrant(scene, { person: jonas })];
+    start().nudge();
+    await inState(ours, 'active');
+    await inState(theirs, 'active');
+    await open(await ssmOf(scene.endpoint, mira));
+    const kept = await open(await ssmOf(scene.endpoint, jonas));
+    await endGrant(scene, ours);
+    start().nudge();
+    await inState(ours, 'ended');
+    expect(await liveSessions()).toEqual([kept]);
+  });
+
+  test('AU-05 a grant that somebody put into the database opens nothing, and is told', async () => {
+    const { createSecretKey, randomBytes } = await import('node:crypto');
+    await scene.control('forgetCalls');
+    const forged = await addGrant(scene, { sealKey: createSecretKey(randomBytes(32)) });
+    start().nudge();
+    const failed = await inState(forged, 'failed');
+    expect(failed.failed_code).toBe('seal_broken');
+    expect(await writesTo('PutRolePolicy')).toBe(0);
+    expect(await policyOf()).toBeNull();
+    const told = await scene.store.db.selectFrom('audit').selectAll().where('kind', '=', 'seal_broken').execute();
+    expect(told.at(-1)?.event).toMatchObject({ rowId: forged, table: 'grants' });
+  });
+
+  test('AU-05 a grant whose end was moved in the database ends', async () => {
+    const id = await addGrant(scene, { endsAt: new Date(Date.now() + 60_000) });
+    start().nudge();
+    await inState(id, 'active');
+    await scene.store.db.transaction().execute(async (tx) => {
+      const { sql } = await import('kysely');
+      await sql`set local session_replication_role = replica`.execute(tx);
+      await tx
+        .updateTable('grants')
+        .set({ ends_at: new Date(Date.now() + 8_000_000) })
+        .where('id', '=', id)
+        .execute();
+      await tx.updateTable('principals').set({ due_at: new Date() }).execute();
+    });
+    start().nudge();
+    await inState(id, 'ended');
+    expect(await policyOf()).toBeNull();
+    expect(await kinds(id)).toContain('grant_ending');
+  });
+
+  test('AWS-09 a role that somebody changed gets no access policy: trust, boundary, tags', async () => {
+    const real = scene.aws.iam;
+    const seen = await real.readRole(prod, roleNameOf(mira));
+    if (seen === null) throw new Error('no role');
+    const tampered = [
+      { ...seen, trust: seen.trust.replace(mira.id, jonas.id) },
+      { ...seen, boundaryArn: null },
+      { ...seen, boundaryArn: `arn:aws:iam::${prod}:policy/Other` },
+      { ...seen, tags: {} },
+      { ...seen, path: '/' },
+    ];
+    await scene.control('forgetCalls');
+    for (const role of tampered) {
+      const aws: ReconcileAws = { ...scene.aws, iam: { ...real, readRole: async () => role } };
+      start({ aws });
+      const id = await addGrant(scene);
+      start().nudge();
+      const failed = await inState(id, 'failed');
+      expect(failed.failed_code).toBe('role_not_ours');
+      expect(failed.failed_advice).toContain('AWS admin');
+      await reconciler?.stop();
+      reconciler = null;
+    }
+    expect(await writesTo('PutRolePolicy')).toBe(0);
+  });
+
+  test('AWS-13 mends what is ours and reports the rest, once', async () => {
+    const name = roleNameOf(jonas);
+    await scene.aws.iam.writeAccessPolicy(prod, name, '{"Version":"2012-10-17","Statement":[]}').catch(() => null);
+    const leftover =
+      '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*"}]}';
+    await scene.aws.iam.writeAccessPolicy(prod, name, leftover);
+    const sweeping = start();
+    await sweeping.sweep();
+    await until('it is gone', async () => (await policyOf(jonas)) === null);
+    const mended = await scene.store.db
+      .selectFrom('audit')
+      .selectAll()
+      .where('kind', '=', 'access_policy_mended')
+      .execute();
+    expect(mended.length).toBeGreaterThan(0);
+  });
+});
+
+describe('promise 5', () => {
+  /** AWS that fails at the n-th call from now on, either before or after it had its effect; and for good after that. */
+  const failing = (real: ReconcileAws, at: number, when: 'before' | 'after') => {
+    let calls = 0;
+    const broken = async <T>(work: () => Promise<T>): Promise<T> => {
+      calls += 1;
+      if (calls > at || (calls === at && when === 'before')) throw new Error('killed');
+      const answer = await work();
+      if (calls === at) throw new Error('killed');
+      return answer;
+    };
+    const aws: ReconcileAws = {
+      iam: {
+        readRole: (...input) => broken(() => real.iam.readRole(...input)),
+        readAccessPolicy: (...input) => broken(() => real.iam.readAccessPolicy(...input)),
+        writeAccessPolicy: (...input) => broken(() => real.iam.writeAccessPolicy(...input)),
+        deleteAccessPolicy: (...input) => broken(() => real.iam.deleteAccessPolicy(...input)),
+        inlinePolicies: (...input) => real.iam.inlinePolicies(...input),
+        personalRoles: (...input) => real.iam.personalRoles(...input),
+      },
+      ssm: {
+        activeSessions: (...input) =>
+          input[2] === null ? real.ssm.activeSessions(...input) : broken(() => real.ssm.activeSessions(...input)),
+        terminate: (...input) => broken(() => real.ssm.terminate(...input)),
+      },
+    };
+    return { aws, reached: () => calls >= at };
+  };
+
+  const stopAndForget = async () => {
+    await reconciler?.stop();
+    reconciler = null;
+  };
+
+  const quick = { sealMs: 100, lookEveryMs: 30, lookAgainMs: 20, pollMs: 20, sweepMs: 3_600_000 };
+  type Cut = ReturnType<typeof failing>;
+  /** Grants, opens a session and ends, as far as it comes. */
+  const untilCut = async (id: string, cut: Cut, ssm: Awaited<ReturnType<typeof ssmOf>>) => {
+    start({ aws: cut.aws, timing: quick }).nudge();
+    await until('cut or active', async () => cut.reached() || (await row(id)).state === 'active');
+    if (!cut.reached()) {
+      await open(ssm);
+      await endGrant(scene, id);
+      reconciler?.nudge();
+      await until('cut or ended', async () => cut.reached() || (await row(id)).state === 'ended');
+    }
+    await stopAndForget();
+  };
+  /** The next start: whatever was half done is done, and then everything ends. */
+  const repair = async (id: string) => {
+    start({ timing: quick }).nudge();
+    await until('no longer granting', async () => (await row(id)).state !== 'granting');
+    if ((await row(id)).state === 'active') await endGrant(scene, id);
+    reconciler?.nudge();
+    await sealed(id);
+    await stopAndForget();
+  };
+
+  test.each(['before', 'after'] as const)(
+    'cut off at any call of granting and ending, %s its effect: the next start repairs',
+    async (when) => {
+      await scene.control('changeSettings', { spreadingDelayMs: 0, rateLimits: false });
+      const ssm = await ssmOf(scene.endpoint, mira);
+      for (let at = 1, reached = true; reached && at < 20; at += 1) {
+        const id = await addGrant(scene);
+        const cut = failing(scene.aws, at, when);
+        await untilCut(id, cut, ssm);
+        reached = cut.reached();
+        await repair(id);
+        expect(await policyOf()).toBeNull();
+        expect(await liveSessions()).toEqual([]);
+        const trail = await kinds(id);
+        expect(trail.filter((kind) => kind === 'grant_active')).toHaveLength(1);
+        expect(trail.filter((kind) => kind === 'grant_ended')).toHaveLength(1);
+      }
+    },
+    90_000,
+  );
+
+  test('an answer that is lost on the way is no harm', async () => {
+    await scene.control('addFault', {
+      match: { service: 'iam', operation: 'PutRolePolicy' },
+      effect: { kind: 'lose-answer' },
+    });
+    await scene.control('addFault', {
+      match: { service: 'iam', operation: 'DeleteRolePolicy' },
+      effect: { kind: 'lose-answer' },
+    });
+    await scene.control('addFault', {
+      match: { service: 'ssm', operation: 'TerminateSession' },
+      effect: { kind: 'lose-answer' },
+    });
+    const id = await addGrant(scene);
+    start().nudge();
+    await inState(id, 'active');
+    const session = await open(await ssmOf(scene.endpoint, mira));
+    await endGrant(scene, id);
+    start().nudge();
+    expect((await inState(id, 'ended')).receipt?.sessionsTerminated).toEqual([session]);
+    expect(await policyOf()).toBeNull();
+  });
+
+  test('a permanent no from IAM fails the grant with advice; throttling does not', async () => {
+    await scene.control('addFault', {
+      match: { service: 'iam', operation: 'PutRolePolicy' },
+      times: 1,
+      effect: { kind: 'error', code: 'AccessDenied', status: 403 },
+    });
+    const denied = await addGrant(scene);
+    start().nudge();
+    expect((await inState(denied, 'failed')).failed_code).toBe('AccessDenied');
+    await scene.control('addFault', {
+      match: { service: 'iam', operation: 'PutRolePolicy' },
+      times: 2,
+      effect: { kind: 'error', code: 'Throttling', status: 400 },
+    });
+    const slow = await addGrant(scene);
+    start().nudge();
+    await inState(slow, 'active');
+  });
+});
