@@ -8,7 +8,7 @@ import type { DecideInput, ExtendOutcome, Preview, RequestCard } from '../../src
 import type { Reader } from '../store/visibility.ts';
 import { card } from './card.ts';
 import { connect } from './connect.ts';
-import { decidableBy, decide } from './decide.ts';
+import { decide } from './decide.ts';
 import type { AccessDeps } from './deps.ts';
 import { end, endAllOfPerson } from './end.ts';
 import { type ExtendInput, extend } from './extend.ts';
@@ -29,8 +29,6 @@ export type Access = {
   end: (caller: Reader, input: { grantId: string; comment: string | null }) => Promise<Grant>;
   /** Ends all that a person has, at sign-out. Returns the grants' ids. */
   endAllOfPerson: (person: Person) => Promise<string[]>;
-  /** Ids of the waiting requests that this person may decide now: make the `Reader` of a call with it. */
-  decidableBy: (personId: string) => Promise<string[]>;
   /** Lapses requests whose time is over; call it every few seconds. Returns how many. */
   lapseDue: () => Promise<number>;
 };
@@ -47,6 +45,5 @@ export const createAccess = (deps: AccessDeps): Access => ({
   extend: (caller, input) => extend(deps, caller, input),
   end: (caller, input) => end(deps, caller, input),
   endAllOfPerson: (person) => endAllOfPerson(deps, person),
-  decidableBy: (personId) => decidableBy(deps, personId),
   lapseDue: () => lapseDue(deps),
 });

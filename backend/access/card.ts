@@ -87,10 +87,7 @@ const whyWords = (approvers: number, needed: number, advice: string | null): str
   return advice === null ? people : `${people} ${advice}`;
 };
 
-/**
- * The card of a request that the caller may see.
- * @throws Refusal `not_found`; `not_allowed` when the requester left the identity store.
- */
+/** The card of a request that the caller may see. @throws Refusal `not_found`. */
 export const card = async (deps: AccessDeps, caller: Reader, requestId: string): Promise<RequestCard> => {
   const set = deps.rules.current();
   const now = deps.now();

@@ -7,7 +7,7 @@ import type { RuleSet } from '../rules/rules.ts';
 import { recordChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
-import { loadRequest, loadRequests } from '../store/requests.ts';
+import { loadRequest } from '../store/requests.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
@@ -84,6 +84,13 @@ const planOf = async (
   if (input.verdict === 'no') return { kind: 'deny' };
   const { request, ask, gone } = recorded;
   const given = givenBy(request, input.less);
+  if (request.purpose.kind === 'extend' && given.instances.length < request.instances.length) {
+    // A grant has one end: more time on a part of it would be more time on all of it (RQ-12).
+    throw new Refusal('invalid_input', {
+      path: 'less.instances',
+      message: 'More time is for the whole access. Give less time, or say no and let a new request be made.',
+    });
+  }
   const lost = gone.find((instance) => given.instances.some((ref) => refKey(ref) === refKey(instance)));
   if (lost !== undefined) {
     throw new Refusal('not_allowed', { message: `${lost.name} is no longer in the inventory: approve without it.` });
@@ -279,27 +286,4 @@ export const decide = async (deps: AccessDeps, caller: Reader, input: DecideInpu
       if (!(error instanceof YesesChanged) || tries >= 5) throw error;
     }
   }
-};
-
-/**
- * Waiting requests of others which the caller may decide by the rules in force: for `Reader.decidable` and the badge.
- * @returns request ids, oldest request first.
- */
-export const decidableBy = async (deps: AccessDeps, personId: string): Promise<string[]> => {
-  const approver = await deps.directory.person(personId);
-  if (approver === null || !approver.enabled) return [];
-  const set = deps.rules.current();
-  const waiting = await loadRequests(deps.db, {
-    where: (eb) => eb.and([eb('requests.state', '=', 'waiting'), eb('requests.requester_id', '<>', personId)]),
-    now: deps.now(),
-    order: 'oldest',
-  });
-  const decidable: string[] = [];
-  for (const request of waiting) {
-    const requester = await deps.directory.person(request.requester.id);
-    if (requester === null || !requester.enabled) continue;
-    const { ask } = await gatherRecorded(deps, set, request);
-    if (ask.instances.length > 0 && mayDecide(set, ask, approver)) decidable.push(request.id);
-  }
-  return decidable;
 };

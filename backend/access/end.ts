@@ -9,8 +9,9 @@ import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
-import { gatherInstances, gatherPerson } from './gather.ts';
+import { gatherPerson } from './gather.ts';
 import { type Ask, mayDecide } from './judge.ts';
+import { presentPerson } from './recorded.ts';
 import { aboutGrant, adminIds, changeGrant, closeRequest, instantOf, lockGrant, tellChange } from './rows.ts';
 import { revokedWords } from './words.ts';
 
@@ -61,14 +62,13 @@ const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: En
 const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
   if (caller.isAdmin) return true;
   const [owner, approver] = await Promise.all([
-    deps.directory.person(grant.person.id),
+    presentPerson(deps, grant.person),
     gatherPerson(deps, caller.person.id),
   ]);
-  // Who left the identity store has no groups left for rules to look at; ending is still right.
-  if (owner === null) return false;
   const ask: Ask = {
     person: owner,
-    instances: await gatherInstances(deps.db, grant.instances),
+    // Also those that left the inventory: ending must always be possible.
+    instances: grant.instances,
     capability: grant.capability,
     durationSeconds: grant.durationSeconds,
     reason: grant.reason,

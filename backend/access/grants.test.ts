@@ -126,7 +126,7 @@ test('RQ-14 a yes is not kept for later, and is judged again at the first connec
 });
 
 test('a rule extends at once as long as the total since the first connect allows it, then people are asked', async () => {
-  const grant = await granted(['staging'], 3600);
+  const grant = await granted(['staging', 'staging2'], 3600);
   const reader = await office.reader('mira');
   await expect(office.access.extend(reader, { grantId: grant.id, bySeconds: 600, reason: null })).rejects.toEqual(
     refusal('wrong_state'),
@@ -154,6 +154,15 @@ test('a rule extends at once as long as the total since the first connect allows
   const { seenHash, change } = await office.access.card(jonas, asked.request.id);
   expect(change[0]?.allows[0]).toContain('2026-11-22 12:30 UTC instead of 2026-11-22 12:00 UTC');
   const requestId = asked.request.id;
+  await expect(
+    office.access.decide(jonas, {
+      requestId,
+      seenHash,
+      verdict: 'yes',
+      less: { instances: [office.ref('staging')], durationSeconds: 60 },
+      comment: null,
+    }),
+  ).rejects.toEqual(refusal('invalid_input', { path: 'less.instances' }));
   await office.access.decide(jonas, { requestId, seenHash, verdict: 'yes', less: null, comment: null });
   expect((await connect('mira', grant)).grant).toMatchObject({ endsAt: '2026-11-22T12:30:00.000Z' });
   expect(await sealHolds(grant.id)).toBe(true);
@@ -236,6 +245,15 @@ test('an approver or an admin revokes and the owner is told; others may not', as
     state: 'ending',
     connectedAt: null,
   });
+});
+
+test('who left, and what left the inventory, can still be revoked by an approver', async () => {
+  const grant = await approved(['prod'], 3600);
+  await connect('mira', grant);
+  await office.db.updateTable('instances').set({ gone_at: new Date() }).where('name', '=', 'p1-payments').execute();
+  office.change('mira', { enabled: false, groups: [] });
+  const ended = await office.access.end(await office.reader('jonas'), { grantId: grant.id, comment: null });
+  expect(ended.state).toBe('ending');
 });
 
 test('a request for more time lapses with its grant', async () => {

@@ -1,7 +1,7 @@
 /** A request that is on record, as it stands to be judged now: the approver's card and the decision read it the same way. */
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { type AccessRequest, type Instance, refKey } from '../../src/shared/access.ts';
+import { type AccessRequest, type Instance, type Person, refKey } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { instanceOf, loadInstancesByRef } from '../store/instances.ts';
@@ -61,21 +61,30 @@ const extendsFrom = async (deps: Pick<AccessDeps, 'db'>, request: AccessRequest)
   return grant.ends_at;
 };
 
-/** Reads a request's present facts. @throws Refusal `not_allowed` when the requester left the identity store. */
+/** The person as the identity store has them now; who left it is somebody without groups, disabled. */
+export const presentPerson = async (
+  deps: Pick<AccessDeps, 'directory' | 'now'>,
+  person: Person,
+): Promise<PersonFacts> =>
+  (await deps.directory.person(person.id)) ?? {
+    ...person,
+    email: null,
+    enabled: false,
+    groups: [],
+    checkedAt: deps.now(),
+  };
+
+/** Reads a request's present facts. */
 export const gatherRecorded = async (
   deps: Pick<AccessDeps, 'db' | 'now' | 'directory'>,
   set: RuleSet,
   request: AccessRequest,
 ): Promise<Recorded> => {
   const [requester, rows, from] = await Promise.all([
-    deps.directory.person(request.requester.id),
+    presentPerson(deps, request.requester),
     loadInstancesByRef(deps.db, request.instances),
     extendsFrom(deps, request),
   ]);
-  if (requester === null || !requester.enabled) {
-    const message = `${request.requester.displayName} is no longer in the identity store.`;
-    throw new Refusal('not_allowed', { message });
-  }
   const now = new Map(
     [...rows].flatMap(([key, row]) => (row.gone_at === null ? [[key, instanceOf(row)] as const] : [])),
   );
@@ -117,6 +126,10 @@ export const whyNot = async (
   }
   if (request.yeses.some((yes) => yes.by.kind === 'person' && yes.by.person.id === approver.id)) {
     return new Refusal('wrong_state', { message: 'You said yes already; it waits for somebody else.' });
+  }
+  if (!recorded.requester.enabled) {
+    const message = `${request.requester.displayName} is no longer in the identity store.`;
+    return new Refusal('not_allowed', { message });
   }
   if (ask.instances.length === 0) {
     return new Refusal('not_allowed', { message: 'None of the instances is in the inventory any more.' });

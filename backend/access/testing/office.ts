@@ -9,11 +9,14 @@ import { personalRoleArn, personalRoleName } from '../../access-policy/principal
 import { openRules, type RuleBook } from '../../rules/rules.ts';
 import { newId } from '../../store/ids.ts';
 import { type PersonFacts, savePerson } from '../../store/people.ts';
+import { loadRequests } from '../../store/requests.ts';
 import { openSealKey } from '../../store/seal.ts';
 import type { Reader } from '../../store/visibility.ts';
 import { freshStore } from '../../testing/fresh-store.ts';
 import { type Access, createAccess } from '../access.ts';
 import type { AccessDeps } from '../deps.ts';
+import { mayDecide } from '../judge.ts';
+import { gatherRecorded } from '../recorded.ts';
 
 const identityStoreId = 'd-9067f4a2c1';
 const payments = '482011773306';
@@ -140,6 +143,14 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
   };
   const access: Access = createAccess(deps);
 
+  /** Ids of the waiting requests that this person may decide. */
+  const decidableBy = async (approver: PersonFacts): Promise<string[]> => {
+    const set = current;
+    const waiting = await loadRequests(store.db, { where: (eb) => eb('requests.state', '=', 'waiting'), now: time });
+    const recorded = await Promise.all(waiting.map((request) => gatherRecorded(deps, set, request)));
+    return recorded.filter(({ ask }) => mayDecide(set, ask, approver)).map(({ request }) => request.id);
+  };
+
   return {
     deps,
     access,
@@ -160,7 +171,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
         person: { id, userName, displayName },
         groups,
         isAdmin: groups.includes('curfew-admins'),
-        decidable: await access.decidableBy(id),
+        decidable: await decidableBy(known(name)),
       };
     },
     ref: (name: Machine): InstanceRef => {
