@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetRoleCommand, IAMClient, ListRolesCommand } from '@aws-sdk/client-iam';
@@ -7,7 +9,7 @@ import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk
 import { HttpRequest } from '@smithy/protocol-http';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, describe, expect, test } from 'vitest';
-import { AwsError } from './service.ts';
+import { AwsError, type AwsRequest } from './service.ts';
 import { failure } from './testing/failure.ts';
 import { adminKeys, clientOf, prod, type SmallAws, startSmallAws } from './testing/small-aws.ts';
 
@@ -232,6 +234,24 @@ describe('the server', () => {
     fault = 'lose';
     const lost = await failure(new IAMClient(clientOf(aws)).send(new ListRolesCommand({})));
     expect(lost.status).toBeUndefined();
+  });
+
+  test('a client that goes away is no fault; an answer that can not be sent is one, and the server lives on', async () => {
+    const route = {
+      match: (request: AwsRequest) => request.path === '/split',
+      handle: async () => ({ status: 302, headers: { location: 'http://a\r\nx: y' }, body: '' }),
+    };
+    const aws = await start({ unsignedRoutes: [route] });
+    const socket = connect(Number(new URL(aws.endpoint).port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf', () => socket.destroy());
+    await once(socket, 'close');
+    await expect(fetch(`${aws.endpoint}/split`)).rejects.toThrow();
+    expect(aws.broken).toHaveLength(1);
+    const large = await fetch(aws.endpoint, { method: 'POST', body: 'x'.repeat(1024 * 1024 + 1) });
+    expect(large.status).toBe(413);
+    expect((await send(aws.endpoint, await signIdentityCall())).status).toBe(200);
+    expect(aws.broken).toHaveLength(1);
   });
 
   test('unsigned routes are asked first, and a broken one is a fault with an id', async () => {

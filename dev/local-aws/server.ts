@@ -42,7 +42,8 @@ const bodyLimit = 1024 * 1024;
 const readBody = async (message: IncomingMessage): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of message) {
+  // The socket must outlive a body that is too large: its sender is told so.
+  for await (const chunk of message.iterator({ destroyOnReturn: false })) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('A request body is read as bytes');
     length += chunk.length;
     if (length > bodyLimit) throw new AwsError('RequestEntityTooLarge', 'The request is larger than 1 MiB.', 413);
@@ -178,6 +179,8 @@ export const createAwsServer = (options: AwsServerOptions): AwsServer => {
       return route ? await route.handle(request) : await answerSigned(request, requestId);
     } catch (error) {
       if (error instanceof AwsError) return jsonError(error, requestId);
+      // A client that went away in the middle of its request waits for no answer.
+      if (message.destroyed && !message.complete) return null;
       options.onFault(error, requestId);
       return jsonError(new AwsError('InternalServerError', `local-aws failed (${requestId}).`, 500), requestId);
     }
@@ -194,7 +197,12 @@ export const createAwsServer = (options: AwsServerOptions): AwsServer => {
 
   const server = createServer((message, response) => {
     const requestId = randomUUID();
-    void answer(message, requestId).then((outcome) => send(outcome, response));
+    answer(message, requestId)
+      .then((outcome) => send(outcome, response))
+      .catch((error: unknown) => {
+        options.onFault(error, requestId);
+        response.destroy();
+      });
   });
   server.on('upgrade', (message, socket, head) => {
     if (!options.onUpgrade) {
