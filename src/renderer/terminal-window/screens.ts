@@ -85,8 +85,19 @@ const makeTerminal = (fontSize: number, onLink: (url: string) => void): Terminal
     linkHandler: { activate: (_event, url) => linkAllowed(url) && onLink(url), allowNonHttpProtocols: false },
   });
 
+/** Webgl computed on the processor (SwiftShader, llvmpipe) is slower than xterm's own DOM renderer. */
+const hasGraphicsCard = (): boolean => {
+  const context = document.createElement('canvas').getContext('webgl2');
+  if (context === null) return false;
+  const facts = context.getExtension('WEBGL_debug_renderer_info');
+  const drawnBy = facts === null ? '' : String(context.getParameter(facts.UNMASKED_RENDERER_WEBGL));
+  context.getExtension('WEBGL_lose_context')?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(drawnBy);
+};
+
 /** webgl draws fastest; where there is none, or it is lost, xterm's DOM renderer takes over. */
 const drawFast = (terminal: Terminal): void => {
+  if (!hasGraphicsCard()) return;
   try {
     const webgl = new WebglAddon();
     webgl.onContextLoss(() => webgl.dispose());
