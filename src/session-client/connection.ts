@@ -7,7 +7,6 @@ import { largestFrameBytes } from './codec.ts';
 
 /** Frames for a line that does not take them are dropped above this; the reliable channel repeats them later. */
 const largestBacklogBytes = 1024 * 1024;
-const handshakeTimeoutMs = 10_000;
 /** The close code for "you may not" (RFC 6455, 7.4.1). */
 const policyViolation = 1008;
 
@@ -75,7 +74,7 @@ export const openConnection = (
     headers: to.headers,
     perMessageDeflate: false,
     maxPayload: largestFrameBytes,
-    handshakeTimeout: handshakeTimeoutMs,
+    handshakeTimeout: times.deadAfterMs,
     followRedirects: false,
     // Said aloud, so that no environment variable switches the check off.
     rejectUnauthorized: true,

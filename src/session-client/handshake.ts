@@ -10,7 +10,7 @@ const shellTypes = new Set(['Standard_Stream', 'InteractiveCommands', 'NonIntera
 
 const request = z.object({
   RequestedClientActions: z
-    .array(z.object({ ActionType: z.string().max(64), ActionParameters: z.unknown() }))
+    .array(z.object({ ActionType: z.string().max(64), ActionParameters: z.unknown().optional() }))
     .max(16)
     .nullable(),
 });

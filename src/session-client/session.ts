@@ -58,6 +58,8 @@ export type RunningSession = {
 
 const terminateMs = 1500;
 const longestRetryMs = 5000;
+/** An idle connection that held this long counts as good. */
+const steadyMs = 5000;
 
 export const runSession = (deps: SessionDeps): RunningSession => {
   const { launch, clock, times, terminal, link, service } = deps;
@@ -68,11 +70,14 @@ export const runSession = (deps: SessionDeps): RunningSession => {
   let greeted = false;
   let tries = 0;
   let cutAtMs = 0;
+  let upSinceMs: number | null = null;
   let bad = 0;
   let inputPaused = false;
   let cancelRetry = () => {};
   let cancelSilence = () => {};
   let tellEnd: (ended: Ended) => void = () => {};
+  /** Set while this side ends the session: channel_closed is then only the echo of it. */
+  let stopping: Ended | null = null;
   const ended = new Promise<Ended>((resolve) => {
     tellEnd = resolve;
   });
@@ -91,7 +96,7 @@ export const runSession = (deps: SessionDeps): RunningSession => {
     cancelSilence();
     connection?.close();
     connection = null;
-    tellEnd({ end, what });
+    tellEnd(stopping ?? { end, what });
   };
 
   /** Not awaited by anybody's work: an error in it must end the session, not vanish. */
@@ -109,6 +114,7 @@ export const runSession = (deps: SessionDeps): RunningSession => {
       return;
     }
     bad = 0;
+    tries = 0;
     if (decoded.message.messageType === messageTypes.channelClosed) takeClosed(decoded.message.payload);
     else channel.receive(decoded.message);
     regulateInput();
@@ -231,8 +237,9 @@ export const runSession = (deps: SessionDeps): RunningSession => {
     }
   };
 
+  // A sign of life alone does not reset the tries: a gateway that refuses the token answers pings too, until it hangs up.
   const heard = () => {
-    tries = 0;
+    upSinceMs = clock.now().getTime();
     if (phase !== 'reconnecting') return;
     phase = live ? 'live' : 'starting';
     link.tell({ type: phase });
@@ -243,6 +250,8 @@ export const runSession = (deps: SessionDeps): RunningSession => {
   const lost = (down: Down) => {
     connection = null;
     cancelSilence();
+    if (upSinceMs !== null && clock.now().getTime() - upSinceMs > steadyMs) tries = 0;
+    upSinceMs = null;
     if (phase === 'starting' && down.refused) return finish('refused', `AWS refused the session: ${down.what}.`);
     retry(down.what);
   };
@@ -296,21 +305,22 @@ export const runSession = (deps: SessionDeps): RunningSession => {
   };
 
   const stop = (end: SessionEnd, what: string) => {
-    if (phase === 'ended') return;
+    if (phase === 'ended' || stopping !== null) return;
+    stopping = { end, what };
     const late = clock.after(terminateMs, () => finish(end, what));
     const terminate = async () => {
       const credentials = await link.credentials();
       if (credentials !== null) await service.terminate(credentials);
     };
-    terminate()
-      // Without an answer the backend and the end of the grant close the session; here only our own end matters.
-      .catch((error: unknown) =>
-        finish(end, `${what} (and AWS was not told: ${error instanceof Error ? error.name : 'fault'})`),
-      )
-      .finally(() => {
-        late();
-        finish(end, what);
-      });
+    const done = () => {
+      late();
+      finish(end, what);
+    };
+    terminate().then(done, (error: unknown) => {
+      // Without an answer the backend and the end of the grant close the session; here it is only said.
+      stopping = { end, what: `${what}; AWS was not told: ${error instanceof Error ? error.name : String(error)}` };
+      done();
+    });
   };
 
   const start = async () => {

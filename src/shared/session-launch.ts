@@ -39,22 +39,22 @@ export const sessionLaunch = z.strictObject({
 });
 export type SessionLaunch = z.infer<typeof sessionLaunch>;
 
-/** How the session client ends. Node itself ends with 1 on a fault that nobody caught. */
+/** How the session client ends. Node's own codes stay below 20, e.g. 1 for a fault that nobody caught. */
 export const sessionExitCodes = {
   /** The remote side closed the session and gave no reason: the shell exited, or somebody ended the session quietly. */
   'shell-exited': 0,
   /** The connection was lost and could not be resumed in time. */
-  'connection-lost': 10,
+  'connection-lost': 20,
   /** AWS refused to open or to resume the session, or StreamUrl points to a foreign host. */
-  refused: 11,
+  refused: 21,
   /** The remote side closed the session and said why (maximum duration, idle, ended by somebody). */
-  terminated: 12,
+  terminated: 22,
   /** The remote side broke the protocol, or asked for something that this client does not do (KMS encryption, ports). */
-  protocol: 13,
+  protocol: 23,
   /** This side's terminal went away (hang-up or end of input), or the program was told to stop by a signal. */
-  'terminal-lost': 14,
+  'terminal-lost': 24,
   /** `CURFEW_SESSION` is missing or not understood. Nothing was opened. */
-  'bad-launch': 15,
+  'bad-launch': 25,
 } as const;
 export type SessionEnd = keyof typeof sessionExitCodes;
 const sessionEnd = z.literal([

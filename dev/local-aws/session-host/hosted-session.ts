@@ -16,7 +16,7 @@ const handshakeResponse = z.object({
 });
 
 /** Reading the PTY stops at this many unacknowledged frames and goes on below a quarter of it. */
-const windowFrames = 1024;
+const windowFrames = 256;
 /** Without a client little is read ahead, as the agent under pause_publication. */
 const windowFramesPaused = 64;
 

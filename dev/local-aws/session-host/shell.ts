@@ -1,4 +1,5 @@
 /** A login shell on a PTY that believes it is on the instance: own home folder, own prompt, clean environment. */
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawn } from 'node-pty';
@@ -31,6 +32,8 @@ export const startShell = (
   handlers: { onOutput: (bytes: Buffer) => void; onExit: () => void },
 ): Shell => {
   const home = homeOf(where.instance, where.runFolder);
+  // Another local-aws on this machine may use the same session id.
+  const mark = `${where.sessionId}/${randomUUID()}`;
   const [file = loginShell(), ...args] = program ?? [loginShell(), '-l'];
   const pty = spawn(file, args, {
     name: 'xterm-256color',
@@ -47,7 +50,7 @@ export const startShell = (
       HOSTNAME: where.instance.name,
       TERM: 'xterm-256color',
       LANG: 'C.UTF-8',
-      [markVariable]: where.sessionId,
+      [markVariable]: mark,
     },
   });
 
@@ -94,7 +97,7 @@ export const startShell = (
       resume();
       if (!exited) strike('SIGHUP', []);
       for (let look = 0; look < 100; look++) {
-        const left = processesOf(pty.pid, where.sessionId);
+        const left = processesOf(pty.pid, mark);
         if (left.length === 0 && exited) return;
         if (look > 0) strike('SIGKILL', left);
         await new Promise((done) => setTimeout(done, 20));
@@ -146,9 +149,9 @@ const signal = (pid: number, name: NodeJS.Signals | 0): boolean => {
 const signalGroup = (leader: number, name: NodeJS.Signals) => signal(-leader, name);
 
 /** Every process that belongs to the session of this terminal or carries its mark. Without /proc (macOS): none is seen, the group's signals do it. */
-const processesOf = (leader: number, sessionId: string): number[] => {
+const processesOf = (leader: number, mark: string): number[] => {
   if (!existsSync('/proc/self/stat')) return [];
-  const mark = `${markVariable}=${sessionId}\0`;
+  const variable = `\0${markVariable}=${mark}\0`;
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -157,7 +160,7 @@ const processesOf = (leader: number, sessionId: string): number[] => {
       // Fields after the name in parentheses: state, parent, group, session. A zombie is dead already.
       const [state, , , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (stat === '' || state === 'Z') return false;
-      return Number(session) === leader || `\0${readProc(pid, 'environ')}`.includes(`\0${mark}`);
+      return Number(session) === leader || `\0${readProc(pid, 'environ')}`.includes(variable);
     });
 };
 
