@@ -25,7 +25,7 @@ import { createSsm } from './ssm/ssm.ts';
 import { createStsService } from './sts.ts';
 import { readWorld, type World } from './world.ts';
 
-export type LocalAwsOptions = {
+type LocalAwsOptions = {
   /** The world's YAML file. */
   worldFile: string;
   /** Where IAM, credentials and sign-ins are kept over a restart; null: nowhere. */

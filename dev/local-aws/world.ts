@@ -135,29 +135,25 @@ const worldFileSchema = z.strictObject({
 });
 type WorldFile = z.infer<typeof worldFileSchema>;
 
-export type WorldUser = z.infer<typeof worldUser>;
-export type WorldGroup = z.infer<typeof worldGroup>;
-export type WorldRole = z.infer<typeof worldRole>;
-export type WorldManagedPolicy = z.infer<typeof worldManagedPolicy>;
+type WorldRole = z.infer<typeof worldRole>;
 export type WorldSessionDocument = z.infer<typeof worldSessionDocument>;
 export type WorldInstance = z.infer<typeof worldInstance>;
 export type WorldPerson = z.infer<typeof worldPerson>;
 export type WorldDirectoryGroup = WorldFile['groups'][number];
-export type WorldPermissionSet = WorldFile['permissionSets'][number];
 /** `roles` holds the roles of permission sets too. */
-export type WorldAccount = WorldFile['accounts'][number];
+type WorldAccount = WorldFile['accounts'][number];
 export type World = {
   organisation: WorldFile['organisation'];
   /** Identity Center's groups, not IAM's. */
   groups: WorldDirectoryGroup[];
   people: WorldPerson[];
-  permissionSets: WorldPermissionSet[];
+  permissionSets: WorldFile['permissionSets'];
   accounts: WorldAccount[];
   instances: WorldInstance[];
 };
 
 /** The path of permission set roles: without the region where Identity Center's home is us-east-1 (aws-facts 1.9). */
-export const reservedRolePath = (homeRegion: string): string =>
+const reservedRolePath = (homeRegion: string): string =>
   homeRegion === 'us-east-1' ? '/aws-reserved/sso.amazonaws.com/' : `/aws-reserved/sso.amazonaws.com/${homeRegion}/`;
 
 export const reservedRoleName = (permissionSet: string, suffix: string): string =>

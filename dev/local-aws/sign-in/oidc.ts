@@ -64,7 +64,7 @@ const tokenRequest = z.object({
 });
 type TokenRequest = z.infer<typeof tokenRequest>;
 
-export type TokenAnswer = { accessToken: string; tokenType: 'Bearer'; expiresIn: number; refreshToken?: string };
+type TokenAnswer = { accessToken: string; tokenType: 'Bearer'; expiresIn: number; refreshToken?: string };
 
 const parse = <S extends z.ZodType>(schema: S, input: unknown): z.output<S> => {
   const parsed = schema.safeParse(input);

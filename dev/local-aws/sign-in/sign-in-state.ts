@@ -30,9 +30,9 @@ const kept = z.object({
 });
 
 export type RegisteredClient = z.infer<typeof client>;
-export type PortalSession = z.infer<typeof portalSession>;
+type PortalSession = z.infer<typeof portalSession>;
 export type Token = z.infer<typeof token>;
-export type AuthorizationCode = {
+type AuthorizationCode = {
   code: string;
   clientId: string;
   redirectUri: string;

@@ -43,7 +43,7 @@ const sessionsInput = z.object({
 const documentInput = z.object({ Name: z.string().min(1).max(128) });
 
 /** The JSON of a session document (aws-facts 8.3). Everything that Curfew compares follows from the world. */
-export const sessionDocumentContent = (document: WorldSessionDocument): string =>
+const sessionDocumentContent = (document: WorldSessionDocument): string =>
   JSON.stringify({
     schemaVersion: '1.0',
     description: document.description,

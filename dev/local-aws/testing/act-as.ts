@@ -116,7 +116,7 @@ const asCurfew = (aws: Target, accountId: string, who: { user: string; role: str
 export const asBroker = (aws: Target, accountId: string): Promise<Credentials> =>
   asCurfew(aws, accountId, { user: 'curfew-backend', role: 'broker/CurfewBroker' });
 
-export const asProvisioner = (aws: Target, accountId: string): Promise<Credentials> =>
+const asProvisioner = (aws: Target, accountId: string): Promise<Credentials> =>
   asCurfew(aws, accountId, { user: 'curfew-provisioner', role: 'provisioner/CurfewProvisioner' });
 
 export const iamClient = (aws: Target, credentials: Credentials): IAMClient =>
