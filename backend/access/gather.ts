@@ -9,7 +9,7 @@ import type { AccessDeps } from './deps.ts';
 import type { Ask } from './judge.ts';
 
 /** Access that begins at most this long after the last has ended continues it (threats RQ-13). */
-export const adjoiningSeconds = 600;
+const adjoiningSeconds = 600;
 
 /** Only what names an instance. */
 export const plainRef = ({ accountId, region, instanceId }: InstanceRef): InstanceRef => ({
@@ -19,7 +19,7 @@ export const plainRef = ({ accountId, region, instanceId }: InstanceRef): Instan
 });
 
 /** Each instance once, in the order given. */
-export const withoutDoubles = (refs: readonly InstanceRef[]): InstanceRef[] => [
+const withoutDoubles = (refs: readonly InstanceRef[]): InstanceRef[] => [
   ...new Map(refs.map((ref) => [refKey(ref), ref])).values(),
 ];
 
@@ -78,7 +78,7 @@ const accessIntervals = async (
  * Seconds of continuous access up to `until` for each instance, by `refKey`; an instance without any is left out.
  * @param until now for a new request; the present end for an extension.
  */
-export const usedSeconds = async (
+const usedSeconds = async (
   db: Db,
   personId: string,
   { refs, until }: { refs: readonly InstanceRef[]; until: Date },
@@ -93,7 +93,7 @@ export const usedSeconds = async (
 };
 
 /** How often this person asked for each of the instances in the 24 h before `now`, but for one request; by `refKey`. */
-export const asksLately = async (
+const asksLately = async (
   db: Db,
   personId: string,
   { refs, now, except }: { refs: readonly InstanceRef[]; now: Date; except: string | null },

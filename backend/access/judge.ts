@@ -27,7 +27,7 @@ const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'frida
 export const totalSeconds = (ask: Ask, instance: InstanceRef): number =>
   (ask.usedSeconds.get(refKey(instance)) ?? 0) + ask.durationSeconds;
 
-export const rulePerson = ({ id, userName, groups }: RulePerson): RulePerson => ({ id, userName, groups });
+const rulePerson = ({ id, userName, groups }: RulePerson): RulePerson => ({ id, userName, groups });
 
 const contextOf = (ask: Ask, instance: Instance): RuleContext => ({
   durationSeconds: ask.durationSeconds,
@@ -129,7 +129,7 @@ export const tooFewApprovers = (there: number, needed: number): string =>
 const usualSeconds = [12, 8, 4, 2, 1, 0.5, 0.25].map((hours) => hours * 3600);
 
 /** The same request for another duration. */
-export const lasting = (ask: Ask, durationSeconds: number): Ask => ({ ...ask, durationSeconds });
+const lasting = (ask: Ask, durationSeconds: number): Ask => ({ ...ask, durationSeconds });
 
 /** Durations worth a try, longest first: the usual ones and the bounds that rules name, as far as limits go. */
 const durationsToTry = (ask: Ask, judged: readonly InstanceJudgement[]): number[] => {

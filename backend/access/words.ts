@@ -48,11 +48,6 @@ export const requestLapsedWords = (request: What): NoticeWords => ({
   body: 'Nothing was granted. Ask again when it is still needed.',
 });
 
-export const grantLapsedWords = (grant: What): NoticeWords => ({
-  title: `Not used in time: ${what(grant)}`,
-  body: 'You did not connect while it was ready. Ask again when it is still needed.',
-});
-
 export const revokedWords = (grant: What, by: Person, comment: string | null): NoticeWords => ({
   title: `${by.displayName} ended your access to ${instancesWords(grant.instances)}`,
   body: comment === null || comment === '' ? 'Your terminal text is kept.' : `“${comment}” Your terminal text is kept.`,

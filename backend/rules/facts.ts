@@ -44,7 +44,7 @@ const groupUid = (name: string) => ({ type: 'Curfew::Group', id: name });
  * Groups called `<team>-<role>` as team → roles. Cedar cannot join strings, so without this a rule could not compare
  * an instance's `team` tag with a group's name, and every team would need rules of its own.
  */
-export const rolesByTeam = (groups: readonly string[]): Record<string, string[]> => {
+const rolesByTeam = (groups: readonly string[]): Record<string, string[]> => {
   const roles = new Map<string, string[]>();
   for (const group of groups) {
     const dash = group.lastIndexOf('-');

@@ -33,11 +33,11 @@ export type Loaded = { ok: true; loaded: LoadedRules } | { ok: false; problems: 
 
 type SourceFile = { name: string; path: string; text: string };
 
-export const schemaFileName = 'schema.cedarschema';
+const schemaFileName = 'schema.cedarschema';
 const knownAnnotations = ['id', 'approvals', 'maxDuration', 'advice'];
 
 /** Cedar counts UTF-8 bytes from the start; people count lines and characters from 1. */
-export const problemAt = (file: Pick<SourceFile, 'path' | 'text'>, byteOffset: number, message: string) => {
+const problemAt = (file: Pick<SourceFile, 'path' | 'text'>, byteOffset: number, message: string) => {
   const before = Buffer.from(file.text, 'utf8').subarray(0, byteOffset).toString('utf8');
   const lineStart = before.lastIndexOf('\n') + 1;
   const line = before.split('\n').length;
