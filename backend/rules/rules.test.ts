@@ -67,7 +67,14 @@ test('the default rules: the owning team gets non-production for up to 2 h at on
     advice: 'At most 2 h at a time.',
     maxDurationSeconds: 7200,
   });
-  expect(rules.autoApprove(facts(production)).allowed).toBe(false);
+  for (const env of ['dev', 'development', 'test']) {
+    expect(rules.autoApprove(facts({ team: 'payments', env })).allowed).toBe(true);
+  }
+  // Only what is named counts as non-production: an unknown or missing environment needs a person.
+  for (const env of ['prod', 'production', 'Staging', '']) {
+    expect(rules.autoApprove(facts({ team: 'payments', env })).allowed).toBe(false);
+  }
+  expect(rules.autoApprove(facts({ team: 'payments' })).allowed).toBe(false);
   expect(rules.autoApprove(facts(staging, { kind: 'hybrid' }))).toMatchObject({
     allowed: false,
     ruleIds: ['hybrid-never-at-once'],
