@@ -245,13 +245,13 @@ describe('ways to end', () => {
   });
 
   test.each([
-    ['idleness', 'idle', { idleMs: 200 }, {}, 'idle'],
-    ['its maximum duration', 'max-duration', {}, { maxSessionMinutes: 0.005 }, 'maximum duration'],
-  ] as const)('by %s', async (_name, why, hostOptions, sessionOptions, words) => {
-    const bench = kept(await startBench(hostOptions));
+    ['idleness', 'idle', { host: { idleMs: 200 }, session: {} }, 'idle'],
+    ['its maximum duration', 'max-duration', { host: {}, session: { maxSessionMinutes: 0.005 } }, 'maximum duration'],
+  ] as const)('by %s', async (_name, why, options, words) => {
+    const bench = kept(await startBench(options.host));
     const ends: EndedSession[] = [];
     bench.host.onEnded((ended) => ends.push(ended));
-    const launch = bench.open(sessionOptions);
+    const launch = bench.open(options.session);
     expect(bench.host.isUp(launch.sessionId)).toBe(true);
     await until('it has ended', () => ends.length === 1);
     expect(ends[0]).toMatchObject({ why, sessionId: launch.sessionId });
