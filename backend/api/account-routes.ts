@@ -40,7 +40,7 @@ export const accountRoutes = (deps: ApiDeps) => ({
     .input(identityProof)
     .mutation(async ({ ctx, input }): Promise<{ token: string; expiresAt: string; me: Me }> => {
       const { token, expiresAt, person } = await deps.signIn.prove(input, ctx.address);
-      return { token, expiresAt: expiresAt.toISOString(), me: await meOf(deps, person, expiresAt) };
+      return { token: token.reveal(), expiresAt: expiresAt.toISOString(), me: await meOf(deps, person, expiresAt) };
     }),
 
   signOut: signedIn

@@ -1,6 +1,7 @@
 /** Who calls: the person of a token as the identity store knows them now, with what the rules let them decide. */
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { Directory } from '../aws/directory.ts';
+import type { Secret } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
 import type { Reader } from '../store/visibility.ts';
@@ -33,7 +34,7 @@ const factsOf = async (deps: CallerDeps, personId: string): Promise<PersonFacts 
 };
 
 /** @throws Refusal `sign_in_needed` for every token that does not stand for an enabled person, always the same. */
-export const callerOf = async (deps: CallerDeps, bearer: string | null): Promise<Caller> => {
+export const callerOf = async (deps: CallerDeps, bearer: Secret | null): Promise<Caller> => {
   const token = await authenticate(deps.db, bearer, deps.now());
   const facts = await factsOf(deps, token.personId);
   if (facts === null || !facts.enabled) throw new Refusal('sign_in_needed');

@@ -61,7 +61,7 @@ export const meOf = async (deps: OverviewDeps, person: PersonFacts, tokenExpires
 };
 
 /** How old the inventory of each configured place is. */
-export const inventoryHealth = async ({ db, config }: OverviewDeps): Promise<InventoryHealth> => {
+const inventoryHealth = async ({ db, config }: OverviewDeps): Promise<InventoryHealth> => {
   const rows = await db.selectFrom('inventory_places').selectAll().execute();
   const found = new Map(rows.map((row) => [`${row.account_id}/${row.region}`, row]));
   const places = config.accounts.flatMap((account) =>

@@ -10,7 +10,7 @@ import { appendAudit } from '../audit/chain.ts';
 import type { CallerIdentity } from '../aws/caller-identity.ts';
 import type { Directory } from '../aws/directory.ts';
 import type { Config } from '../config.ts';
-import type { Log } from '../log.ts';
+import type { Log, Secret } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import { type PersonFacts, savePerson } from '../store/people.ts';
 import { atOnceLimit, callLimit } from './rate-limit.ts';
@@ -28,7 +28,7 @@ export type SignInDeps = {
   now: () => Date;
 };
 
-export type SignedIn = { token: string; expiresAt: Date; person: PersonFacts };
+export type SignedIn = { token: Secret; expiresAt: Date; person: PersonFacts };
 
 export type SignInDesk = {
   /** @param address the client's, for limits. */

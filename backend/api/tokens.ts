@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import { Secret } from '../log.ts';
 import type { Db } from '../store/open.ts';
 
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();
@@ -47,33 +48,34 @@ export const issueToken = async (
   db: Db,
   personId: string,
   times: { now: Date; lifeSeconds: number },
-): Promise<{ token: string; expiresAt: Date }> => {
+): Promise<{ token: Secret; expiresAt: Date }> => {
   const token = newSecret();
   const expiresAt = new Date(times.now.getTime() + times.lifeSeconds * 1000);
   await db
     .insertInto('tokens')
     .values({ hash: hashOf(token), person_id: personId, proved_at: times.now, expires_at: expiresAt, revoked_at: null })
     .execute();
-  return { token, expiresAt };
+  return { token: new Secret(token), expiresAt };
 };
 
 const bearer = /^Bearer ([A-Za-z0-9_-]{43})$/;
 
 /** The token of the Authorization headers of a request: exactly one well-formed header, else null. */
-export const bearerOf = (headers: readonly string[] | undefined): string | null => {
+export const bearerOf = (headers: readonly string[] | undefined): Secret | null => {
   const [only, second] = headers ?? [];
-  return only === undefined || second !== undefined ? null : (bearer.exec(only)?.[1] ?? null);
+  const token = only === undefined || second !== undefined ? undefined : bearer.exec(only)?.[1];
+  return token === undefined ? null : new Secret(token);
 };
 
 /** @throws Refusal `sign_in_needed`, the same one whatever is wrong with the token. */
-export const authenticate = async (db: Db, token: string | null, now: Date): Promise<TokenFacts> => {
+export const authenticate = async (db: Db, token: Secret | null, now: Date): Promise<TokenFacts> => {
   const row =
     token === null
       ? undefined
       : await db
           .selectFrom('tokens')
           .select(['hash', 'person_id', 'proved_at', 'expires_at'])
-          .where('hash', '=', hashOf(token))
+          .where('hash', '=', hashOf(token.reveal()))
           .where('revoked_at', 'is', null)
           .where('expires_at', '>', now)
           .executeTakeFirst();

@@ -204,7 +204,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
         now: now(),
         lifeSeconds: config.limits.tokenLifeSeconds,
       });
-      return issued.token;
+      return issued.token.reveal();
     },
     client: (token) => clientOf(http.address, token),
     close: async () => {
