@@ -1,9 +1,7 @@
 import { StartSessionCommand } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { accessPolicyName } from '../access-policy/principal.ts';
-import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
-import type { ReconcileAws } from './run.ts';
-import { ssmOf } from './testing/person.ts';
+import { ssmOf } from '../provisioner/testing/person.ts';
 import {
   addGrant,
   apiOne,
@@ -20,7 +18,9 @@ import {
   type Scene,
   sceneConfig,
   sessionList,
-} from './testing/scene.ts';
+} from '../provisioner/testing/scene.ts';
+import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+import type { ReconcileAws } from './run.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -321,6 +321,52 @@ describe('threats', () => {
   });
 });
 
+describe('the sweep', () => {
+  test('AWS-13 ends and writes down a session on a role of ours that no grant explains; a live one is left alone', async () => {
+    const id = await addGrant(scene, { instances: [apiOne] });
+    start().nudge();
+    await inState(id, 'active');
+    const kept = await open(await ssmOf(scene.endpoint, mira));
+    // Somebody with rights of their own lets Jonas in, behind Curfew's back.
+    const statement = { Effect: 'Allow', Action: ['ssm:StartSession', 'ssmmessages:OpenDataChannel'], Resource: '*' };
+    const leftover = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+    await scene.aws.iam.writeAccessPolicy(prod, roleNameOf(jonas), leftover);
+    const foreign = await open(await ssmOf(scene.endpoint, jonas), apiTwo);
+    await start().sweep();
+    await until('only the explained one lives', async () => (await liveSessions()).join() === kept);
+    const told = await scene.store.db
+      .selectFrom('audit')
+      .selectAll()
+      .where('kind', '=', 'session_unexplained')
+      .execute();
+    expect(told.map(({ event }) => event)).toContainEqual(
+      expect.objectContaining({ sessionId: foreign, target: apiTwo.instanceId, terminated: true }),
+    );
+    await until('its policy is gone', async () => (await policyOf(jonas)) === null);
+  });
+
+  test('a document that somebody changed is put right and told', async () => {
+    const id = await addGrant(scene);
+    start().nudge();
+    await inState(id, 'active');
+    const written = await scene.aws.iam.readAccessPolicy(prod, roleNameOf(mira));
+    const wider = (written ?? '').replace(apiOne.instanceId, apiTwo.instanceId);
+    await scene.aws.iam.writeAccessPolicy(prod, roleNameOf(mira), wider);
+    await start().sweep();
+    await until(
+      'it is as written',
+      async () => (await scene.aws.iam.readAccessPolicy(prod, roleNameOf(mira))) === written,
+    );
+    const mended = await scene.store.db
+      .selectFrom('audit')
+      .selectAll()
+      .where('kind', '=', 'access_policy_mended')
+      .execute();
+    expect(mended.at(-1)?.event).toMatchObject({ what: 'the access policy was not the one that was last read back' });
+    expect((await row(id)).state).toBe('active');
+  });
+});
+
 describe('promise 5', () => {
   /** AWS that fails at the n-th call from now on, either before or after it had its effect; and for good after that. */
   const failing = (real: ReconcileAws, at: number, when: 'before' | 'after') => {
@@ -356,10 +402,16 @@ describe('promise 5', () => {
   };
 
   const quick = { sealMs: 100, lookEveryMs: 30, lookAgainMs: 20, pollMs: 20, sweepMs: 3_600_000 };
+  // Every start sweeps: one account and one role are enough here.
+  const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
+  const near = (): ReconcileAws => ({
+    ...scene.aws,
+    iam: { ...scene.aws.iam, personalRoles: async () => [roleNameOf(mira)] },
+  });
   type Cut = ReturnType<typeof failing>;
   /** Grants, opens a session and ends, as far as it comes. */
   const untilCut = async (id: string, cut: Cut, ssm: Awaited<ReturnType<typeof ssmOf>>) => {
-    start({ aws: cut.aws, timing: quick }).nudge();
+    start({ aws: cut.aws, config: oneAccount, timing: quick }).nudge();
     await until('cut or active', async () => cut.reached() || (await row(id)).state === 'active');
     if (!cut.reached()) {
       await open(ssm);
@@ -371,7 +423,7 @@ describe('promise 5', () => {
   };
   /** The next start: whatever was half done is done, and then everything ends. */
   const repair = async (id: string) => {
-    start({ timing: quick }).nudge();
+    start({ aws: near(), config: oneAccount, timing: quick }).nudge();
     await until('no longer granting', async () => (await row(id)).state !== 'granting');
     if ((await row(id)).state === 'active') await endGrant(scene, id);
     reconciler?.nudge();
@@ -386,7 +438,7 @@ describe('promise 5', () => {
       const ssm = await ssmOf(scene.endpoint, mira);
       for (let at = 1, reached = true; reached && at < 20; at += 1) {
         const id = await addGrant(scene);
-        const cut = failing(scene.aws, at, when);
+        const cut = failing(near(), at, when);
         await untilCut(id, cut, ssm);
         reached = cut.reached();
         await repair(id);

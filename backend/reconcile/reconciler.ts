@@ -224,24 +224,29 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       });
   };
 
+  const sweepOnce = async (): Promise<void> => {
+    try {
+      await wakeUnfinished(deps.db, deps.now());
+      nudge();
+      const { db, aws, config, now, log } = deps;
+      await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, now, log });
+    } catch (error) {
+      deps.log.error({ error }, 'the sweep failed');
+    }
+  };
+  /** One that runs may have passed by already what is to be found, so another one follows it. */
   const sweep = (): Promise<void> => {
-    sweeping ??= (async () => {
-      try {
-        await wakeUnfinished(deps.db, deps.now());
-        nudge();
-        const { db, aws, config, now, log } = deps;
-        await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, now, log });
-      } catch (error) {
-        deps.log.error({ error }, 'the sweep failed');
-      } finally {
-        sweeping = null;
-        nudge();
-      }
-    })();
-    return sweeping;
+    const next = (sweeping ?? Promise.resolve()).then(sweepOnce).finally(() => {
+      if (sweeping === next) sweeping = null;
+      nudge();
+    });
+    sweeping = next;
+    return next;
   };
 
-  const sweeps = setInterval(() => void sweep(), sweepMs);
+  const sweeps = setInterval(() => {
+    if (sweeping === null) void sweep();
+  }, sweepMs);
   void sweep();
 
   return {

@@ -19,12 +19,12 @@ import { createIam } from '../../aws/iam.ts';
 import { createSsm } from '../../aws/ssm.ts';
 import type { Config } from '../../config.ts';
 import type { Log } from '../../log.ts';
-import { openProvisioner, type ProvisionerLine } from '../../provisioner/provisioner.ts';
 import { newId } from '../../store/ids.ts';
 import type { Db } from '../../store/open.ts';
 import { savePerson } from '../../store/people.ts';
 import { type SealKey, sealDecision, sealGrant } from '../../store/seal.ts';
 import { type FreshStore, freshStore } from '../../testing/fresh-store.ts';
+import { openProvisioner, type ProvisionerLine } from '../provisioner.ts';
 
 export const prod = '482011773306';
 export const dev = '739164205518';

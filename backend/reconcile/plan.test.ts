@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { compileAccessPolicy } from '../access-policy/compile.ts';
+import {
+  nextDue,
+  planPrincipal,
+  type Seen,
+  type SeenSession,
+  type Step,
+  type Wished,
+  type WishedGrant,
+} from './plan.ts';
+
+const accountId = '482011773306';
+const carrier = { partition: 'aws', accountId, sessionName: 'alice.1a2b3c4d' };
+const targets = ['i-0123456789abcdef0', 'i-0123456789abcdef1', 'i-0123456789abcdef2'];
+const regions = ['eu-central-1', 'eu-west-1'];
+const start = Date.parse('2026-11-22T09:00:00.000Z');
+const at = (seconds: number): Date => new Date(start + seconds * 1000);
+
+const instance = fc
+  .record({ region: fc.constantFrom(...regions), instanceId: fc.constantFrom(...targets) })
+  .map((ref) => ({ accountId, ...ref }));
+
+const grantIn = (id: string): fc.Arbitrary<WishedGrant> =>
+  fc
+    .record({
+      instances: fc.array(instance, { minLength: 1, maxLength: 2 }),
+      state: fc.constantFrom('ready', 'granting', 'active', 'ending', 'sealing'),
+      length: fc.integer({ min: 60, max: 600 }),
+    })
+    .map(({ instances, state, length }): WishedGrant => {
+      const common = { id, instances };
+      if (state === 'ready') return { ...common, state, activateBy: at(length) };
+      if (state === 'ending') return { ...common, state, policyGoneAt: null };
+      if (state === 'sealing') return { ...common, state, nextLookAt: at(length) };
+      return { ...common, state: state === 'active' ? 'active' : 'granting', connectedAt: at(0), endsAt: at(length) };
+    });
+
+const wishedArbitrary: fc.Arbitrary<Wished> = fc
+  .tuple(grantIn('a'), grantIn('b'), grantIn('c'))
+  .map((grants) => ({ carrier, grants }));
+const sessionArbitrary: fc.Arbitrary<SeenSession> = fc.record({
+  region: fc.constantFrom(...regions),
+  target: fc.constantFrom(...targets),
+  id: fc.uuid(),
+});
+
+/** A world that does what the plan says, and keeps the order in which it was said. */
+const play = (wished: Wished, world: { document: string | null; sessions: SeenSession[] }, now: Date) => {
+  let grants = wished.grants;
+  let { document, sessions } = world;
+  let seen: Seen = { document: undefined, sessions: undefined };
+  const done: Step[] = [];
+  const replace = (id: string, change: (grant: WishedGrant) => WishedGrant | null): void => {
+    grants = grants.flatMap((grant) => (grant.id === id ? (change(grant) ?? []) : grant));
+  };
+  const apply: { [D in Step['do']]: (step: Extract<Step, { do: D }>) => void } = {
+    lapse: ({ grantId }) => replace(grantId, () => null),
+    'refuse-full': ({ grantId }) => replace(grantId, () => null),
+    'begin-ending': ({ grantId }) =>
+      replace(grantId, ({ id, instances }) => ({ id, instances, state: 'ending', policyGoneAt: null })),
+    'read-policy': () => {
+      seen = { ...seen, document };
+    },
+    'write-policy': (step) => {
+      document = step.document;
+      seen = { document, sessions: undefined };
+    },
+    'delete-policy': () => {
+      document = null;
+      seen = { document, sessions: undefined };
+    },
+    'note-policy-gone': ({ grantId }) =>
+      replace(grantId, (grant) => (grant.state === 'ending' ? { ...grant, policyGoneAt: now } : grant)),
+    activate: ({ grantId }) =>
+      replace(grantId, (grant) => (grant.state === 'granting' ? { ...grant, state: 'active' } : grant)),
+    look: (step) => {
+      const found = sessions.filter(({ region }) => step.regions.includes(region));
+      seen = { ...seen, sessions: { regions: step.regions, found } };
+    },
+    terminate: ({ session }) => {
+      sessions = sessions.filter(({ id }) => id !== session.id);
+      seen = { ...seen, sessions: undefined };
+    },
+    finish: ({ grantId }) =>
+      replace(grantId, ({ id, instances }) => ({ id, instances, state: 'sealing', nextLookAt: new Date(8.64e15) })),
+    'note-look': ({ grantId }) => replace(grantId, () => null),
+  };
+  const run = <D extends Step['do']>(step: Extract<Step, { do: D }>, how: (one: Extract<Step, { do: D }>) => void) =>
+    how(step);
+  for (let turn = 0; turn < 60; turn += 1) {
+    const steps = planPrincipal({ carrier, grants }, seen, now);
+    if (steps.length === 0) return { grants, document, sessions, done, settled: true };
+    for (const step of steps) {
+      done.push(step);
+      run(step, apply[step.do] as (one: Step) => void);
+    }
+  }
+  return { grants, document, sessions, done, settled: false };
+};
+
+describe('planPrincipal', () => {
+  test('RQ-21 from anywhere it settles: the document is the union of what lives, and only covered sessions live', () => {
+    fc.assert(
+      fc.property(
+        wishedArbitrary,
+        fc.option(fc.constantFrom('{"Version":"2012-10-17","Statement":[]}'), { nil: null }),
+        fc.array(sessionArbitrary, { maxLength: 4 }),
+        fc.integer({ min: 0, max: 700 }),
+        (wished, document, sessions, seconds) => {
+          const now = at(seconds);
+          const end = play(wished, { document, sessions }, now);
+          expect(end.settled).toBe(true);
+          const live = end.grants.flatMap((grant) => (grant.state === 'active' ? [grant] : []));
+          const wish = compileAccessPolicy({
+            ...carrier,
+            grants: live.map(({ id, instances, connectedAt, endsAt }) => ({
+              id,
+              instances,
+              notBefore: connectedAt,
+              endsAt,
+            })),
+          });
+          expect(end.document).toBe(wish.document);
+          expect(live.every(({ endsAt }) => endsAt > now)).toBe(true);
+          expect(end.grants.some(({ state }) => state === 'granting' || state === 'ending')).toBe(false);
+          const looked = new Set(end.done.flatMap((step) => (step.do === 'look' ? step.regions : [])));
+          for (const { region, target } of end.sessions.filter((session) => looked.has(session.region))) {
+            expect(
+              live.some(({ instances }) => instances.some((ref) => ref.region === region && ref.instanceId === target)),
+            ).toBe(true);
+          }
+        },
+      ),
+    );
+  });
+
+  test('AWS-03 nothing is said to have ended before the policy was seen gone and a later look found no session', () => {
+    fc.assert(
+      fc.property(wishedArbitrary, fc.array(sessionArbitrary, { maxLength: 4 }), (wished, sessions) => {
+        const { done } = play(wished, { document: null, sessions }, at(30));
+        const last = (kinds: Step['do'][], before: number) =>
+          done.slice(0, before).findLastIndex((step) => kinds.includes(step.do));
+        done.forEach((step, index) => {
+          if (step.do !== 'finish') return;
+          const look = last(['look'], index);
+          expect(look).toBeGreaterThan(last(['write-policy', 'delete-policy', 'terminate'], index));
+          expect(last(['read-policy', 'write-policy', 'delete-policy'], look)).toBeGreaterThanOrEqual(0);
+        });
+      }),
+    );
+  });
+
+  test('a document with no room refuses the youngest grant that is not given yet, and writes nothing first', () => {
+    const many = Array.from({ length: 20 }, (_, n) => ({
+      accountId,
+      region: 'eu-central-1',
+      instanceId: `i-0123456789abcd${String(n).padStart(3, '0')}`,
+    }));
+    const grants = Array.from(
+      { length: 6 },
+      (_, n): WishedGrant => ({
+        id: `g${n}`,
+        instances: many,
+        state: n < 2 ? 'active' : 'granting',
+        connectedAt: at(n),
+        endsAt: at(600 + n),
+      }),
+    );
+    const steps = planPrincipal({ carrier, grants }, { document: null, sessions: undefined }, at(10));
+    expect(steps).toEqual([{ do: 'refuse-full', grantId: 'g5' }]);
+  });
+
+  test('is due again at the earliest end, activation limit or look; at once while something is under way', () => {
+    const soon = at(1);
+    const ready: WishedGrant = { id: 'r', instances: [], state: 'ready', activateBy: at(50) };
+    const active: WishedGrant = { id: 'a', instances: [], state: 'active', connectedAt: at(0), endsAt: at(40) };
+    const sealing: WishedGrant = { id: 's', instances: [], state: 'sealing', nextLookAt: at(30) };
+    const ending: WishedGrant = { id: 'e', instances: [], state: 'ending', policyGoneAt: null };
+    expect(nextDue({ carrier, grants: [] }, soon)).toBeNull();
+    expect(nextDue({ carrier, grants: [ready, active] }, soon)).toEqual(at(40));
+    expect(nextDue({ carrier, grants: [ready, active, sealing] }, soon)).toEqual(at(30));
+    expect(nextDue({ carrier, grants: [ready, active, sealing, ending] }, soon)).toEqual(soon);
+  });
+});
