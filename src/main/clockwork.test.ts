@@ -1,0 +1,254 @@
+import { describe, expect, it } from 'vitest';
+import type { TerminalTab } from '../shared/desktop.ts';
+import { Refusal } from '../shared/refusal.ts';
+import type { ChangeEvent, Overview } from '../shared/views.ts';
+import { createState, terminalStateOf } from './app-state.ts';
+import { grantsToClose } from './endings.ts';
+import { signInNotice, warningsDue } from './own-notices.ts';
+import { Unreachable } from './ports.ts';
+import {
+  active,
+  endingState,
+  grant,
+  inMs,
+  instance,
+  minutes,
+  mira,
+  noon,
+  overview,
+  snapshot,
+} from './testing/snapshots.ts';
+import { createWatch } from './watch.ts';
+
+const tab = (grantId: string, phase: 'live' | 'ended'): TerminalTab => ({
+  id: `tab-of-${grantId}`,
+  grantId,
+  instance: instance('payments-api-1'),
+  ...(phase === 'live'
+    ? { phase, sessionId: 's', since: noon.toISOString() }
+    : { phase, at: noon.toISOString(), exitCode: 0, why: 'shell-exited' }),
+});
+
+describe('warnings before the end', () => {
+  const at = (msBeforeEnd: number, given: Set<string>, durationSeconds = 7200) =>
+    warningsDue(
+      [grant('g', ['payments-api-1'], active(0), durationSeconds)],
+      [tab('g', 'live')],
+      given,
+      new Date(noon.getTime() - msBeforeEnd),
+    );
+
+  it('come once each at 10, 5 and 1 minutes, exactly inclusive', () => {
+    const given = new Set<string>();
+    const titles = [];
+    for (let left = 12 * minutes; left > -5000; left -= 500) titles.push(...at(left, given).map(({ title }) => title));
+    expect(titles).toEqual([
+      '10 min left on payments-api-1',
+      '5 min left on payments-api-1',
+      '1 min left on payments-api-1',
+    ]);
+    expect(at(10 * minutes + 1, new Set())).toEqual([]);
+    expect(at(10 * minutes, new Set())).toHaveLength(1);
+  });
+
+  it('say what is really left when they were slept through, and only the nearest', () => {
+    const given = new Set<string>();
+    expect(at(3.5 * minutes, given).map(({ title }) => title)).toEqual(['3 min left on payments-api-1']);
+    expect(at(3.4 * minutes, given)).toEqual([]);
+    expect(at(1 * minutes, given)).toHaveLength(1);
+  });
+
+  it('are left out where the grant is not longer than them by a half', () => {
+    expect(at(10 * minutes, new Set(), 14 * 60)).toEqual([]);
+    expect(at(10 * minutes, new Set(), 15 * 60)).toHaveLength(1);
+  });
+
+  it('are due anew after an extension', () => {
+    const given = new Set<string>();
+    const now = new Date(noon.getTime());
+    expect(warningsDue([grant('g', ['x'], active(5 * minutes))], [], given, now)).toHaveLength(1);
+    expect(warningsDue([grant('g', ['x'], active(35 * minutes))], [], given, now)).toEqual([]);
+    const later = new Date(noon.getTime() + 30 * minutes);
+    expect(warningsDue([grant('g', ['x'], active(35 * minutes))], [], given, later)).toHaveLength(1);
+  });
+
+  it('lead to the grant and count the open terminals', () => {
+    const [notice] = at(5 * minutes, new Set());
+    expect(notice).toMatchObject({ kind: 'ending-soon', target: { kind: 'grant', id: 'g' } });
+    expect(notice?.body).toMatch(/^Ends \d\d:\d\d\. One terminal is open\.$/);
+  });
+});
+
+describe('the notice that a sign-in is needed', () => {
+  const again = { state: 'again', person: mira, why: 'expired' } as const;
+  const signedIn = { state: 'signed-in', person: mira, until: inMs(1) } as const;
+  it('comes once, by the name of the organisation, and says what goes on', () => {
+    const said = {
+      organisation: 'Harborline',
+      tabs: [tab('g', 'live'), tab('h', 'live'), tab('i', 'ended')],
+      now: noon,
+    };
+    expect(signInNotice({ before: signedIn, after: again, ...said })).toMatchObject({
+      title: 'Sign in again to Harborline',
+      body: '2 terminals go on and end on time.',
+    });
+    expect(signInNotice({ before: again, after: again, ...said })).toBeNull();
+    expect(signInNotice({ before: again, after: signedIn, ...said })).toBeNull();
+  });
+});
+
+describe('the third lock', () => {
+  const state = (msLeft: number) =>
+    snapshot({ terminals: [tab('g', 'live')], overview: overview({ grants: [grant('g', ['x'], active(msLeft))] }) });
+  it('closes terminals at the end by the backend clock, reachable or not', () => {
+    expect(grantsToClose(state(1), noon)).toEqual([]);
+    expect(grantsToClose(state(0), noon)).toEqual(['g']);
+    const ahead = { ...state(1000), clock: { offsetMs: 1000, checkedAt: noon.toISOString() } };
+    expect(grantsToClose(ahead, noon)).toEqual(['g']);
+    const away = { ...state(0), backend: { state: 'unreachable', lastOkAt: null, what: 'x' } as const };
+    expect(grantsToClose(away, noon)).toEqual(['g']);
+  });
+
+  it('closes them when somebody ended the grant before, and leaves others and ended ones alone', () => {
+    const grants = [grant('g', ['x'], endingState), grant('h', ['y'], active(minutes))];
+    const terminals = [tab('g', 'live'), tab('h', 'live')];
+    expect(grantsToClose(snapshot({ terminals, overview: overview({ grants }) }), noon)).toEqual(['g']);
+    const ended = snapshot({ terminals: [tab('g', 'ended')], overview: overview({ grants }) });
+    expect(grantsToClose(ended, noon)).toEqual([]);
+  });
+});
+
+describe('the snapshot', () => {
+  it('tells several changes in one go', () => {
+    const waiting: Array<() => void> = [];
+    const holder = createState(snapshot(), (run) => waiting.push(run));
+    const seen: Array<string | null> = [];
+    holder.onChange((state) => seen.push(state.navigation?.id ?? null));
+    holder.navigate('access', 'one');
+    holder.navigate('access', 'two');
+    expect(waiting).toHaveLength(1);
+    for (const run of waiting.splice(0)) run();
+    expect(seen).toEqual(['two']);
+    expect(holder.get().navigation?.seq).toBe(2);
+  });
+
+  it('APP-09 gives the terminal window its own grants and nothing else', () => {
+    const grants = [grant('g', ['x'], active(minutes)), grant('h', ['y'], active(minutes))];
+    const state = snapshot({ terminals: [tab('g', 'live')], overview: overview({ grants }) });
+    const narrow = terminalStateOf(state, null);
+    expect(Object.keys(narrow).sort()).toEqual(['activeTab', 'backend', 'clock', 'grants', 'settings', 'tabs']);
+    expect(narrow.grants.map(({ id }) => id)).toEqual(['g']);
+    expect(Object.keys(narrow.settings).sort()).toEqual(['scheme', 'terminalFontSize']);
+  });
+});
+
+describe('the watch over the overview', () => {
+  /** A backend whose answers a test lays ready, and timers that run when told to. */
+  const build = () => {
+    const holder = createState(snapshot({ overview: null, backend: { state: 'reaching' }, clock: null }), (run) =>
+      run(),
+    );
+    const answers: Array<Overview | Error> = [];
+    const timers: Array<{ ms: number; run: () => void }> = [];
+    let nowMs = noon.getTime();
+    let calls = 0;
+    let refusedTokens = 0;
+    let onChange: (event: ChangeEvent) => void = () => undefined;
+    const watch = createWatch({
+      backend: {
+        overview: async () => {
+          calls += 1;
+          nowMs += 100;
+          const answer = answers.shift() ?? overview({ serverTime: inMs(2050) });
+          if (answer instanceof Error) throw answer;
+          return answer;
+        },
+        info: () => Promise.reject(new Unreachable('backend x')),
+        subscribe: (listeners) => {
+          onChange = listeners.onChange;
+          return () => undefined;
+        },
+      },
+      state: holder,
+      now: () => new Date(nowMs),
+      timers: {
+        after: (ms, run) => {
+          const timer = { ms, run };
+          timers.push(timer);
+          return () => {
+            const index = timers.indexOf(timer);
+            if (index >= 0) timers.splice(index, 1);
+          };
+        },
+      },
+      log: () => undefined,
+      onOverview: () => undefined,
+      onTokenRefused: () => {
+        refusedTokens += 1;
+      },
+    });
+    const settled = async () => {
+      for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+    };
+    return {
+      holder,
+      answers,
+      timers,
+      watch,
+      settled,
+      calls: () => calls,
+      refused: () => refusedTokens,
+      change: () => onChange({ topic: 'grants', id: null }),
+    };
+  };
+
+  it('measures the clock between asking and hearing', async () => {
+    const { holder, watch, settled } = build();
+    watch.start();
+    await settled();
+    expect(holder.get().clock).toEqual({ offsetMs: 2000, checkedAt: inMs(100) });
+    expect(holder.get().backend.state).toBe('ok');
+  });
+
+  it('keeps what is known while the backend is away, waits longer each time, and comes back', async () => {
+    const { holder, watch, answers, timers, settled } = build();
+    watch.start();
+    await settled();
+    const known = holder.get().overview;
+    const waits: number[] = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      answers.push(new Unreachable('backend x'));
+      timers.splice(0).at(-1)?.run();
+      await settled();
+      waits.push(timers.at(-1)?.ms ?? 0);
+    }
+    expect(waits).toEqual([1000, 2000, 4000]);
+    expect(holder.get().overview).toBe(known);
+    expect(holder.get().backend).toEqual({ state: 'unreachable', lastOkAt: inMs(100), what: 'backend x' });
+    timers.splice(0).at(-1)?.run();
+    await settled();
+    expect(holder.get().backend.state).toBe('ok');
+  });
+
+  it('fetches once for a burst of changes', async () => {
+    const { watch, timers, settled, calls, change } = build();
+    watch.start();
+    await settled();
+    for (let turn = 0; turn < 20; turn += 1) change();
+    for (const timer of timers.splice(0).filter(({ ms }) => ms < 1000)) timer.run();
+    await settled();
+    expect(calls()).toBe(2);
+  });
+
+  it('asks for a new proof when the token is refused, and is quiet after stop', async () => {
+    const { watch, answers, settled, refused, timers, calls } = build();
+    answers.push(new Refusal('sign_in_needed'));
+    watch.start();
+    await settled();
+    expect(refused()).toBe(1);
+    watch.stop();
+    for (const timer of timers.splice(0)) timer.run();
+    await watch.refresh();
+    expect(calls()).toBe(1);
+  });
+});
