@@ -58,11 +58,14 @@ describe('the world of the repository', () => {
     }
   });
 
-  it('AWS-09 gives the provisioner no way to change trust', () => {
+  it('AWS-09 gives the provisioner no way to change trust or to write an access policy', () => {
     for (const { roles } of world.accounts) {
-      const provisioner = JSON.stringify(roles.find((role) => role.name === 'CurfewProvisioner')?.inlinePolicies);
-      expect(provisioner).toContain('iam:CreateRole');
-      expect(provisioner).not.toContain('UpdateAssumeRolePolicy');
+      const role = roles.find((one) => one.name === 'CurfewProvisioner');
+      const statements = Object.values(role?.inlinePolicies ?? {}).flatMap((policy) => policy.Statement);
+      const textOf = (effect: string) => JSON.stringify(statements.filter((one) => one.Effect === effect));
+      expect(textOf('Allow')).toContain('iam:CreateRole');
+      expect(textOf('Allow')).not.toMatch(/UpdateAssumeRolePolicy|PutRolePolicy/);
+      expect(textOf('Deny')).toMatch(/UpdateAssumeRolePolicy/);
     }
   });
 });

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sdk/client-ssm';
 import { spawn } from 'node-pty';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { compileAccessPolicy } from '../../../backend/access-policy/compile.ts';
 import { type LocalAws, startLocalAws } from '../start.ts';
 import { asBroker, asPerson, assumeRole, type Credentials, iamClient, makePersonalRole } from '../testing/act-as.ts';
@@ -83,18 +83,26 @@ const connect = async () => {
     }
     throw new Error(`${String(pattern)} was never seen in: ${shown}`);
   };
-  const status = () => aws.control.sessions().find((one) => one.sessionId === session.SessionId)?.status;
-  return { client, see, ended, status, sessionId: session.SessionId };
+  /** The client may be gone before the last process of the shell is. */
+  const terminated = () =>
+    vi.waitFor(
+      () => {
+        const found = aws.control.sessions().find((one) => one.sessionId === session.SessionId);
+        expect(found?.status).toBe('Terminated');
+      },
+      { timeout: 10_000 },
+    );
+  return { client, see, ended, terminated, sessionId: session.SessionId };
 };
 
 it('opens a shell of the terminal’s size and ends with it', async () => {
-  const { client, see, ended, status } = await connect();
+  const { client, see, ended, terminated } = await connect();
   await see(/payments-api-1/);
   client.write('stty size; echo $((6 * 7)); echo ~\r');
   await see(/31 93\r\n42\r\n/);
   client.write('exit\r');
   expect(await ended).toBe(0);
-  expect(status()).toBe('Terminated');
+  await terminated();
 });
 
 it('goes on after the websocket was dropped', async () => {
@@ -112,10 +120,10 @@ it('goes on after the websocket was dropped', async () => {
 });
 
 it('is ended by the broker although the person types on', async () => {
-  const { see, ended, status, sessionId } = await connect();
+  const { see, ended, terminated, sessionId } = await connect();
   await see(/payments-api-1/);
   const ssm = new SSMClient({ region: place.region, endpoint: aws.endpoint, credentials: broker });
   await ssm.send(new TerminateSessionCommand({ SessionId: sessionId }));
   await ended;
-  expect(status()).toBe('Terminated');
+  await terminated();
 });
