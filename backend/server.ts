@@ -11,6 +11,7 @@ import { createMetrics } from './api/metrics.ts';
 import { createRouter } from './api/router.ts';
 import { createSignInDesk } from './api/sign-in.ts';
 import { createStreams } from './api/streams.ts';
+import { forgetOldTokens } from './api/tokens.ts';
 import { appendAudit } from './audit/chain.ts';
 import { openAuditKey, signHead } from './audit/heads.ts';
 import { watchChain } from './audit/state.ts';
@@ -219,6 +220,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const repeated = [
     repeat('lapse', lapseEveryMs, access.lapseDue, log),
     repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
+    repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
     repeat(
       'sign the audit head',
       config.intervals.auditHeadSeconds * 1000,

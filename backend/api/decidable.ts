@@ -51,22 +51,26 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
 
   return {
     decidableBy: async (person) => {
-      const waiting = await loadRequests(db, {
-        where: (eb) => eb.and([eb('state', '=', 'waiting'), eb('requester_id', '<>', person.id)]),
-        now: now(),
-        order: 'oldest',
-      });
+      // Ids only: this is asked at every call, and nearly all of its answers are remembered.
+      const waiting = await db
+        .selectFrom('requests')
+        .select('id')
+        .where('state', '=', 'waiting')
+        .where('requester_id', '<>', person.id)
+        .orderBy('submitted_at')
+        .execute();
       const set = rules.current();
       const decidable: string[] = [];
-      for (const request of waiting) {
-        const key = `${set.hash} ${groupsKey(person)} ${request.id}`;
-        const may = await answers(key, async () => {
+      for (const { id } of waiting) {
+        const may = await answers(`${set.hash} ${groupsKey(person)} ${id}`, async () => {
+          const [request] = await loadRequests(db, { where: (eb) => eb('requests.id', '=', id), now: now() });
+          if (request === undefined) return false;
           const requester = await directory.person(request.requester.id);
           if (requester?.enabled !== true) return false;
           const { ask } = await gatherRecorded(deps, set, request);
           return ask.instances.length > 0 && mayDecide(set, ask, person);
         });
-        if (may) decidable.push(request.id);
+        if (may) decidable.push(id);
       }
       return decidable;
     },

@@ -8,6 +8,7 @@ import type { Db } from '../store/open.ts';
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();
 const newSecret = (): string => randomBytes(32).toString('base64url');
 
+const tokensKeptMs = 7 * 86_400_000;
 /** Live nonces that the backend keeps at most (threats ID-05). */
 const liveNonces = 10_000;
 
@@ -90,6 +91,14 @@ export const revokeToken = async (db: Db, hash: Buffer, now: Date): Promise<void
     .set({ revoked_at: now })
     .where('hash', '=', hash)
     .where('revoked_at', 'is', null)
+    .execute();
+};
+
+/** Deletes tokens that ended a week ago or longer: the audit trail tells of the sign-ins. */
+export const forgetOldTokens = async (db: Db, now: Date): Promise<void> => {
+  await db
+    .deleteFrom('tokens')
+    .where('expires_at', '<', new Date(now.getTime() - tokensKeptMs))
     .execute();
 };
 

@@ -85,7 +85,7 @@ export const openStore = async (url: string, onIdleError: (error: Error) => void
     await migrating.destroy();
   }
   const api = database<Schema>(pool({ url, name: 'api', connections: 10, onIdleError }));
-  const reconcile = database<Schema>(pool({ url, name: 'reconcile', connections: 5, onIdleError }));
+  const reconcile = database<Schema>(pool({ url, name: 'reconcile', connections: 8, onIdleError }));
   return {
     api,
     reconcile,
