@@ -94,6 +94,8 @@ export const theme = createTheme({
   variantColorResolver: (input) => paints[input.variant] ?? defaultVariantColorsResolver(input),
   components: {
     Button: Button.extend({
+      // Named, so that the style sheets can tell it: Mantine leaves the attribute out otherwise.
+      defaultProps: { variant: 'filled' },
       vars: (_theme, { size }) => {
         const cut = cuts[size ?? 'sm'] ?? cuts['sm'];
         return {

@@ -134,13 +134,14 @@ const extendedStandsMs = 6000;
 type ActionsProps = {
   grant: Grant;
   view: TimeView;
+  next: boolean;
   running: Running;
   onEnd: () => void;
   connect: (instance: Instance) => void;
   extend: () => void;
 };
 
-const Actions = ({ grant, view, running, onEnd, connect, extend }: ActionsProps) => {
+const Actions = ({ grant, view, next, running, onEnd, connect, extend }: ActionsProps) => {
   const { canAct, whyNot } = useMain();
   const near = view.look === 'soon' || view.look === 'near' || view.look === 'last';
   const label = useExtendLabel(grant, near);
@@ -156,7 +157,7 @@ const Actions = ({ grant, view, running, onEnd, connect, extend }: ActionsProps)
     <div className={css['actions']}>
       {grantCan('extend', grant.state) && (
         <Button
-          variant={near ? 'filled' : 'subtle'}
+          variant={near ? (next ? 'filled' : 'default') : 'subtle'}
           loading={running.busy}
           rightSection={near ? <Keys>E</Keys> : undefined}
           onClick={extend}
@@ -182,8 +183,16 @@ const useExtended = (): [string | null, (words: string) => void] => {
   return [words, say];
 };
 
-/** One grant that gives access now or soon. `focus`: a notification or the tray pointed at it. */
-export const GrantCard = ({ grant, focus }: { grant: Grant; focus: boolean }) => {
+type CardProps = {
+  grant: Grant;
+  /** A notification or the tray pointed at it. */
+  focus: boolean;
+  /** The next to end: only its "Extend" may be the page's primary button. */
+  next: boolean;
+};
+
+/** One grant that gives access now or soon. */
+export const GrantCard = ({ grant, focus, next }: CardProps) => {
   const { state, meId, send, canAct } = useMain();
   const view = useTimeOf(grant, state.clock, meId);
   const running = useIntent();
@@ -240,14 +249,14 @@ export const GrantCard = ({ grant, focus }: { grant: Grant; focus: boolean }) =>
         <Ends grant={grant} view={view} />
         {view.look === 'late' && (
           <p className={cx(page['small'], page['noText'])}>
-            Not verified {measuredWords(Date.now() + (state.clock?.offsetMs ?? 0) - endOf(grant))} after the end: a
-            session may still be open. Curfew looks again by itself.
+            {view.words} after the end: a session may still be open. Curfew looks again by itself.
           </p>
         )}
         {running.failure !== null && <FailureNote failure={running.failure} />}
       </div>
       <Actions
         grant={grant}
+        next={next}
         view={view}
         running={running}
         connect={connect}
@@ -258,8 +267,6 @@ export const GrantCard = ({ grant, focus }: { grant: Grant; focus: boolean }) =>
     </article>
   );
 };
-
-const endOf = (grant: Grant): number => ('endsAt' in grant ? Date.parse(grant.endsAt) : 0);
 
 /** A grant that could not be given: what happened, that nothing is left behind, what to hand to whom. */
 export const FailedCard = ({

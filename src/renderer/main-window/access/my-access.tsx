@@ -190,20 +190,21 @@ const Lists = () => {
   const lists = listsOf(grants, requests, now);
   const again = askAgainOf(grants, requests, now);
   const pointsAt = (grant: Grant): boolean => grant.id === placeId || grant.requestId === placeId;
+  const next = lists.live.find(({ state: name }) => name !== 'ending');
   const nothing = lists.live.length + lists.ready.length + lists.waiting.length + lists.failed.length === 0;
   return (
     <div className={cx(page['body'], css['lists'])}>
       {lists.live.length > 0 && (
         <GrantGroup label="Live">
           {lists.live.map((grant) => (
-            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} />
+            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} next={grant === next} />
           ))}
         </GrantGroup>
       )}
       {lists.ready.length > 0 && (
         <GrantGroup label="Ready">
           {lists.ready.map((grant) => (
-            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} />
+            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} next={false} />
           ))}
         </GrantGroup>
       )}

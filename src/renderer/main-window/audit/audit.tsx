@@ -240,7 +240,7 @@ export const Audit = () => {
   const open = (row: AuditRow): void => go('audit', row.requestId);
   return (
     <div className={page['two']}>
-      <main className={page['page']}>
+      <main className={cx(page['page'], css['list'])}>
         <header className={page['head']}>
           <h1>Audit</h1>
           <span className={page['end']} />

@@ -16,14 +16,15 @@ const tones: Array<[RegExp, Tone]> = [
 /** Which dot an event gets: by the words of its kind, so that a kind unknown to this version is plain, not hidden. */
 export const toneOf = (kind: string): Tone => tones.find(([pattern]) => pattern.test(kind))?.[1] ?? 'plain';
 
-export type ReceiptLine = { what: string; value: string; strong: boolean };
+/** A line without a value is a plain statement. */
+export type ReceiptLine = { what: string; value: string | null; strong: boolean };
 
 /** A receipt as its printed lines: measured times after the instant at which the grant should have ended. */
 export const receiptLines = (receipt: Receipt): ReceiptLine[] => {
   const verified = Math.max(receipt.policyGoneMs, receipt.sessionsGoneMs);
   return [
     { what: 'read back: access policy gone', value: measuredWords(receipt.policyGoneMs), strong: false },
-    { what: `${count(receipt.sessionsTerminated.length, 'session')} terminated`, value: '', strong: false },
+    { what: `${count(receipt.sessionsTerminated.length, 'session')} terminated`, value: null, strong: false },
     { what: 'looked again: sessions gone', value: measuredWords(receipt.sessionsGoneMs), strong: false },
     { what: 'VERIFIED', value: measuredWords(verified), strong: true },
     {

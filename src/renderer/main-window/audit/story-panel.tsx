@@ -40,8 +40,12 @@ const ReceiptPaper = ({ grant }: { grant: Extract<Grant, { state: 'ended' }> }) 
     {receiptLines(grant.receipt).map((line) => (
       <div key={line.what} className={css['receiptLine']}>
         <span>{line.what}</span>
-        <i />
-        <b className={line.strong ? page['okText'] : undefined}>{line.value}</b>
+        {line.value !== null && (
+          <>
+            <i />
+            <b className={line.strong ? page['okText'] : undefined}>{line.value}</b>
+          </>
+        )}
       </div>
     ))}
     {grant.receipt.sessionsTerminated.map((session) => (

@@ -69,13 +69,16 @@ const Row = ({ instance, index, selected, current, onPick, onFocus }: RowProps) 
         <Checkbox checked={selected} readOnly tabIndex={-1} aria-label={`Select ${nameOf(instance)}`} />
       </td>
       <td className={page['name']} title={nameOf(instance)}>
-        <InstanceName instance={instance} />
-        {isNewHybrid(instance, Date.now()) && (
-          <>
-            {' '}
-            <Tag tone="ask">new hybrid node</Tag>
-          </>
-        )}
+        <span className={css['named']}>
+          <span>
+            <InstanceName instance={instance} />
+          </span>
+          {isNewHybrid(instance, Date.now()) && (
+            <span title={`New hybrid node, first seen ${agoWords(instance.firstSeenAt, Date.now())} ago`}>
+              <Tag tone="ask">new node</Tag>
+            </span>
+          )}
+        </span>
         <span className={css['second']}>
           {instance.instanceId}, {instance.platform}, {instance.region}
         </span>

@@ -7,9 +7,10 @@ import type { SavedDraft } from '../../../shared/desktop.ts';
 import { limits } from '../../../shared/limits.ts';
 import type { Preview } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
-import { FailureNote, Glyph, InstanceName, Keys, Status } from '../../look/pieces.tsx';
+import { FailureNote, Glyph, InstanceName, Keys, Status, Tag } from '../../look/pieces.tsx';
 import { count, seen } from '../../look/words.ts';
 import { type Loaded, useIntent, useLoaded, useMain } from '../app-context.ts';
+import { isNewHybrid } from '../instances/selection.ts';
 import page from '../page.module.css';
 import { type Checked, checkDraft, durationPresets, emptyDraft, without } from './draft.ts';
 import { DurationPicker } from './duration-picker.tsx';
@@ -33,6 +34,11 @@ const Picked = ({ refs, onRemove }: { refs: InstanceRef[]; onRemove: (ref: Insta
               {instance === undefined ? ref.instanceId : <InstanceName instance={instance} />}
             </b>
             <span className={cx(page['s3'], page['small'], page['cut'])}>
+              {instance !== undefined && isNewHybrid(instance, Date.now()) && (
+                <>
+                  <Tag tone="ask">new hybrid node</Tag>{' '}
+                </>
+              )}
               {instance === undefined ? ref.accountId : seen(instance.accountName)}, {ref.region}
             </span>
             {instance !== undefined && (

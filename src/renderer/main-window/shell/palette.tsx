@@ -55,7 +55,8 @@ const requestEntries = (main: Main): PaletteEntry[] => {
 };
 
 const icons: Record<PaletteEntry['group'], Icon> = { Do: IconArrowRight, Instances: IconServer, Requests: IconInbox };
-const groups = ['Do', 'Instances', 'Requests'] as const;
+// Instances come last: they arrive a moment later, and nothing above the chosen row may move.
+const groups = ['Do', 'Requests', 'Instances'] as const;
 /** Instances are asked for from this many letters on; rows shown of each group. */
 const lettersToSearch = 2;
 const rowsPerGroup = 8;
@@ -94,8 +95,7 @@ export const Palette = ({ onAsk }: { onAsk: () => void }) => {
       query={query}
       onQueryChange={setQuery}
       shortcut={null}
-      scrollable
-      maxHeight={420}
+      overlayProps={{ backgroundOpacity: 0.35, blur: 0 }}
       clearQueryOnClose
     >
       <Spotlight.Search
@@ -103,7 +103,7 @@ export const Palette = ({ onAsk }: { onAsk: () => void }) => {
         aria-label="Search or do"
         leftSection={<Glyph icon={IconSearch} />}
       />
-      <Spotlight.ActionsList>
+      <Spotlight.ActionsList className={css['list']}>
         {groups.map((group) => {
           const rows = entries.filter((entry) => entry.group === group).slice(0, group === 'Do' ? 12 : rowsPerGroup);
           if (rows.length === 0) return null;

@@ -76,10 +76,26 @@ const NextToEnd = ({ grant }: { grant: Grant }) => {
   );
 };
 
+const Bell = () => {
+  const { state, place, go } = useMain();
+  const unread = state.notices.filter((notice) => notice.readAt === null).length;
+  return (
+    <UnstyledButton
+      className={css['bell']}
+      aria-label={unread > 0 ? `Inbox, ${count(unread, 'unread notice')}` : 'Inbox'}
+      title="Inbox"
+      aria-current={place === 'inbox' ? 'page' : undefined}
+      onClick={() => go('inbox')}
+    >
+      <Glyph icon={IconBell} />
+      {unread > 0 && <span className={css['unread']}>{unread}</span>}
+    </UnstyledButton>
+  );
+};
+
 const Who = () => {
   const { state, place, go } = useMain();
   const person = state.overview?.me.person;
-  const unread = state.notices.filter((notice) => notice.readAt === null).length;
   const until = state.signIn.state === 'signed-in' ? timeOfDay(state.signIn.until, Date.now()) : null;
   const organisation = seen(state.organisationName ?? 'Not signed in');
   return (
@@ -98,16 +114,6 @@ const Who = () => {
           </span>
         </>
       )}
-      <UnstyledButton
-        className={css['bell']}
-        aria-label={unread > 0 ? `Inbox, ${count(unread, 'unread notice')}` : 'Inbox'}
-        title="Inbox"
-        aria-current={place === 'inbox' ? 'page' : undefined}
-        onClick={() => go('inbox')}
-      >
-        <Glyph icon={IconBell} />
-        {unread > 0 && <span className={css['unread']}>{unread}</span>}
-      </UnstyledButton>
       <UnstyledButton
         className={css['bell']}
         aria-label="Settings"
@@ -133,9 +139,12 @@ const PlaceList = () => {
   ];
   return (
     <nav className={css['side']} aria-label="Places">
-      <div className={css['brand']}>
-        <Mark />
-        <span className={css['wide']}>Curfew</span>
+      <div className={css['top']}>
+        <div className={css['brand']}>
+          <Mark />
+          <span className={css['wide']}>Curfew</span>
+        </div>
+        <Bell />
       </div>
       <UnstyledButton className={css['command']} title="Search or do" onClick={openPalette}>
         <Glyph icon={IconSearch} size={14} />
