@@ -15,6 +15,17 @@ export type RunningApp = {
   remove(): Promise<void>;
 };
 
+/** The main window, whatever other windows there are (on a display the stand-in shows its tray as one). */
+const mainWindow = async (electron: ElectronApplication): Promise<Page> => {
+  const isMain = (page: Page) => page.url().includes('/main-window/');
+  for (let tries = 0; tries < 100; tries += 1) {
+    const found = electron.windows().find(isMain);
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  throw new Error('The app opened no main window within 20 s.');
+};
+
 /**
  * @param options.userData a folder of an earlier run, to start again on the same data.
  * @param options.env added to the environment: managed settings, endpoint overrides.
@@ -33,7 +44,7 @@ export const launchCurfew = async (
     args: [...executable.args, `--user-data-dir=${userData}`],
     env: { ...Object.fromEntries(inherited), ...executable.env, ...options.env },
   });
-  const window = await electron.firstWindow();
+  const window = await mainWindow(electron);
   await window.locator('#root > :not(style)').first().waitFor();
   return {
     electron,

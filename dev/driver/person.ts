@@ -37,6 +37,26 @@ export const openSystemBrowser = async (): Promise<Browser> => {
   });
 };
 
+/**
+ * Does what the organisation's page asks in the system browser: chooses the person and the answer.
+ * @returns the heading of the page that the browser ends on.
+ */
+export const answerBrowser = async (
+  browser: Browser,
+  { url, displayName, answer }: { url: string; displayName: string; answer: 'Allow access' | 'Deny' },
+): Promise<string> => {
+  const page = await browser.newPage();
+  try {
+    await page.goto(url);
+    await page.getByRole('radio', { name: displayName, exact: true }).check();
+    await page.getByRole('button', { name: answer }).click();
+    await page.waitForURL((now) => now.origin !== new URL(url).origin);
+    return await page.getByRole('heading').first().innerText();
+  } finally {
+    await page.close();
+  }
+};
+
 /** Repeats until the answer is one. @throws Error saying what was waited for. */
 export const until = async <T>(what: string, look: () => Promise<T | null>, withinMs = patienceMs): Promise<T> => {
   for (const end = Date.now() + withinMs; ; await sleep(50)) {
@@ -61,8 +81,10 @@ export class Person {
     const userData = path.join(folder, 'apps', name);
     fs.mkdirSync(userData, { recursive: true, mode: 0o700 });
     const env: Record<string, string> = {};
-    for (const [key, value] of Object.entries({ ...process.env, ...runtime.env, ...appEnv })) {
-      if (value !== undefined) env[key] = value;
+    // The caller's own AWS set-up is none of the app's business.
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(AWS_|CURFEW_)/.test(name));
+    for (const [name, value] of [...inherited, ...Object.entries({ ...runtime.env, ...appEnv })]) {
+      if (value !== undefined) env[name] = value;
     }
     const app = await electron.launch({
       executablePath: runtime.path,
@@ -96,18 +118,8 @@ export class Person {
   /** Signs in through the system browser: chooses who they are on the organisation's page and allows it. */
   async signIn(browser: Browser, displayName: string): Promise<void> {
     await this.window.getByRole('button', { name: /^(Continue in the browser|Sign in again)/ }).click();
-    await this.answerBrowser(browser, displayName, 'Allow access');
+    await answerBrowser(browser, { url: await this.openedOutside(), displayName, answer: 'Allow access' });
     await this.window.getByRole('navigation', { name: 'Places' }).waitFor({ timeout: patienceMs });
-  }
-
-  /** Does what the page asks that the app has opened in the system browser. */
-  async answerBrowser(browser: Browser, displayName: string, answer: 'Allow access' | 'Deny'): Promise<void> {
-    const page = await browser.newPage();
-    await page.goto(await this.openedOutside());
-    await page.getByRole('radio', { name: displayName, exact: true }).check();
-    await page.getByRole('button', { name: answer }).click();
-    await page.getByRole('heading').first().waitFor();
-    await page.close();
   }
 
   /** The last address that the app has opened outside; waits for one, and takes it. */
@@ -134,19 +146,29 @@ export class Person {
   }
 
   /**
-   * Fills in the form and sends it. @param duration a preset such as "30 min", or what one types such as "1m".
+   * Opens the form on what is selected and fills it in.
+   * @param duration what one types: "2m", "1h 30m".
    */
+  async fillRequest(reason: string, duration: string): Promise<void> {
+    await this.window.getByRole('button', { name: 'Request access' }).first().click();
+    await this.#form().getByLabel('Why').fill(reason);
+    await this.#form().getByLabel('Another duration').fill(duration);
+  }
+
+  async sendRequest(): Promise<void> {
+    await this.#form().getByRole('button').last().click();
+    await this.#form().waitFor({ state: 'detached' });
+  }
+
+  /** Selects, fills in and sends. */
   async request(names: readonly string[], reason: string, duration: string): Promise<void> {
     await this.selectInstances(names);
-    await this.window.getByRole('button', { name: 'Request access' }).click();
-    const form = this.window.getByRole('complementary', { name: 'Request access' });
-    await form.getByLabel('Why').fill(reason);
-    await form.getByLabel('Another duration').fill(duration);
-    await form
-      .getByRole('button', { name: /Ctrl Enter|^(Start|Ask|Send|Request)/ })
-      .last()
-      .click();
-    await form.waitFor({ state: 'detached' });
+    await this.fillRequest(reason, duration);
+    await this.sendRequest();
+  }
+
+  #form() {
+    return this.window.getByRole('complementary', { name: 'Request access' });
   }
 
   /** Native notifications so far, oldest first. */
@@ -183,11 +205,14 @@ export class Person {
     });
   }
 
-  /** The visible text of the active terminal. */
+  /** The visible text of the active terminal, without the blanks at the ends of lines and below the last one. */
   async screenText(): Promise<string> {
     const terminal = await this.terminal();
     const rows = await terminal.locator('[role="tabpanel"]:not([hidden]) .xterm-rows > div').allTextContents();
-    return rows.map((row) => row.replaceAll('\u00a0', ' ').trimEnd()).join('\n');
+    return rows
+      .map((row) => row.replaceAll('\u00a0', ' ').trimEnd())
+      .join('\n')
+      .trimEnd();
   }
 
   /** Types a line into the active terminal and presses Enter. */

@@ -1,0 +1,137 @@
+/**
+ * What a test of the main job needs: one whole stack for the worker (Postgres, local-aws, provisioner, backend) in a folder of its own, one
+ * system browser, and people at apps of their own. After a failure the report holds a picture of every window and the ends of the logs.
+ */
+import fs from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { test as base, type Page, type TestInfo } from '@playwright/test';
+import type { Browser } from 'playwright-core';
+import { accessPolicyOf, activeSessions, controlOf, type LocalAwsControl } from '../dev/driver/local-aws-control.ts';
+import { openSystemBrowser, Person } from '../dev/driver/person.ts';
+import { electronExecutable } from '../dev/electron-standin/find-electron.ts';
+import { type Stack, startStack } from '../dev/start/stack.ts';
+
+/** The two accounts of the world. */
+export const accounts = { prod: '482011773306', dev: '739164205518' } as const;
+
+type AtApp = {
+  /** Names the user data: the same name finds the data of an earlier app again. A new name when left out. */
+  name?: string;
+  /** False: the app is left at its sign-in screen. */
+  signIn?: boolean;
+};
+
+/** What AWS itself says about a person of the world, by display name. */
+export type AwsView = {
+  /** The access policy on the person's role in this account; null when there is none. */
+  accessPolicy(displayName: string, account: string): Promise<unknown>;
+  /** Ids of the sessions of that role that are not over. */
+  activeSessions(displayName: string, account: string): Promise<string[]>;
+};
+
+type TestFixtures = {
+  /** Launches the app for somebody of the world and signs in; closed at the end of the test. */
+  person: (displayName: string, how?: AtApp) => Promise<Person>;
+  /** Keeps a picture of a window in the test's output folder. */
+  picture: (page: Page, name: string) => Promise<void>;
+};
+type WorkerFixtures = { stack: Stack; control: LocalAwsControl; aws: AwsView; systemBrowser: Browser };
+
+const logsOf = (folder: string): string[] =>
+  fs
+    .readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /(^|\/)logs\/[^/]+\.log$|local-aws\.log$/.test(file))
+    .map((file) => path.join(folder, file));
+
+const attachFailure = async (info: TestInfo, people: readonly Person[], folder: string): Promise<void> => {
+  for (const [number, { app }] of people.entries()) {
+    for (const [window, page] of app.windows().entries()) {
+      const body = await page.screenshot({ timeout: 5000 }).catch(() => null);
+      if (body !== null)
+        await info.attach(`app ${number + 1}, window ${window + 1}`, { body, contentType: 'image/png' });
+    }
+  }
+  for (const file of logsOf(folder)) {
+    const body = fs.readFileSync(file, 'utf8').split('\n').slice(-80).join('\n');
+    await info.attach(path.relative(folder, file), { body, contentType: 'text/plain' });
+  }
+};
+
+let launched = 0;
+
+export const test = base.extend<TestFixtures, WorkerFixtures>({
+  stack: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads what a fixture needs from this pattern
+    async ({}, use) => {
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'curfew-e2e-stack-'));
+      try {
+        const stack = await startStack({
+          folder,
+          say: () => undefined,
+          durable: false,
+          configure: { intervals: { inventorySeconds: 3, sweepSeconds: 10, auditHeadSeconds: 10 } },
+        });
+        try {
+          await use(stack);
+        } finally {
+          await stack.stop();
+        }
+      } finally {
+        await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      }
+    },
+    { scope: 'worker', timeout: 180_000 },
+  ],
+  control: [async ({ stack }, use) => use(controlOf(stack.localAwsUrl)), { scope: 'worker' }],
+  aws: [
+    async ({ stack, control }, use) => {
+      const idOf = (displayName: string): string => {
+        const found = stack.world.people.find((one) => one.displayName === displayName);
+        if (found === undefined) throw new Error(`The world has no ${displayName}.`);
+        return found.id;
+      };
+      await use({
+        accessPolicy: (displayName, account) => accessPolicyOf(control, { account, personId: idOf(displayName) }),
+        activeSessions: async (displayName, account) =>
+          (await activeSessions(control, { account, personId: idOf(displayName) })).map(({ sessionId }) => sessionId),
+      });
+    },
+    { scope: 'worker' },
+  ],
+  systemBrowser: [
+    // biome-ignore lint/correctness/noEmptyPattern: as above
+    async ({}, use) => {
+      const browser = await openSystemBrowser();
+      await use(browser);
+      await browser.close();
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+  person: async ({ stack, systemBrowser }, use, info) => {
+    const people: Person[] = [];
+    await use(async (displayName, how = {}) => {
+      launched += 1;
+      const person = await Person.launch({
+        name: how.name ?? `person-${launched}`,
+        folder: stack.folder,
+        runtime: electronExecutable({ keyring: true }),
+        appEnv: stack.appEnv,
+      });
+      people.push(person);
+      if (how.signIn !== false) await person.signIn(systemBrowser, displayName);
+      return person;
+    });
+    if (info.status !== info.expectedStatus) await attachFailure(info, people, stack.folder);
+    for (const one of people) await one.close();
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: as above
+  picture: async ({}, use, info) => {
+    let number = 0;
+    await use(async (page, name) => {
+      number += 1;
+      await page.screenshot({ path: info.outputPath(`${String(number).padStart(2, '0')}-${name}.png`) });
+    });
+  },
+});
