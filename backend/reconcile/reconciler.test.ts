@@ -8,6 +8,7 @@ import {
   apiThree,
   apiTwo,
   callList,
+  dev,
   endGrant,
   jonas,
   mira,
@@ -303,6 +304,24 @@ describe('threats', () => {
     expect(await writesTo('PutRolePolicy')).toBe(0);
   });
 
+  test('AWS-09 access ends when somebody changes whom its role trusts while it is live', async () => {
+    const real = scene.aws.iam;
+    let trust: string | null = null;
+    const readRole: typeof real.readRole = async (accountId, name) => {
+      const seen = await real.readRole(accountId, name);
+      return seen === null || trust === null ? seen : { ...seen, trust };
+    };
+    const timing = { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 300 };
+    start({ aws: { ...scene.aws, iam: { ...real, readRole } }, timing });
+    const id = await addGrant(scene);
+    start().nudge();
+    await inState(id, 'active');
+    trust = ((await real.readRole(prod, roleNameOf(mira)))?.trust ?? '').replace(mira.id, jonas.id);
+    const ended = await inState(id, 'ended');
+    expect(ended.cause).toMatchObject({ kind: 'inventory' });
+    expect(await policyOf()).toBeNull();
+  });
+
   test('AWS-13 mends what is ours and reports the rest, once', async () => {
     const name = roleNameOf(jonas);
     await scene.aws.iam.writeAccessPolicy(prod, name, '{"Version":"2012-10-17","Statement":[]}').catch(() => null);
@@ -322,6 +341,16 @@ describe('threats', () => {
 });
 
 describe('the sweep', () => {
+  test('writes a role that the provisioner made into the trail, once', async () => {
+    await start().sweep();
+    await start().sweep();
+    const told = await scene.store.db.selectFrom('audit').selectAll().where('kind', '=', 'role_provisioned').execute();
+    const hers = told.filter(({ event }) => event.kind === 'role_provisioned' && event.personId === mira.id);
+    expect(hers.map(({ event }) => event.kind === 'role_provisioned' && event.accountId).toSorted()).toEqual(
+      [prod, dev].toSorted(),
+    );
+  });
+
   test('AWS-13 ends and writes down a session on a role of ours that no grant explains; a live one is left alone', async () => {
     const id = await addGrant(scene, { instances: [apiOne] });
     start().nudge();

@@ -153,6 +153,8 @@ const reconcileOne = (deps: ReconcilerDeps, run: RunDeps, id: string): Promise<v
 const nameOf = (accounts: readonly AccountConfig[], accountId: string): string =>
   accounts.find(({ id }) => id === accountId)?.name ?? accountId;
 
+const sweepEvery = (deps: ReconcilerDeps): number => deps.timing?.sweepMs ?? deps.config.intervals.sweepSeconds * 1000;
+
 const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   aws: deps.aws,
   sealKey: deps.sealKey,
@@ -164,6 +166,8 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   sealMs: deps.timing?.sealMs ?? limits.sealSeconds * 1000,
   lookEveryMs: deps.timing?.lookEveryMs ?? 10_000,
   lookAgainMs: deps.timing?.lookAgainMs ?? 500,
+  roleCheckMs: sweepEvery(deps),
+  roleChecks: new Map(),
   log: deps.log,
   lastLooks: new Map(),
 });
@@ -173,13 +177,14 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
   const run = runDeps(deps);
   const workers = deps.workers ?? 3;
   const pollMs = deps.timing?.pollMs ?? 2000;
-  const sweepMs = deps.timing?.sweepMs ?? deps.config.intervals.sweepSeconds * 1000;
+  const sweepMs = sweepEvery(deps);
   const running = new Map<string, Promise<void>>();
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
   let ticking: Promise<void> | null = null;
   let tickAgain = false;
   let sweeping: Promise<void> | null = null;
+  const knownRoles = new Set<string>();
 
   const begin = (id: string): void => {
     const work = reconcileOne(deps, run, id)
@@ -229,7 +234,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       await wakeUnfinished(deps.db, deps.now());
       nudge();
       const { db, aws, config, now, log } = deps;
-      await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, now, log });
+      await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, knownRoles, now, log });
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');
     }

@@ -46,6 +46,10 @@ export type RunDeps = {
   sealMs: number;
   lookEveryMs: number;
   lookAgainMs: number;
+  /** Milliseconds between two comparisons of a role that access hangs on. */
+  roleCheckMs: number;
+  /** When a principal's role was last found to be ours; in memory only. */
+  roleChecks: Map<string, Date>;
   log: Log;
   lastLooks: Map<string, Date>;
 };
@@ -111,6 +115,26 @@ const roleIsOurs = async (pass: Pass): Promise<boolean> => {
   deps.log.error({ principal: principal.arn, code, differences }, 'the personal role is not as Curfew made it');
   await closeAll(pass, { code, advice, cause: { kind: 'inventory', what: `the personal role in ${name}: ${code}` } });
   return false;
+};
+
+/**
+ * Between writes somebody may change whom a role trusts, so a role that access hangs on is compared at intervals too. A role
+ * that cannot be read now keeps nothing from ending.
+ */
+const stillOurs = async (pass: Pass): Promise<boolean> => {
+  const { deps, state } = pass;
+  const { id, arn } = state.principal;
+  const last = deps.roleChecks.get(id);
+  const fresh = last !== undefined && deps.now().getTime() - last.getTime() < deps.roleCheckMs;
+  if (fresh || inState(pass, 'active').length === 0) return true;
+  try {
+    const ours = await roleIsOurs(pass);
+    if (ours) deps.roleChecks.set(id, deps.now());
+    return ours;
+  } catch (error) {
+    deps.log.error({ error, principal: arn }, 'a personal role could not be compared');
+    return true;
+  }
 };
 
 /** The document in IAM is neither what should be nor what we last read there: somebody else wrote. */
@@ -346,6 +370,7 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
       await closeBroken(known, state.broken);
       continue;
     }
+    if (!(await stillOurs(known))) continue;
     const steps = planPrincipal(state.wished, known.seen, deps.now());
     if (steps.length === 0) {
       await rememberDocument(known);

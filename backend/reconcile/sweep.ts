@@ -2,7 +2,7 @@
  * What no row asks for, looked for from AWS's side: access policies without a grant, foreign policies on our roles, sessions
  * that no grant explains (threats AWS-02, AWS-13). Ours is mended, the rest reported, each finding once.
  */
-import { accessPolicyName, peoplePath, sessionOwnerArn } from '../access-policy/principal.ts';
+import { accessPolicyName, peoplePath, personTag, sessionOwnerArn } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { ActiveSession } from '../aws/ssm.ts';
 import type { AccountConfig } from '../config.ts';
@@ -16,6 +16,8 @@ export type SweepDeps = {
   aws: ReconcileAws;
   accounts: readonly AccountConfig[];
   partition: string;
+  /** ARNs of roles that the trail has already; in memory only. */
+  knownRoles: Set<string>;
   now: () => Date;
   log: Log;
 };
@@ -37,6 +39,26 @@ const reportOnce = (deps: SweepDeps, finding: { accountId: string; principal: st
     await appendAudit(tx, { kind: 'leftover_reported', ...finding, at: deps.now().toISOString(), actor: curfew });
   });
 
+/** The provisioner has no database: the first sweep that sees one of its roles writes it into the trail. */
+const noteProvisioned = async (deps: SweepDeps, accountId: string, roleName: string, arn: string): Promise<void> => {
+  if (deps.knownRoles.has(arn)) return;
+  const role = await deps.aws.iam.readRole(accountId, roleName);
+  const personId = role?.tags[personTag];
+  if (personId === undefined) return;
+  await deps.db.transaction().execute(async (tx) => {
+    const told = await tx
+      .selectFrom('audit')
+      .select('sequence')
+      .where('kind', '=', 'role_provisioned')
+      .where((eb) => eb(eb.ref('event', '->>').key('principal'), '=', arn))
+      .executeTakeFirst();
+    if (told !== undefined) return;
+    const at = deps.now().toISOString();
+    await appendAudit(tx, { kind: 'role_provisioned', accountId, principal: arn, personId, at, actor: curfew });
+  });
+  deps.knownRoles.add(arn);
+};
+
 const sweepRole = async (deps: SweepDeps, accountId: string, roleName: string): Promise<void> => {
   const { db, aws } = deps;
   const policies = await aws.iam.inlinePolicies(accountId, roleName);
@@ -47,6 +69,7 @@ const sweepRole = async (deps: SweepDeps, accountId: string, roleName: string): 
     .where('name', '=', roleName)
     .executeTakeFirst();
   const arn = principal?.arn ?? `arn:${deps.partition}:iam::${accountId}:role${peoplePath}${roleName}`;
+  await noteProvisioned(deps, accountId, roleName, arn);
   for (const policy of policies) {
     if (policy === accessPolicyName) continue;
     await reportOnce(deps, { accountId, principal: arn, what: `an inline policy that is not Curfew’s: ${policy}` });

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { personalRoleArn } from '../access-policy/principal.ts';
+import {
+  callList,
+  dev,
+  mira,
+  openScene,
+  prod,
+  roleNameOf,
+  type Scene,
+  sceneConfig,
+} from '../provisioner/testing/scene.ts';
+import { openBroker } from './broker.ts';
+import { createIam, createRoleCheck } from './iam.ts';
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene.close());
+
+describe('openBroker', () => {
+  test('AWS-10 a role that leads into another account than the configured one is refused', async () => {
+    const [first] = sceneConfig.accounts;
+    if (first === undefined) throw new Error('no account');
+    const broker = openBroker({ config: { ...sceneConfig, accounts: [{ ...first, id: dev }] }, as: 'broker' });
+    await expect(createIam(broker).readRole(dev, roleNameOf(mira))).rejects.toMatchObject({ code: 'WrongAccount' });
+    broker.close();
+  });
+
+  test('AWS-10 without the external id nobody gets in; an account that is not configured is a fault', async () => {
+    const accounts = sceneConfig.accounts.map((account) => ({ ...account, externalId: 'not-the-id-of-this-account' }));
+    const broker = openBroker({ config: { ...sceneConfig, accounts }, as: 'broker' });
+    await expect(createIam(broker).readRole(prod, roleNameOf(mira))).rejects.toMatchObject({ code: 'AccessDenied' });
+    expect(() => broker.account('111122223333')).toThrow('not configured');
+    broker.close();
+  });
+
+  test('enters an account once for many calls, and each call is made once when it works', async () => {
+    const broker = openBroker({ config: sceneConfig, as: 'broker' });
+    const iam = createIam(broker);
+    await scene.control('forgetCalls');
+    await Promise.all([1, 2, 3].map(() => iam.readRole(prod, roleNameOf(mira))));
+    await iam.readRole(prod, roleNameOf(mira));
+    const calls = callList.parse(await scene.control('calls'));
+    expect(calls.filter(({ operation }) => operation === 'GetRole')).toHaveLength(4);
+    expect(calls.filter(({ operation }) => operation === 'AssumeRole')).toHaveLength(1);
+    broker.close();
+  });
+});
+
+describe('createRoleCheck', () => {
+  test('says ready with the ARN and remembers it; says what is missing and who mends it', async () => {
+    let reads = 0;
+    const readRole: typeof scene.aws.iam.readRole = (...input) => {
+      reads += 1;
+      return scene.aws.iam.readRole(...input);
+    };
+    let now = 0;
+    const check = createRoleCheck({ config: sceneConfig, iam: { readRole }, now: () => new Date(now) });
+    const ready = await check(prod, mira);
+    expect(ready).toEqual({
+      accountId: prod,
+      accountName: 'payments-prod',
+      state: 'ready',
+      roleArn: personalRoleArn('aws', prod, roleNameOf(mira)),
+    });
+    await check(prod, mira);
+    expect(reads).toBe(1);
+    now = 60_001;
+    await check(prod, mira);
+    expect(reads).toBe(2);
+    const missing = await check(prod, {
+      id: '00000000-0000-4000-8000-000000000000',
+      userName: 'new@harborline.example',
+    });
+    expect(missing.state).toBe('missing');
+    expect('advice' in missing && missing.advice).toContain('npm run provision');
+  });
+
+  test('AWS-09 a role with another trust policy is not ours, and the advice says why', async () => {
+    const readRole: typeof scene.aws.iam.readRole = async (accountId, name) => {
+      const seen = await scene.aws.iam.readRole(accountId, name);
+      return seen === null ? null : { ...seen, trust: seen.trust.replaceAll(mira.id, 'somebody-else') };
+    };
+    const check = createRoleCheck({ config: sceneConfig, iam: { readRole }, now: () => new Date() });
+    const role = await check(prod, mira);
+    expect(role.state).toBe('not-ours');
+    expect('advice' in role && role.advice).toContain('trust policy');
+  });
+});
+
+describe('createIam', () => {
+  test('ID-07 knows the RoleId of Identity Center’s roles, and of no other', async () => {
+    const { iam } = scene.aws;
+    expect(await iam.reservedRoleId(prod, 'AWSReservedSSO_CurfewUser_4be1c07a92d3f658')).toMatch(/^AROA[A-Z0-9]+$/);
+    expect(await iam.reservedRoleId(prod, 'AWSReservedSSO_CurfewUser_0000000000000000')).toBeNull();
+    expect(await iam.reservedRoleId(prod, 'CurfewBroker')).toBeNull();
+  });
+});
