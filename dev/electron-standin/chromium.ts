@@ -59,12 +59,14 @@ export class Chromium extends EventEmitter {
     number,
     { resolve: (result: Facts) => void; reject: (error: Error) => void; method: string }
   >();
+  readonly headed: boolean;
   #lastId = 0;
   #closed = false;
 
   constructor(options: ChromiumOptions) {
     super();
     this.setMaxListeners(0);
+    this.headed = options.headed;
     this.#child = spawn(options.executable, switchesFor(options), {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },
@@ -154,8 +156,10 @@ const switchesFor = ({ profile, headed, debuggingPort }: ChromiumOptions): strin
   `--user-data-dir=${profile}`,
   '--remote-debugging-pipe',
   ...(debuggingPort === null ? [] : [`--remote-debugging-port=${debuggingPort}`]),
-  ...(headed ? [] : ['--headless=new', '--window-size=1280,800']),
-  '--no-startup-window',
+  // On a display it starts with a window without tabs, which becomes the tray window.
+  ...(headed
+    ? ['--app=data:text/html,<title>tray</title>']
+    : ['--headless=new', '--window-size=1280,800', '--no-startup-window']),
   '--keep-alive-for-test',
   '--no-first-run',
   '--no-default-browser-check',

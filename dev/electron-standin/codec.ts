@@ -25,9 +25,11 @@ export function encodeValue(value: unknown): string {
 export function decodeValue(text: string): unknown {
   return JSON.parse(text, (_key, seen) => {
     if (seen === null || typeof seen !== 'object') return seen;
+    // A property that is undefined comes back as one that is not there, which nobody of ours tells apart.
     if ('$u' in seen) return undefined;
     if ('$d' in seen) return new Date(seen.$d);
-    if ('$e' in seen) return Object.assign(new Error(seen.$e), { name: seen.$n });
+    if ('$e' in seen)
+      return seen.$n === 'Error' ? new Error(seen.$e) : Object.assign(new Error(seen.$e), { name: seen.$n });
     if ('$b' in seen) return Uint8Array.from(atob(seen.$b), (letter) => letter.charCodeAt(0));
     return seen;
   });

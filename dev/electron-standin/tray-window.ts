@@ -7,7 +7,7 @@ import path from 'node:path';
 import { app } from './app.ts';
 import { factsAt, isFacts, textAt } from './chromium.ts';
 import { desktopChanges, type Menu, Notification, Tray } from './native.ts';
-import { createTarget } from './targets.ts';
+import { launcherOf } from './targets.ts';
 
 type Item = { label: string; type: string; enabled: boolean; path: number[]; items: Item[] };
 
@@ -38,7 +38,8 @@ const clickAt = (tray: Tray, at: unknown[]): void => {
 /** Opens the tray window and keeps it in step until the application ends. */
 export const openTrayWindow = async (): Promise<void> => {
   const { chromium } = app;
-  const { session } = await createTarget(chromium, { width: 380, height: 640 });
+  const session = await launcherOf(chromium);
+  if (session === null) return;
   const picture = () => {
     const [tray] = Tray.all;
     return {
