@@ -46,6 +46,25 @@ const sessionArbitrary: fc.Arbitrary<SeenSession> = fc.record({
   id: fc.uuid(),
 });
 
+/** A grant's row after a step about it; null: nothing is left to do. */
+const afterStep = (step: Extract<Step, { grantId: string }>, grant: WishedGrant, now: Date): WishedGrant | null => {
+  const { id, instances } = grant;
+  switch (step.do) {
+    case 'lapse':
+    case 'refuse-full':
+    case 'note-look':
+      return null;
+    case 'begin-ending':
+      return { id, instances, state: 'ending', policyGoneAt: null };
+    case 'note-policy-gone':
+      return grant.state === 'ending' ? { ...grant, policyGoneAt: now } : grant;
+    case 'activate':
+      return grant.state === 'granting' ? { ...grant, state: 'active' } : grant;
+    case 'finish':
+      return { id, instances, state: 'sealing', nextLookAt: new Date(8.64e15) };
+  }
+};
+
 /** A world that does what the plan says, and keeps the order in which it was said. */
 const play = (wished: Wished, world: { document: string | null; sessions: SeenSession[] }, now: Date) => {
   let grants = wished.grants;
@@ -55,46 +74,35 @@ const play = (wished: Wished, world: { document: string | null; sessions: SeenSe
   const replace = (id: string, change: (grant: WishedGrant) => WishedGrant | null): void => {
     grants = grants.flatMap((grant) => (grant.id === id ? (change(grant) ?? []) : grant));
   };
-  const apply: { [D in Step['do']]: (step: Extract<Step, { do: D }>) => void } = {
-    lapse: ({ grantId }) => replace(grantId, () => null),
-    'refuse-full': ({ grantId }) => replace(grantId, () => null),
-    'begin-ending': ({ grantId }) =>
-      replace(grantId, ({ id, instances }) => ({ id, instances, state: 'ending', policyGoneAt: null })),
-    'read-policy': () => {
-      seen = { ...seen, document };
-    },
-    'write-policy': (step) => {
-      document = step.document;
-      seen = { document, sessions: undefined };
-    },
-    'delete-policy': () => {
-      document = null;
-      seen = { document, sessions: undefined };
-    },
-    'note-policy-gone': ({ grantId }) =>
-      replace(grantId, (grant) => (grant.state === 'ending' ? { ...grant, policyGoneAt: now } : grant)),
-    activate: ({ grantId }) =>
-      replace(grantId, (grant) => (grant.state === 'granting' ? { ...grant, state: 'active' } : grant)),
-    look: (step) => {
-      const found = sessions.filter(({ region }) => step.regions.includes(region));
-      seen = { ...seen, sessions: { regions: step.regions, found } };
-    },
-    terminate: ({ session }) => {
-      sessions = sessions.filter(({ id }) => id !== session.id);
-      seen = { ...seen, sessions: undefined };
-    },
-    finish: ({ grantId }) =>
-      replace(grantId, ({ id, instances }) => ({ id, instances, state: 'sealing', nextLookAt: new Date(8.64e15) })),
-    'note-look': ({ grantId }) => replace(grantId, () => null),
+  const apply = (step: Step): void => {
+    switch (step.do) {
+      case 'read-policy':
+        seen = { ...seen, document };
+        return;
+      case 'write-policy':
+      case 'delete-policy':
+        document = step.do === 'write-policy' ? step.document : null;
+        seen = { document, sessions: undefined };
+        return;
+      case 'look': {
+        const found = sessions.filter(({ region }) => step.regions.includes(region));
+        seen = { ...seen, sessions: { regions: step.regions, found } };
+        return;
+      }
+      case 'terminate':
+        sessions = sessions.filter(({ id }) => id !== step.session.id);
+        seen = { ...seen, sessions: undefined };
+        return;
+      default:
+        replace(step.grantId, (grant) => afterStep(step, grant, now));
+    }
   };
-  const run = <D extends Step['do']>(step: Extract<Step, { do: D }>, how: (one: Extract<Step, { do: D }>) => void) =>
-    how(step);
   for (let turn = 0; turn < 60; turn += 1) {
     const steps = planPrincipal({ carrier, grants }, seen, now);
     if (steps.length === 0) return { grants, document, sessions, done, settled: true };
     for (const step of steps) {
       done.push(step);
-      run(step, apply[step.do] as (one: Step) => void);
+      apply(step);
     }
   }
   return { grants, document, sessions, done, settled: false };

@@ -324,19 +324,23 @@ describe('threats', () => {
 
   test('AWS-13 mends what is ours and reports the rest, once', async () => {
     const name = roleNameOf(jonas);
-    await scene.aws.iam.writeAccessPolicy(prod, name, '{"Version":"2012-10-17","Statement":[]}').catch(() => null);
-    const leftover =
-      '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*"}]}';
+    const statement = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };
+    const leftover = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
     await scene.aws.iam.writeAccessPolicy(prod, name, leftover);
-    const sweeping = start();
+    const real = scene.aws.iam;
+    const inlinePolicies: typeof real.inlinePolicies = async (accountId, roleName) => {
+      const names = await real.inlinePolicies(accountId, roleName);
+      return accountId === prod && roleName === name ? [...names, 'somebody-elses'] : names;
+    };
+    const sweeping = start({ aws: { ...scene.aws, iam: { ...real, inlinePolicies } } });
+    await sweeping.sweep();
     await sweeping.sweep();
     await until('it is gone', async () => (await policyOf(jonas)) === null);
-    const mended = await scene.store.db
-      .selectFrom('audit')
-      .selectAll()
-      .where('kind', '=', 'access_policy_mended')
-      .execute();
-    expect(mended.length).toBeGreaterThan(0);
+    const rows = await scene.store.db.selectFrom('audit').selectAll().execute();
+    expect(rows.filter(({ kind }) => kind === 'access_policy_mended').length).toBeGreaterThan(0);
+    expect(rows.flatMap(({ event }) => (event.kind === 'leftover_reported' ? [event.what] : []))).toEqual([
+      'an inline policy that is not Curfew’s: somebody-elses',
+    ]);
   });
 });
 
