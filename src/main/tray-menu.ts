@@ -46,7 +46,7 @@ const endOf = (grant: Grant): number | null =>
   grant.state === 'active' || grant.state === 'granting' ? Date.parse(grant.endsAt) : null;
 
 /** Live grants: ending ones first, then the nearest end, then those not connected yet. */
-export const liveGrants = (grants: readonly Grant[]): Grant[] => {
+const liveGrants = (grants: readonly Grant[]): Grant[] => {
   const rank = (grant: Grant): number => {
     if (grant.state === 'ending') return -1;
     return endOf(grant) ?? Number.MAX_SAFE_INTEGER;
