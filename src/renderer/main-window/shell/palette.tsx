@@ -95,6 +95,8 @@ export const Palette = ({ onAsk }: { onAsk: () => void }) => {
       query={query}
       onQueryChange={setQuery}
       shortcut={null}
+      title="Search or do"
+      classNames={{ header: css['spoken'] }}
       overlayProps={{ backgroundOpacity: 0.35, blur: 0 }}
       clearQueryOnClose
     >

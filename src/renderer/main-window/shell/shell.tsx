@@ -34,18 +34,21 @@ type Entry = { place: Place; name: string; icon: Icon; badge: number; ask?: bool
 const PlaceButton = ({ entry }: { entry: Entry }) => {
   const { place, go } = useMain();
   const { badge, name } = entry;
-  const waits = entry.ask === true ? `, ${badge} wait for you` : `, ${badge}`;
   return (
     <UnstyledButton
       className={css['place']}
-      aria-label={badge > 0 ? `${name}${waits}` : name}
       title={name}
       aria-current={place === entry.place ? 'page' : undefined}
       onClick={() => go(entry.place)}
     >
       <Glyph icon={entry.icon} />
-      <span className={css['wide']}>{name}</span>
-      {badge > 0 && <span className={cx(css['count'], entry.ask === true && css['ask'])}>{badge}</span>}
+      <span className={css['placeName']}>{name}</span>
+      {badge > 0 && (
+        <span className={cx(css['count'], entry.ask === true && css['ask'])}>
+          {badge}
+          {entry.ask === true && <span className={css['spoken']}> wait for you</span>}
+        </span>
+      )}
     </UnstyledButton>
   );
 };
@@ -148,7 +151,7 @@ const PlaceList = () => {
       </div>
       <UnstyledButton className={css['command']} title="Search or do" onClick={openPalette}>
         <Glyph icon={IconSearch} size={14} />
-        <span className={css['grow']}>Search or do</span>
+        <span className={cx(css['grow'], css['placeName'])}>Search or do</span>
         <span className={css['wide']}>
           <Keys>Ctrl K</Keys>
         </span>

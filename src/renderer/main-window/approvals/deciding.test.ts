@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest';
+import type { AccessRequest, Instance } from '../../../shared/access.ts';
+import { approveWords, historyWords, isLess, outcomeWords } from './deciding.ts';
+
+const mira = { id: 'a1', userName: 'mira', displayName: 'Mira' };
+const jonas = { id: 'a2', userName: 'jonas', displayName: 'Jonas Lindqvist' };
+const instances: Instance[] = ['a', 'b'].map((name) => ({
+  accountId: '482011773306',
+  region: 'eu-central-1',
+  instanceId: `i-${name.repeat(17)}`,
+  accountName: 'prod',
+  name,
+  kind: 'ec2',
+  platform: 'Linux',
+  tags: {},
+  online: true,
+  firstSeenAt: '2026-01-01T00:00:00.000Z',
+  checkedAt: '2026-01-01T00:00:00.000Z',
+}));
+const base = {
+  id: 'req_1',
+  requester: mira,
+  purpose: { kind: 'new' as const },
+  instances,
+  capability: 'shell' as const,
+  durationSeconds: 7200,
+  reason: 'r',
+  ticket: null,
+  submittedAt: '2026-11-19T14:00:00.000Z',
+};
+const request: AccessRequest = { ...base, state: 'lapsed', at: '2026-11-19T15:00:00.000Z' };
+
+it('says in the button what will be granted', () => {
+  expect(approveWords(request, null)).toBe('Approve 2 h');
+  expect(approveWords(request, { instances: instances.slice(0, 1), durationSeconds: 1800 })).toBe(
+    'Approve 30 min on 1',
+  );
+  expect(approveWords(request, { instances, durationSeconds: 1800 })).toBe('Approve 30 min');
+  expect(approveWords({ ...request, purpose: { kind: 'extend', grantId: 'g' } }, null)).toBe('Approve 2 h more');
+});
+
+it('knows less from all', () => {
+  expect(isLess(request, { instances, durationSeconds: 7200 })).toBe(false);
+  expect(isLess(request, { instances: instances.slice(1), durationSeconds: 7200 })).toBe(true);
+  expect(isLess(request, { instances, durationSeconds: 3600 })).toBe(true);
+});
+
+it('names who decided, and you when it was you', () => {
+  const decision = {
+    id: 'd',
+    requestId: 'req_1',
+    by: { kind: 'person' as const, person: jonas },
+    at: base.submittedAt,
+    comment: null,
+    ruleSetHash: '',
+    verdict: 'no' as const,
+  };
+  const denied: AccessRequest = { ...base, state: 'denied', at: base.submittedAt, decisions: [decision] };
+  expect(outcomeWords(denied, 'a1')).toBe('Jonas Lindqvist denied');
+  expect(outcomeWords(denied, 'a2')).toBe('You denied');
+});
+
+it('tells the history without making a first request look like a bad one', () => {
+  const none = { asked: 0, approved: 0, denied: 0, lastAt: null, usedSeconds: 0, endedEarly: 0 };
+  expect(historyWords(none, 0)).toContain('first time');
+  expect(historyWords({ ...none, asked: 3, approved: 2, denied: 1, usedSeconds: 4320, endedEarly: 1 }, 0)).toBe(
+    '3 times in 30 days, 2 approved, 1 denied. Used 1 h 12 m in all. Ended early 1 of 2.',
+  );
+});
