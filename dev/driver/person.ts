@@ -51,7 +51,7 @@ export const answerBrowser = async (
     await page.getByRole('radio', { name: displayName, exact: true }).check();
     await page.getByRole('button', { name: answer }).click();
     await page.waitForURL((now) => now.origin !== new URL(url).origin);
-    return await page.getByRole('heading').first().innerText();
+    return (await page.getByRole('heading').first().textContent()) ?? '';
   } finally {
     await page.close();
   }
