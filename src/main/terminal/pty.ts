@@ -16,6 +16,8 @@ export type Pty = {
   write: (data: string) => void;
   resize: (cols: number, rows: number) => void;
   acknowledge: (characters: number) => void;
+  /** The program is about to end: everything it still has is read, whatever the window has drawn. */
+  drain: () => void;
   /** Asks the program to end (hang-up), and kills it when it has not after 4 s. */
   kill: () => Promise<void>;
   /** Resolves with the exit code when it has ended and all output has been handed on. */
@@ -47,6 +49,7 @@ export const openPty = (options: {
   let lump = '';
   let timer: NodeJS.Timeout | undefined;
   let over = false;
+  let draining = false;
 
   const handOn = (): void => {
     clearTimeout(timer);
@@ -60,7 +63,7 @@ export const openPty = (options: {
   child.onData((data) => {
     unread += data.length;
     lump += data;
-    if (unread > highWater && !paused) {
+    if (unread > highWater && !paused && !draining) {
       paused = true;
       child.pause();
     }
@@ -88,6 +91,11 @@ export const openPty = (options: {
       if (!paused || over || unread > lowWater) return;
       paused = false;
       child.resume();
+    },
+    drain: () => {
+      draining = true;
+      paused = false;
+      if (!over) child.resume();
     },
     kill: async () => {
       if (over) return;

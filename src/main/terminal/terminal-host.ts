@@ -10,6 +10,7 @@ import { grantCan } from '../../shared/lifecycle.ts';
 import { Refusal } from '../../shared/refusal.ts';
 import {
   type LinkFromClient,
+  type SessionEnd,
   type SessionLaunch,
   sessionExitCodes,
   sessionVariable,
@@ -40,6 +41,8 @@ type Tab = {
   pty: Pty | null;
   link: SessionLink | null;
   session: StartedSession | null;
+  /** How the session client says that it ended; wins over its exit code. */
+  end: SessionEnd | null;
   kept: string[];
   keptLength: number;
   /** Why the app itself ended it; wins over what the program says when it goes. */
@@ -160,6 +163,11 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     line: Exclude<LinkFromClient, { type: 'hello' } | { type: 'credentials-wanted' }>,
   ): void => {
     const sessionId = tab.session?.sessionId ?? '';
+    if (line.type === 'ended') {
+      tab.end = line.end;
+      // What is left must be read now: node-pty throws unread output away soon after the exit.
+      tab.pty?.drain();
+    }
     if (isOver(tab)) return;
     if (line.type === 'live') enter(tab, { phase: 'live', sessionId, since: at() });
     if (line.type === 'reconnecting') enter(tab, { phase: 'reconnecting', sessionId, since: at(), tries: line.tries });
@@ -202,8 +210,9 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     if (grant !== null && !grantCan('connect', grant.state)) {
       return { phase: 'ended', at: at(), exitCode: null, why: 'grant-over' };
     }
-    const lost = exitCode === sessionExitCodes['connection-lost'] || exitCode === sessionExitCodes.refused;
-    return { phase: 'ended', at: at(), exitCode, why: lost ? 'connection' : 'shell-exited' };
+    const code = tab.end === null ? exitCode : sessionExitCodes[tab.end];
+    const left = code === sessionExitCodes['shell-exited'] || code === sessionExitCodes.terminated;
+    return { phase: 'ended', at: at(), exitCode: left ? null : code, why: left ? 'shell-exited' : 'connection' };
   };
 
   const tellSession = (what: string, call: () => Promise<void>): void => {
@@ -300,6 +309,7 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
         pty: null,
         link: null,
         session: null,
+        end: null,
         kept: [],
         keptLength: 0,
         endedBy: null,

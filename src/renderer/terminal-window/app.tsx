@@ -40,8 +40,10 @@ const statusOf = (tab: TerminalTab): { tone: 'ok' | 'ask' | 'plain' | 'no'; holl
   }
 };
 
-const endedLine = (tab: Extract<TerminalTab, { phase: 'ended' }>): string => {
-  switch (tab.why) {
+const endedLine = (tab: Extract<TerminalTab, { phase: 'ended' }>, grant: Grant | null): string => {
+  // The session may be gone a moment before we hear that its grant is.
+  const over = grant !== null && !grantCan('connect', grant.state);
+  switch (over ? 'grant-over' : tab.why) {
     case 'grant-over':
       return 'Access ended. Nothing after this line was sent or received.';
     case 'shell-exited':
@@ -100,7 +102,7 @@ const Pane = ({
       ) : (
         active && <ScreenFrame screen={screen} label={`Terminal on ${nameOf(tab.instance)}`} />
       )}
-      {tab.phase === 'ended' && <p className={css['endedLine']}>{endedLine(tab)}</p>}
+      {tab.phase === 'ended' && <p className={css['endedLine']}>{endedLine(tab, grant)}</p>}
       {tab.phase === 'failed' && (
         <div className={css['failed']}>
           <Note tone="no" title={tab.what} role="alert">

@@ -75,7 +75,7 @@ const makeTerminal = (fontSize: number, onLink: (url: string) => void): Terminal
     scrollback: scrollbackLines,
     fontSize,
     fontFamily: '"JetBrains Mono Variable", "JetBrains Mono", "Noto Sans Mono CJK SC", monospace',
-    lineHeight: 1.3,
+    lineHeight: 1,
     minimumContrastRatio: 4.5,
     cursorBlink: false,
     macOptionIsMeta: true,
