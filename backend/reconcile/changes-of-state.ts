@@ -28,12 +28,6 @@ const about = ({ row, owner }: GrantFacts) => ({
   accountId: row.account_id,
 });
 
-/** The owner and the people who decided hear of it; others fetch when they look. */
-const audienceOf = ({ owner, deciders }: GrantFacts): string[] => [
-  owner.id,
-  ...deciders.flatMap((by) => (by.kind === 'person' ? [by.person.id] : [])),
-];
-
 const instanceWords = async (tx: Tx, facts: GrantFacts): Promise<string> => {
   const names = await tx
     .selectFrom('instances')
@@ -81,7 +75,7 @@ const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean
       await addNotices(tx, [{ ...notice, personId: facts.owner.id, at: change.at, target: { kind: 'grant', id } }]);
       await recordChange(tx, { topic: 'notices', ref: null, audience: [facts.owner.id] });
     }
-    await recordChange(tx, { topic: 'grants', ref: id, audience: audienceOf(facts) });
+    await recordChange(tx, { topic: 'grants', ref: id, audience: facts.audience });
     return true;
   });
 
@@ -196,7 +190,7 @@ export const noteEnding = (
       .where('id', '=', facts.row.id)
       .where('state', '=', 'ending')
       .execute();
-    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: audienceOf(facts) });
+    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: facts.audience });
   });
 
 const instanceOfSession = (accountId: string, { region, target }: SeenSession): InstanceRef => ({
@@ -244,7 +238,7 @@ export const recordTerminated = (
       actor: curfew,
       ...about(facts),
     });
-    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: audienceOf(facts) });
+    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: facts.audience });
   });
 
 /** Ids of the sessions that were ended for this grant, as the audit trail has them: nothing else survives a crash. */

@@ -157,6 +157,9 @@ describe('granting and ending', () => {
     ]);
     const notices = await scene.store.db.selectFrom('notices').selectAll().where('target_id', '=', id).execute();
     expect(notices.map(({ kind, person_id }) => [kind, person_id])).toEqual([['ended', mira.id]]);
+    const changes = await scene.store.db.selectFrom('changes').selectAll().where('ref', '=', id).execute();
+    expect(changes.length).toBeGreaterThan(2);
+    expect(changes.every(({ audience }) => audience?.includes(mira.id) && !audience.includes(jonas.id))).toBe(true);
   });
 
   test('ends by time, within a second, and ends the session that was open', async () => {

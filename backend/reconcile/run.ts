@@ -37,6 +37,7 @@ export type RunDeps = {
   aws: ReconcileAws;
   sealKey: SealKey;
   partition: string;
+  adminGroup: string;
   /** @throws when the account is not configured. */
   roleSetting: (accountId: string) => RoleSetting;
   accountName: (accountId: string) => string;

@@ -1,7 +1,6 @@
 /** What should be, read from the rows of one principal; rows whose seal does not hold open nothing (threats AU-05). */
 import type { Selectable } from 'kysely';
-import { type DecidedBy, type InstanceRef, type Person, type Receipt, refKey } from '../../src/shared/access.ts';
-import { deciderOf } from '../store/decisions.ts';
+import { type InstanceRef, type Person, type Receipt, refKey } from '../../src/shared/access.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
@@ -19,7 +18,8 @@ export type GrantFacts = {
   row: GrantRow;
   instances: InstanceRef[];
   owner: Person;
-  deciders: DecidedBy[];
+  /** Ids of those who may hear of its changes: the owner, who decided or was asked to, and admins. */
+  audience: string[];
   receipt: Receipt | null;
   content: GrantContent;
 };
@@ -36,6 +36,8 @@ export type PrincipalState = {
 
 export type ReadingDeps = {
   partition: string;
+  /** Name of the group whose members see everything. */
+  adminGroup: string;
   sealKey: SealKey;
   sealMs: number;
   lookEveryMs: number;
@@ -128,6 +130,23 @@ const unfinished = (db: Db, principalId: string) =>
     .orderBy('id')
     .execute();
 
+/** Who was asked to decide, by request, and who is an admin as far as our own rows know. */
+const readHearers = async (db: Db, requestIds: readonly string[], adminGroup: string) => {
+  const asked = await db
+    .selectFrom('notices')
+    .select(['person_id', 'target_id'])
+    .where('kind', '=', 'to-approve')
+    .where('target_kind', '=', 'request')
+    .where('target_id', 'in', ['', ...requestIds])
+    .execute();
+  const admins = await db
+    .selectFrom('people')
+    .select('id')
+    .where((eb) => eb(eb.val(adminGroup), '=', eb.fn.any('groups')))
+    .execute();
+  return { asked: groupBy(asked, ({ target_id }) => target_id), admins: admins.map(({ id }) => id) };
+};
+
 /** Everything about one principal that is not finished; null when there is no such principal. */
 export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDeps): Promise<PrincipalState | null> => {
   const principal = await db.selectFrom('principals').selectAll().where('id', '=', principalId).executeTakeFirst();
@@ -153,10 +172,11 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
           .where('request_id', 'in', requestIds)
           .where('verdict', '=', 'yes')
           .execute();
-  const people = await loadPeople(db, [
-    ...rows.map(({ person_id }) => person_id),
-    ...decisions.flatMap(({ person_id }) => person_id ?? []),
-  ]);
+  const people = await loadPeople(
+    db,
+    rows.map(({ person_id }) => person_id),
+  );
+  const hearers = await readHearers(db, requestIds, deps.adminGroup);
   const refsByGrant = groupBy(refs, ({ grant_id }) => grant_id);
   const decisionsByRequest = groupBy(decisions, ({ request_id }) => request_id);
   const grants = new Map(
@@ -166,7 +186,12 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
         row,
         instances,
         owner: known(people, row.person_id),
-        deciders: (decisionsByRequest.get(row.request_id) ?? []).map((decision) => deciderOf(decision, people)),
+        audience: [
+          row.person_id,
+          ...(decisionsByRequest.get(row.request_id) ?? []).flatMap(({ person_id }) => person_id ?? []),
+          ...(hearers.asked.get(row.request_id) ?? []).map(({ person_id }) => person_id),
+          ...hearers.admins,
+        ],
         receipt: row.receipt,
         content: contentOf(row, instances, principal),
       };
