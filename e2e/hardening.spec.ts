@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { mainIntents } from '../src/shared/desktop.ts';
 import { launchCurfew, type RunningApp, windowPreferences } from './app-fixture.ts';
@@ -179,6 +182,20 @@ test('a second start shows the first instance and ends', async () => {
     expect(code).toBe(0);
     await expect(app.window.locator('#root > :not(style)').first()).toBeVisible();
     expect(app.electron.windows()).toHaveLength(1);
+  } finally {
+    await app.quit();
+    await app.remove();
+  }
+});
+
+test('a settings file that cannot be read is put aside, not overwritten', async () => {
+  const userData = await mkdtemp(path.join(os.tmpdir(), 'curfew-e2e-'));
+  await writeFile(path.join(userData, 'settings.json'), '{"favourites": [');
+  const app = await launchCurfew({ userData });
+  try {
+    const aside = (await readdir(userData)).find((name) => name.startsWith('settings.json.broken-')) ?? '';
+    expect(await readFile(path.join(userData, aside), 'utf8')).toBe('{"favourites": [');
+    await expect(app.window.locator('#root > :not(style)').first()).toBeVisible();
   } finally {
     await app.quit();
     await app.remove();
