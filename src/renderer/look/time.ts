@@ -106,6 +106,8 @@ export const causeWords = (cause: EndCause, meId: string | null): string => {
       return cause.person.id === meId ? 'by you' : `by ${cause.person.displayName}`;
     case 'signed-out':
       return cause.person.id === meId ? 'when you signed out' : `when ${cause.person.displayName} signed out`;
+    case 'left':
+      return `when ${cause.person.displayName} left the organisation`;
     case 'inventory':
       return `because ${cause.what}`;
   }

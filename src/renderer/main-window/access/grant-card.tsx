@@ -8,7 +8,7 @@ import { grantCan } from '../../../shared/lifecycle.ts';
 import type { ExtendOutcome } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, Fuse, useTimeOf } from '../../look/countdown.tsx';
-import { FailureNote, Glyph, Keys, Tag } from '../../look/pieces.tsx';
+import { FailureNote, Glyph, Keys, LinkButton, Tag } from '../../look/pieces.tsx';
 import { measuredWords, policyGoneWords, type TimeView, timeOfDay } from '../../look/time.ts';
 import { count, nameOf, namesOf, seen } from '../../look/words.ts';
 import { type Running, useIntent, useLoaded, useMain } from '../app-context.ts';
@@ -23,9 +23,7 @@ const extendSeconds = 30 * 60;
 
 /** The line beside the name: what runs, where, and what differs from what was asked. */
 const asideWords = (grant: Grant, terminals: number): string => {
-  const parts: string[] = [];
-  if (terminals > 0) parts.push(`${count(terminals, 'terminal')} open`);
-  else parts.push(grant.capability);
+  const parts: string[] = terminals > 0 ? [] : [grant.capability];
   parts.push(seen(grant.accountName));
   if (grant.askedFor !== null) {
     const { instances, durationSeconds } = grant.askedFor;
@@ -221,6 +219,7 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
   };
   const names = namesOf(grant.instances);
   const terminals = openTerminals(grant, state.terminals);
+  const newest = terminals.at(-1);
   return (
     <article
       className={css['grant']}
@@ -238,7 +237,17 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
           <h2 className={page['cut']} title={names}>
             {names}
           </h2>
-          <span className={cx(page['small'], page['s3'])}>{asideWords(grant, terminals.length)}</span>
+          <span className={cx(page['small'], page['s3'])}>
+            {newest !== undefined && (
+              <>
+                <LinkButton onClick={() => void running.run(() => send.showTerminal({ tabId: newest.id }))}>
+                  {count(terminals.length, 'terminal')} open
+                </LinkButton>
+                {', '}
+              </>
+            )}
+            {asideWords(grant, terminals.length)}
+          </span>
           {extended !== null && (
             <span className={cx(page['small'], page['time'])} role="status">
               {extended}

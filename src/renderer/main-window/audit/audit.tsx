@@ -17,6 +17,7 @@ import { timeOfDay } from '../../look/time.ts';
 import { count, seen } from '../../look/words.ts';
 import { settle, useIntent, useLoaded, useMain } from '../app-context.ts';
 import filters from '../instances/instances.module.css';
+import { somethingAbove } from '../overlay.ts';
 import page from '../page.module.css';
 import css from './audit.module.css';
 import { kindsOf, kindWords, toneOf } from './story-lines.ts';
@@ -236,7 +237,17 @@ export const Audit = () => {
   const { first, rows, more, hasMore, failure } = useAudit(wanted);
   const kinds = useKinds(rows);
   const chain = first.value?.chain;
-  useHotkeys([['Escape', () => go('audit')]], []);
+  useHotkeys(
+    [
+      [
+        'Escape',
+        () => {
+          if (!somethingAbove()) go('audit');
+        },
+      ],
+    ],
+    [],
+  );
   const open = (row: AuditRow): void => go('audit', row.requestId);
   return (
     <div className={page['two']}>

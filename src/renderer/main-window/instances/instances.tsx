@@ -1,7 +1,7 @@
 /** Page "Instances": search, filter, select; the request form opens beside it. */
 import { ActionIcon, Button, TextInput, Tooltip } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
-import { IconRefresh, IconSearch, IconServer } from '@tabler/icons-react';
+import { IconRefresh, IconSearch, IconServer, IconStar, IconStarOff } from '@tabler/icons-react';
 import { useRef, useState } from 'react';
 import { refKey } from '../../../shared/access.ts';
 import { limits } from '../../../shared/limits.ts';
@@ -11,6 +11,7 @@ import { useSecond } from '../../look/ticking.ts';
 import { agoWords } from '../../look/time.ts';
 import { nameOf, seen } from '../../look/words.ts';
 import { useIntent, useMain } from '../app-context.ts';
+import { somethingAbove } from '../overlay.ts';
 import page from '../page.module.css';
 import { RequestPanel } from '../request/request-panel.tsx';
 import { FilterBar } from './filters.tsx';
@@ -75,6 +76,25 @@ const Partial = () => {
   );
 };
 
+/** Favourites stand in the tray's menu: one instance at a time is put there or taken away. */
+const Favourite = () => {
+  const { draft, state, send } = useMain();
+  const keeping = useIntent();
+  const [instance] = draft.instances;
+  if (instance === undefined || draft.instances.length !== 1) return null;
+  const isOne = state.favourites.some((favourite) => refKey(favourite) === refKey(instance));
+  return (
+    <Button
+      variant="subtle"
+      loading={keeping.busy}
+      leftSection={<Glyph icon={isOne ? IconStarOff : IconStar} />}
+      onClick={() => keeping.run(() => send.toggleFavourite({ instance }))}
+    >
+      {isOne ? 'Take from the tray' : 'Keep in the tray'}
+    </Button>
+  );
+};
+
 const SelectionBar = () => {
   const { draft, setDraft, known, setFormOpen } = useMain();
   const chosen = draft.instances;
@@ -95,6 +115,7 @@ const SelectionBar = () => {
           One request takes {limits.instancesPerRequest}: take {chosen.length - limits.instancesPerRequest} out.
         </span>
       )}
+      <Favourite />
       <Button variant="subtle" rightSection={<Keys>Esc</Keys>} onClick={() => setDraft({ ...draft, instances: [] })}>
         Clear
       </Button>
@@ -186,6 +207,7 @@ export const Instances = () => {
       [
         'Escape',
         () => {
+          if (somethingAbove()) return;
           if (formOpen) setFormOpen(false);
           else if (draft.instances.length > 0) setDraft({ ...draft, instances: [] });
         },

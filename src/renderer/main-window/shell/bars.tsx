@@ -30,8 +30,8 @@ const Unreachable = () => {
         </Button>
       }
     >
-      {what}. What you see is as it was then. Live access ends on time all the same: the end is written in the access
-      policy.
+      {what.charAt(0).toUpperCase() + what.slice(1)}. What you see is as it was then. Live access ends on time all the
+      same: the end is written in the access policy.
     </Note>
   );
 };
