@@ -8,6 +8,7 @@ import {
   crossingWords,
   cutShares,
   dayWords,
+  durationParts,
   measuredWords,
   timeOfDay,
   timeOfGrant,
@@ -158,6 +159,11 @@ describe('the other states', () => {
 });
 
 describe('small words', () => {
+  it('cuts a duration into digits and units', () => {
+    expect(durationParts(3600)).toEqual([{ digits: '1', unit: 'h' }]);
+    expect(durationParts(1800)).toEqual([{ digits: '30', unit: 'min' }]);
+  });
+
   it('draws a cut only where the grant is longer than the notice by a half', () => {
     expect(cutShares(7200_000)).toHaveLength(3);
     expect(cutShares(10 * 60_000)).toEqual([0.5, 0.9]);

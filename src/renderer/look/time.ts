@@ -113,6 +113,15 @@ export const causeWords = (cause: EndCause, meId: string | null): string => {
   }
 };
 
+/** "1 h 30 m" of a duration in seconds as digits and units, to be weighed differently. */
+export const durationParts = (seconds: number): CountdownPart[] =>
+  durationWords(seconds)
+    .split(' ')
+    .reduce<CountdownPart[]>((parts, word, index, all) => {
+      if (index % 2 === 0) parts.push({ digits: word, unit: all[index + 1] ?? '' });
+      return parts;
+    }, []);
+
 type Moment = { clock: ClockOffset | null; now: number; meId: string | null };
 
 const still = (view: Pick<TimeView, 'look' | 'words' | 'spoken' | 'startWords' | 'endWords'>): TimeView => ({
@@ -187,10 +196,7 @@ export const timeOfGrant = (grant: Grant, moment: Moment): TimeView => {
       const length = durationWords(grant.durationSeconds);
       return {
         look: 'ready',
-        parts: length.split(' ').reduce<CountdownPart[]>((parts, word, index, all) => {
-          if (index % 2 === 0) parts.push({ digits: word, unit: all[index + 1] ?? '' });
-          return parts;
-        }, []),
+        parts: durationParts(grant.durationSeconds),
         words: `Ready, ${length}`,
         spoken: `Ready: ${length} from when you connect, ${by}`,
         at: 0,

@@ -3,13 +3,13 @@ import { SegmentedControl } from '@mantine/core';
 import { IconBan, IconCheck, IconCircleCheck, IconCircleX } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { AccessRequest, Grant, Person } from '../../../shared/access.ts';
-import { countdownParts, durationWords } from '../../../shared/countdown.ts';
+import { durationWords } from '../../../shared/countdown.ts';
 import type { DocumentLine, PolicyChange, RequestCard } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, Fuse, useTimeOf } from '../../look/countdown.tsx';
 import { Avatar, Glyph, InstanceName, Note, Tag } from '../../look/pieces.tsx';
 import { useSecond } from '../../look/ticking.ts';
-import { agoWords, backendNow, timeOfDay } from '../../look/time.ts';
+import { agoWords, backendNow, durationParts, timeOfDay } from '../../look/time.ts';
 import { count, firstName, namesOf, seen } from '../../look/words.ts';
 import { useMain } from '../app-context.ts';
 import { isNewHybrid } from '../instances/selection.ts';
@@ -20,13 +20,11 @@ import { historyWords, outcomeAt, outcomeWords, whyWords } from './deciding.ts';
 /** The duration as the big number, in the colour of time: it is what is asked for. */
 const BigDuration = ({ seconds }: { seconds: number }) => (
   <div className={css['big']} role="img" aria-label={durationWords(seconds)}>
-    {seconds % 60 === 0
-      ? countdownParts(Math.max(seconds, 61) * 1000).map(({ digits, unit }) => (
-          <span key={unit}>
-            {seconds === 60 ? '1' : digits} <small>{unit}</small>
-          </span>
-        ))
-      : durationWords(seconds)}
+    {durationParts(seconds).map(({ digits, unit }) => (
+      <span key={unit}>
+        {digits} <small>{unit}</small>
+      </span>
+    ))}
   </div>
 );
 
