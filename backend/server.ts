@@ -33,6 +33,8 @@ import { openSealKey } from './store/seal.ts';
 
 const now = () => new Date();
 const lapseEveryMs = 5_000;
+/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything after 90 s (ID-12). */
+const leaversEveryMs = 60_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
 /** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
@@ -219,6 +221,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
 
   const repeated = [
     repeat('lapse', lapseEveryMs, access.lapseDue, log),
+    repeat('leavers', leaversEveryMs, access.closeLeavers, log),
     repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
     repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
     repeat(

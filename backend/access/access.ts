@@ -12,6 +12,7 @@ import { decide } from './decide.ts';
 import type { AccessDeps } from './deps.ts';
 import { end, endAllOfPerson } from './end.ts';
 import { type ExtendInput, extend } from './extend.ts';
+import { closeLeavers } from './leavers.ts';
 import { preview } from './preview.ts';
 import { submit } from './submit.ts';
 import { claim, lapseDue, withdraw } from './waiting.ts';
@@ -31,6 +32,8 @@ export type Access = {
   endAllOfPerson: (person: Person) => Promise<string[]>;
   /** Lapses requests whose time is over; call it every few seconds. Returns how many. */
   lapseDue: () => Promise<number>;
+  /** Closes what people still have whom the identity store disabled or forgot; call it every minute. Returns how many people. */
+  closeLeavers: () => Promise<number>;
 };
 
 /** Binds the verbs to what they need. */
@@ -46,4 +49,5 @@ export const createAccess = (deps: AccessDeps): Access => ({
   end: (caller, input) => end(deps, caller, input),
   endAllOfPerson: (person) => endAllOfPerson(deps, person),
   lapseDue: () => lapseDue(deps),
+  closeLeavers: () => closeLeavers(deps),
 });

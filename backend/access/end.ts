@@ -3,6 +3,7 @@ import type { EndCause, Grant, Person } from '../../src/shared/access.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
+import type { Actor } from '../audit/event.ts';
 import { recordChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
 import { addNotices } from '../store/notices.ts';
@@ -36,7 +37,7 @@ const lapseExtensions = async (tx: Tx, grant: { id: string; owner: Person }, at:
   }
 };
 
-type Ending = { grantId: string; cause: EndCause; actor: Person; admins: readonly string[]; at: Date };
+type Ending = { grantId: string; cause: EndCause; actor: Actor; admins: readonly string[]; at: Date };
 
 /** Puts a grant into `ending`; its end is now, and the reconciler does the rest. */
 const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: Ending): Promise<void> => {
@@ -49,7 +50,7 @@ const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: En
     event: {
       kind: 'grant_ending',
       at: instantOf(at),
-      actor: { kind: 'person', person: ending.actor },
+      actor: ending.actor,
       ...aboutGrant(grant),
       cause,
     },
@@ -100,7 +101,7 @@ export const end = async (
   const admins = await adminIds(deps);
   const at = deps.now();
   await deps.db.transaction().execute(async (tx) => {
-    await beginEnding(tx, deps, { grantId, cause, actor: person, admins, at });
+    await beginEnding(tx, deps, { grantId, cause, actor: { kind: 'person', person }, admins, at });
     if (own) return;
     const words = revokedWords(grant, person, comment);
     const target = { kind: 'grant' as const, id: grantId };
@@ -112,6 +113,51 @@ export const end = async (
 };
 
 /**
+ * Locks what carries a person's grants that can be ended, before the first audit row is written: after it no new lock of a
+ * principal may be asked for (rows.ts).
+ * @returns ids of those grants.
+ */
+export const lockEverything = async (tx: Tx, personId: string): Promise<string[]> => {
+  const rows = await tx
+    .selectFrom('grants')
+    .select(['id', 'principal_id'])
+    .where('person_id', '=', personId)
+    .where('state', 'in', [...grantActions.end])
+    .orderBy('principal_id')
+    .execute();
+  await tx
+    .selectFrom('principals')
+    .select('id')
+    .where('id', 'in', ['', ...rows.map((row) => row.principal_id)])
+    .orderBy('id')
+    .forNoKeyUpdate()
+    .execute();
+  return rows.map((row) => row.id);
+};
+
+/** Ends those of the grants, locked by `lockEverything`, that have not ended meanwhile. @returns their ids. */
+export const endEverything = async (
+  tx: Tx,
+  deps: Pick<AccessDeps, 'sealKey'>,
+  { ids, ...ending }: Omit<Ending, 'grantId'> & { ids: readonly string[] },
+): Promise<string[]> => {
+  const ended: string[] = [];
+  for (const grantId of ids) {
+    const live = await tx
+      .selectFrom('grants')
+      .select('id')
+      .where('id', '=', grantId)
+      .where('state', 'in', [...grantActions.end])
+      .forNoKeyUpdate()
+      .executeTakeFirst();
+    if (live === undefined) continue;
+    await beginEnding(tx, deps, { grantId, ...ending });
+    ended.push(grantId);
+  }
+  return ended;
+};
+
+/**
  * Ends everything that a person has, because they sign out and want it so.
  * @returns ids of the grants that are ending now.
  */
@@ -119,35 +165,9 @@ export const endAllOfPerson = async (deps: AccessDeps, person: Person): Promise<
   const admins = await adminIds(deps);
   const at = deps.now();
   const ids = await deps.db.transaction().execute(async (tx) => {
-    const rows = await tx
-      .selectFrom('grants')
-      .select(['id', 'principal_id'])
-      .where('person_id', '=', person.id)
-      .where('state', 'in', [...grantActions.end])
-      .orderBy('principal_id')
-      .execute();
-    const ended: string[] = [];
-    // All principals first: after the first audit row no new lock of one may be asked for (rows.ts).
-    await tx
-      .selectFrom('principals')
-      .select('id')
-      .where('id', 'in', ['', ...rows.map((row) => row.principal_id)])
-      .orderBy('id')
-      .forNoKeyUpdate()
-      .execute();
-    for (const { id } of rows) {
-      const live = await tx
-        .selectFrom('grants')
-        .select('id')
-        .where('id', '=', id)
-        .where('state', 'in', [...grantActions.end])
-        .forNoKeyUpdate()
-        .executeTakeFirst();
-      if (live === undefined) continue;
-      await beginEnding(tx, deps, { grantId: id, cause: { kind: 'signed-out', person }, actor: person, admins, at });
-      ended.push(id);
-    }
-    return ended;
+    const locked = await lockEverything(tx, person.id);
+    const cause: EndCause = { kind: 'signed-out', person };
+    return endEverything(tx, deps, { ids: locked, cause, actor: { kind: 'person', person }, admins, at });
   });
   if (ids.length > 0) deps.nudge();
   return ids;

@@ -31,7 +31,9 @@ const idsOf = (event: AuditEvent) => ({
       ? event.requester.id
       : 'owner' in event && typeof event.owner !== 'string'
         ? event.owner.id
-        : null,
+        : 'person' in event
+          ? event.person.id
+          : null,
   request_id: 'requestId' in event ? event.requestId : null,
   grant_id: 'grantId' in event ? event.grantId : null,
 });

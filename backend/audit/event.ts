@@ -14,6 +14,15 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'signed_in'; arn: string }
   | { kind: 'sign_in_refused'; arn: string | null; why: string }
   | { kind: 'signed_out'; endedGrants: string[] }
+  /** The identity store disabled the person or knows them no more (threats ID-12); `tokens`: sign-ins that stood. */
+  | {
+      kind: 'person_left';
+      person: Person;
+      why: 'disabled' | 'gone';
+      tokens: number;
+      withdrawnRequests: string[];
+      endedGrants: string[];
+    }
   | { kind: 'rules_loaded'; ruleSetHash: string; rules: number }
   | ({
       kind: 'request_submitted';
@@ -36,7 +45,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       ruleSetHash: string;
       seenHash: string | null;
     } & AboutRequest)
-  | ({ kind: 'request_withdrawn' } & AboutRequest)
+  /** `left`: not by the person, but because they left. */
+  | ({ kind: 'request_withdrawn'; left?: true } & AboutRequest)
   | ({ kind: 'request_lapsed' } & AboutRequest)
   | ({
       kind: 'grant_made';
@@ -71,5 +81,3 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }
   | { kind: 'role_provisioned'; accountId: string; principal: string; personId: string }
 );
-
-export type AuditKind = AuditEvent['kind'];

@@ -19,7 +19,7 @@ const ids = (instances: InstanceRef[]): string => instances.map((instance) => in
 const deciderName = (by: DecidedBy): string => (by.kind === 'rule' ? `Rule ${by.ruleId}` : by.person.displayName);
 
 /** Why a grant ended, as the end of a sentence. */
-export const causeWords = (cause: EndCause): string => {
+const causeWords = (cause: EndCause): string => {
   switch (cause.kind) {
     case 'time':
       return 'its time was over';
@@ -29,6 +29,8 @@ export const causeWords = (cause: EndCause): string => {
       return `${cause.person.displayName} revoked it${cause.comment ? `: “${cause.comment}”` : ''}`;
     case 'signed-out':
       return `${cause.person.displayName} signed out`;
+    case 'left':
+      return `${cause.person.displayName} left the organisation`;
     case 'inventory':
       return cause.what;
   }
@@ -45,6 +47,8 @@ const sentences: Sentences = {
   sign_in_refused: (e) => `A sign-in${e.arn === null ? '' : ` as ${e.arn}`} was refused: ${e.why}`,
   signed_out: (e) =>
     `${actorName(e.actor)} signed out${e.endedGrants.length > 0 ? ` and ended ${e.endedGrants.length} grants` : ''}`,
+  person_left: (e) =>
+    `${e.person.displayName} is ${e.why === 'gone' ? 'not in the identity store any more' : 'disabled in the identity store'}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
   request_submitted: (e) =>
     `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”`,
@@ -52,7 +56,10 @@ const sentences: Sentences = {
     e.verdict === 'yes'
       ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}`
       : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}`,
-  request_withdrawn: (e) => `${e.requester.displayName} withdrew the request`,
+  request_withdrawn: (e) =>
+    e.left === true
+      ? `The request of ${e.requester.displayName}, who left the organisation, was withdrawn`
+      : `${e.requester.displayName} withdrew the request`,
   request_lapsed: (e) => `Nobody decided the request of ${e.requester.displayName} in time`,
   grant_made: (e) =>
     `${e.owner.displayName} may connect to ${ids(e.instances)} for ${durationWords(e.durationSeconds)}`,

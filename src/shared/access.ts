@@ -24,7 +24,6 @@ export const instanceId = z.string().regex(/^(?:i-[0-9a-f]{8}(?:[0-9a-f]{9})?|mi
 const ownId = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[a-z2-7]{26}$`));
 export const requestId = ownId('req');
 export const grantId = ownId('grt');
-export const decisionId = ownId('dec');
 export const noticeId = ownId('ntc');
 /** The Identity Center UserId (at most 47 characters): people are keyed by it, never by userName (aws-facts 1.9). */
 export const personId = z.string().regex(/^[0-9a-f-]{1,47}$/);
@@ -108,6 +107,8 @@ export type EndCause =
   | { kind: 'owner'; person: Person }
   | { kind: 'revoked'; person: Person; comment: string | null }
   | { kind: 'signed-out'; person: Person }
+  /** The identity store says that its owner is disabled or gone (threats ID-12). */
+  | { kind: 'left'; person: Person }
   | { kind: 'inventory'; what: string };
 
 /** Measured times of an ending. Milliseconds are counted from the instant the grant should have ended. */

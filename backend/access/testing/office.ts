@@ -84,6 +84,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     return person;
   };
   const missingRoles = new Set<string>();
+  const gone = new Set<string>();
 
   for (const person of people.values()) await savePerson(store.db, person);
   const seen = { first_seen_at: time, checked_at: time, gone_at: null };
@@ -128,7 +129,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
       limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
     },
     directory: {
-      person: async (id) => [...people.values()].find((person) => person.id === id) ?? null,
+      person: async (id) => [...people.values()].find((person) => person.id === id && !gone.has(id)) ?? null,
       membersOf: async (group) =>
         [...people.values()].filter(
           (person) => person.enabled && (group === 'everybody' || person.groups.includes(group)),
@@ -163,6 +164,10 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     /** Changes what the identity store says from now on. */
     change: (name: Name, facts: Partial<PersonFacts>) => {
       people.set(name, { ...known(name), ...facts });
+    },
+    /** The identity store knows them no more; what our own rows know stays. */
+    remove: (name: Name) => {
+      gone.add(known(name).id);
     },
     /** As the API makes it for a call. */
     reader: async (name: Name): Promise<Reader> => {

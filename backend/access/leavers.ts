@@ -1,0 +1,125 @@
+/**
+ * People whom the identity store disabled, or does not know any more, lose what they still have (threats ID-12): sign-ins,
+ * requests that wait, and grants. An identity store that cannot be asked ends nothing: meanwhile nobody of whom nothing is
+ * known can do anything (`callerOf`), and what was granted ends on time.
+ */
+import type { EndCause, Person } from '../../src/shared/access.ts';
+import { grantActions } from '../../src/shared/lifecycle.ts';
+import { appendAudit } from '../audit/chain.ts';
+import { recordChange } from '../store/changes.ts';
+import type { Tx } from '../store/open.ts';
+import { loadPeople } from '../store/people.ts';
+import { known } from '../store/rows.ts';
+import type { AccessDeps } from './deps.ts';
+import { endEverything, lockEverything } from './end.ts';
+import { adminIds, closeRequest, instantOf, tellChange } from './rows.ts';
+
+/** Ids of the people who have anything that a leaver must not have. */
+const withSomething = async ({ db }: AccessDeps, now: Date): Promise<string[]> => {
+  const [tokens, requests, grants] = await Promise.all([
+    db
+      .selectFrom('tokens')
+      .select('person_id as id')
+      .distinct()
+      .where('revoked_at', 'is', null)
+      .where('expires_at', '>', now)
+      .execute(),
+    db.selectFrom('requests').select('requester_id as id').distinct().where('state', '=', 'waiting').execute(),
+    db
+      .selectFrom('grants')
+      .select('person_id as id')
+      .distinct()
+      .where('state', 'in', [...grantActions.end])
+      .execute(),
+  ]);
+  return [...new Set([...tokens, ...requests, ...grants].map(({ id }) => id))].sort();
+};
+
+const revokeTokens = async (tx: Tx, personId: string, at: Date): Promise<number> => {
+  const revoked = await tx
+    .updateTable('tokens')
+    .set({ revoked_at: at })
+    .where('person_id', '=', personId)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', at)
+    .executeTakeFirst();
+  return Number(revoked.numUpdatedRows);
+};
+
+type Leaving = { person: Person; why: 'disabled' | 'gone'; admins: readonly string[]; at: Date };
+
+/** Takes back the requests, which are locked. */
+const withdrawAll = async (tx: Tx, ids: readonly string[], { person, admins, at }: Leaving): Promise<void> => {
+  for (const id of ids) {
+    const auditSequence = await appendAudit(tx, {
+      kind: 'request_withdrawn',
+      left: true,
+      at: instantOf(at),
+      actor: { kind: 'curfew' },
+      requestId: id,
+      requester: person,
+    });
+    await closeRequest(tx, { id }, { state: 'withdrawn', at, auditSequence });
+    await tellChange(tx, { topic: 'requests', id, requestId: id, ownerId: person.id, admins });
+  }
+};
+
+/** @returns whether there was anything left to close: another backend may have been faster. */
+const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
+  deps.db.transaction().execute(async (tx) => {
+    const { person, why, admins, at } = leaving;
+    const ids = await lockEverything(tx, person.id);
+    const waiting = await tx
+      .selectFrom('requests')
+      .select('id')
+      .where('requester_id', '=', person.id)
+      .where('state', '=', 'waiting')
+      .orderBy('id')
+      .forNoKeyUpdate()
+      .execute();
+    const tokens = await revokeTokens(tx, person.id, at);
+    const withdrawnRequests = waiting.map(({ id }) => id);
+    await withdrawAll(tx, withdrawnRequests, leaving);
+    const cause: EndCause = { kind: 'left', person };
+    const endedGrants = await endEverything(tx, deps, { ids, cause, actor: { kind: 'curfew' }, admins, at });
+    if (tokens + withdrawnRequests.length + endedGrants.length === 0) return false;
+    await appendAudit(tx, {
+      kind: 'person_left',
+      at: instantOf(at),
+      actor: { kind: 'curfew' },
+      person,
+      why,
+      tokens,
+      withdrawnRequests,
+      endedGrants,
+    });
+    await recordChange(tx, { topic: 'me', ref: null, audience: [person.id] });
+    return true;
+  });
+
+/**
+ * Closes what leavers still have, each leaver in one transaction.
+ * @returns how many people had something.
+ * @throws the last thing that went wrong, after everybody was tried.
+ */
+export const closeLeavers = async (deps: AccessDeps): Promise<number> => {
+  const ids = await withSomething(deps, deps.now());
+  const people = await loadPeople(deps.db, ids);
+  let closed = 0;
+  let failure: { error: unknown } | null = null;
+  for (const id of ids) {
+    try {
+      const facts = await deps.directory.person(id);
+      if (facts?.enabled === true) continue;
+      const why = facts === null ? 'gone' : 'disabled';
+      const admins = await adminIds(deps);
+      if (await closeAllOf(deps, { person: known(people, id), why, admins, at: deps.now() })) closed += 1;
+    } catch (error) {
+      // One who cannot be asked about, or closed, keeps nobody else from it; the next round tries again.
+      failure = { error };
+    }
+  }
+  if (closed > 0) deps.nudge();
+  if (failure !== null) throw failure.error;
+  return closed;
+};
