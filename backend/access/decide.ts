@@ -8,6 +8,7 @@ import { recordChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
 import { loadRequest } from '../store/requests.ts';
+import { decisionContent, decisionSealHolds } from '../store/seal.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
@@ -48,6 +49,13 @@ export const together = (first: Given, others: readonly Given[]): Given => ({
   durationSeconds: Math.min(first.durationSeconds, ...others.map((given) => given.durationSeconds)),
 });
 
+/** Ids of the request's decisions whose seals hold: what somebody put into the database is no yes (threats AU-05). */
+const sealedDecisions = async (deps: Pick<AccessDeps, 'db' | 'sealKey'>, requestId: string): Promise<Set<string>> => {
+  const rows = await deps.db.selectFrom('decisions').selectAll().where('request_id', '=', requestId).execute();
+  const sealed = rows.filter((row) => decisionSealHolds(deps.sealKey, decisionContent(row), row.mac));
+  return new Set(sealed.map((row) => row.id));
+};
+
 /** Earlier yeses whose givers may still decide it (RQ-06). */
 const standingYeses = async (
   deps: AccessDeps,
@@ -55,8 +63,9 @@ const standingYeses = async (
   { recorded, yeses }: { recorded: Recorded; yeses: readonly Decision[] },
 ): Promise<YesDecision[]> => {
   const standing: YesDecision[] = [];
+  const sealed = yeses.length === 0 ? new Set() : await sealedDecisions(deps, recorded.request.id);
   for (const yes of yeses) {
-    if (yes.verdict !== 'yes' || yes.by.kind !== 'person') continue;
+    if (yes.verdict !== 'yes' || yes.by.kind !== 'person' || !sealed.has(yes.id)) continue;
     const giver = await deps.directory.person(yes.by.person.id);
     if (giver !== null && mayDecide(set, recorded.ask, giver)) standing.push(yes);
   }

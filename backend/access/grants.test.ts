@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { beforeEach, expect, test } from 'vitest';
 import type { Grant } from '../../src/shared/access.ts';
 import type { RefusalCode } from '../../src/shared/refusal.ts';
@@ -85,6 +86,20 @@ test('the first connect starts the clock, later ones return the same end', async
   expect(await sealHolds(grant.id)).toBe(true);
   office.pass(600);
   expect(await connect('mira', grant)).toEqual(first);
+});
+
+test('AU-05 a ready grant that was changed in the database cannot be connected, and gets no new seal', async () => {
+  const grant = await granted();
+  await office.db.transaction().execute(async (tx) => {
+    // As somebody with the database alone would: longer, on paper, than what was approved.
+    await sql`alter table grants disable trigger grants_audited`.execute(tx);
+    await tx.updateTable('grants').set({ duration_seconds: 5400 }).where('id', '=', grant.id).execute();
+    await sql`alter table grants enable trigger grants_audited`.execute(tx);
+  });
+  await expect(connect('mira', grant)).rejects.toThrow(/seal/);
+  const row = await office.db.selectFrom('grants').select('state').where('id', '=', grant.id).executeTakeFirstOrThrow();
+  expect(row.state).toBe('ready');
+  expect(await sealHolds(grant.id)).toBe(false);
 });
 
 test('a longer grant beside it: the connection names the one document of the principal', async () => {

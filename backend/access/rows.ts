@@ -15,7 +15,7 @@ import type { Db, Tx } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
 import { known } from '../store/rows.ts';
 import type { Schema } from '../store/schema.ts';
-import { grantContent, type SealKey, sealGrant } from '../store/seal.ts';
+import { grantContent, grantSealHolds, type SealKey, sealGrant } from '../store/seal.ts';
 import type { AccessDeps } from './deps.ts';
 
 export type GrantRow = Selectable<Schema['grants']>;
@@ -154,15 +154,22 @@ type GrantChange = Partial<
   Pick<GrantRow, 'state' | 'connected_at' | 'ends_at' | 'duration_seconds' | 'cause' | 'closed_at'>
 >;
 
-/** Changes a locked grant: audit row, new seal and the row, all in one transaction (promise 4). */
+/**
+ * Changes a locked grant: audit row, new seal and the row, all in one transaction (promise 4). A row that somebody put or
+ * changed in the database must not get a good seal by being used (threats AU-05): it can only be ended, with the seal it has.
+ * @throws Error, a fault, when the seal does not hold and the change is not an ending.
+ */
 export const changeGrant = async (
   tx: Tx,
   sealKey: SealKey,
   { grant, change, event }: { grant: LockedGrant; change: GrantChange; event: AuditEvent },
 ): Promise<void> => {
+  const { instances, principalArn, row } = grant;
+  const holds = grantSealHolds(sealKey, grantContent(row, instances, principalArn), row.mac);
+  if (!holds && change.state !== 'ending') throw new Error(`The seal of grant ${row.id} does not hold.`);
   const audit_sequence = await appendAudit(tx, event);
   const { cause, ...columns } = change;
-  const mac = sealGrant(sealKey, grantContent({ ...grant.row, ...columns }, grant.instances, grant.principalArn));
+  const mac = holds ? sealGrant(sealKey, grantContent({ ...row, ...columns }, instances, principalArn)) : row.mac;
   const changed = await tx
     .updateTable('grants')
     .set({
