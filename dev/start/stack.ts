@@ -13,7 +13,7 @@ import { spawnTied, type TiedProcess } from '../machine/tied-process.ts';
 import { type RunningPostgres, startPostgres } from '../postgres/supervisor.ts';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
-export const worldFile = path.join(root, 'dev', 'local-aws', 'world.yml');
+const worldFile = path.join(root, 'dev', 'local-aws', 'world.yml');
 
 const readyDeadlineMs = 60_000;
 

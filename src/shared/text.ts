@@ -6,7 +6,7 @@ import { limits } from './limits.ts';
 const unprintable = /[\p{Cc}\p{Cs}\u2028\u2029\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]/u;
 
 /** One line of plain text: NFC, trimmed, no controls and no direction overrides. Length in code points. */
-export const oneLine = (max: number) =>
+const oneLine = (max: number) =>
   z
     .string()
     .max(max * 4)

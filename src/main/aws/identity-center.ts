@@ -39,8 +39,6 @@ export type DeviceAuthorization = {
 
 export type DevicePoll = { state: 'pending' } | { state: 'slow-down' } | { state: 'done'; tokens: Tokens };
 
-export type IdentityCenter = ReturnType<typeof createIdentityCenter>;
-
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');
 
 const networkTrouble = (error: unknown): boolean => {

@@ -41,8 +41,6 @@ const reached = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
   }
 };
 
-export type PersonalRole = ReturnType<typeof createPersonalRole>;
-
 export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFor']; now: () => Date }) => {
   const entered = new Map<string, RequesterCredentials>();
 

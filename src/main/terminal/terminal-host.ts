@@ -51,7 +51,7 @@ type Tab = {
 };
 
 /** The SSM endpoint of an override in force, from its words (`AWS_ENDPOINT_URL = ...`); null towards AWS. */
-export const ssmEndpointOf = (notAws: readonly string[]): string | null => {
+const ssmEndpointOf = (notAws: readonly string[]): string | null => {
   const value = (name: string): string | null =>
     notAws.find((line) => line.startsWith(`${name} = `))?.slice(name.length + 3) ?? null;
   return value('AWS_ENDPOINT_URL_SSM') ?? value('AWS_ENDPOINT_URL');

@@ -39,7 +39,7 @@ export type Screens = ReturnType<typeof createScreens>;
 const token = (styles: CSSStyleDeclaration, name: string): string => styles.getPropertyValue(name).trim();
 
 /** The terminal's colours out of the tokens in force. */
-export const themeOf = (root: Element): ITheme => {
+const themeOf = (root: Element): ITheme => {
   const styles = getComputedStyle(root);
   const [background, foreground, dim] = ['--term-bg', '--term-fg', '--term-dim'].map((name) => token(styles, name));
   const ansi = (name: string): string => token(styles, `--ansi-${name}`);

@@ -10,7 +10,7 @@ import { nameOf } from '../look/words.ts';
 import css from './terminal-window.module.css';
 
 /** "payments-api-1", the second tab on the same instance "payments-api-1 (2)". */
-export const tabTitle = (tab: TerminalTab, tabs: readonly TerminalTab[]): string => {
+const tabTitle = (tab: TerminalTab, tabs: readonly TerminalTab[]): string => {
   const same = tabs.filter((other) => other.instance.instanceId === tab.instance.instanceId);
   const at = same.findIndex((other) => other.id === tab.id);
   return at > 0 ? `${nameOf(tab.instance)} (${at + 1})` : nameOf(tab.instance);
