@@ -122,4 +122,13 @@ test('a rule says yes at once: from selecting an instance to a working terminal'
     expect(got.longestStallMs).toBeLessThan(2000);
     await picture(terminal, 'after-flood');
   });
+
+  await test.step('ended from the terminal itself', async () => {
+    await terminal.getByRole('button', { name: 'End', exact: true }).click();
+    await terminal.getByRole('alertdialog').getByRole('button', { name: 'End access' }).click();
+    await expect(terminal.getByText('Read only')).toBeVisible();
+    await expect(terminal.getByText(/^Access policy gone .* after the end, verified/)).toBeVisible({ timeout: 30_000 });
+    expect(await aws.accessPolicy('Mira Okafor', accounts.dev)).toBeNull();
+    await picture(terminal, 'ended');
+  });
 });

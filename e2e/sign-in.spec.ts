@@ -126,7 +126,9 @@ test('somebody without Curfew permissions is told what is missing', async ({ per
     displayName: 'Sanna Virtanen',
     answer: 'Allow access',
   });
-  await expect(sanna.window.getByRole('alert')).toBeVisible({ timeout: 30_000 });
+  await expect(sanna.window.getByRole('alert')).toContainText('An admin must assign CurfewUser to you.', {
+    timeout: 30_000,
+  });
   await picture(sanna.window, 'no-permission');
   await expect(sanna.window.getByRole('button', { name: 'Continue in the browser' })).toBeVisible();
 });
