@@ -171,8 +171,9 @@ export const buildDocument = (carrier: PolicyCarrier, grants: readonly Statement
   return {
     Version: '2012-10-17',
     Statement: [
-      ...baseStatements(carrier),
+      // What a yes is about comes first: an approver reads the change from the top.
       ...ordered.flatMap((group) => windowStatements(carrier, group.window, group.instances, documentName)),
+      ...baseStatements(carrier),
     ],
   };
 };

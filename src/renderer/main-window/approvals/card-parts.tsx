@@ -154,12 +154,12 @@ const Change = ({ change, person }: { change: PolicyChange; person: Person }) =>
             <span>{seen(text)}</span>
           </li>
         ))}
-        {change.stillNot.map((text) => (
-          <li key={text}>
+        {change.stillNot.length > 0 && (
+          <li>
             <Glyph icon={IconBan} size={14} />
-            <span>{seen(text)}</span>
+            <span>Still may not: {change.stillNot.map(seen).join(', ')}.</span>
           </li>
-        ))}
+        )}
       </ul>
       {whole === 'change' ? (
         <Diff lines={change.diff} />
