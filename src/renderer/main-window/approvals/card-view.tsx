@@ -18,11 +18,13 @@ import { ApproveLess, Deny } from './decision-forms.tsx';
 
 const useCard = (requestId: string): Loaded<RequestCard> => {
   const { send, state } = useMain();
-  // Whatever happens to the request (a claim, another yes, a decision) is a reason to read the card again.
+  // Whatever happens to the request (a claim, another yes, a decision) is a reason to read the card again, and so is an inventory that
+  // changed: a yes may mean something else by now (threats RQ-10).
   const known = [...(state.overview?.toDecide ?? []), ...(state.overview?.decided ?? [])].find(
     ({ id }) => id === requestId,
   );
-  return useLoaded(`${requestId} ${known === undefined ? '' : JSON.stringify(known)}`, () =>
+  const inventoryAt = state.overview?.inventory.refreshedAt ?? '';
+  return useLoaded(`${requestId} ${inventoryAt} ${known === undefined ? '' : JSON.stringify(known)}`, () =>
     send.openCard({ requestId }),
   );
 };
