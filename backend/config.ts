@@ -89,6 +89,10 @@ export const readConfigFile = (file = process.env['CURFEW_CONFIG']) => {
   return { ...config, rulesFolder: beside(config.rulesFolder), keysFolder: beside(config.keysFolder) };
 };
 
+/** Postgres's address: DATABASE_URL, else the file's; null when there is neither. */
+export const databaseUrlOf = (file: { database?: { url: string } | undefined }): string | null =>
+  process.env['DATABASE_URL'] ?? file.database?.url ?? null;
+
 /**
  * Reads the file named by CURFEW_CONFIG (or the argument). DATABASE_URL wins over the file, so that
  * secrets need not stand in it.
@@ -96,8 +100,8 @@ export const readConfigFile = (file = process.env['CURFEW_CONFIG']) => {
  */
 export const loadConfig = (file = process.env['CURFEW_CONFIG']): Config => {
   const config = readConfigFile(file);
-  const databaseUrl = process.env['DATABASE_URL'] ?? config.database?.url;
-  if (databaseUrl === undefined) {
+  const databaseUrl = databaseUrlOf(config);
+  if (databaseUrl === null) {
     throw new Error(`No database: set DATABASE_URL, or database.url in ${file}.`);
   }
   return { ...config, databaseUrl };

@@ -2,7 +2,7 @@
  * The way to Postgres: three separate doors, so that people who ask much cannot hold up an ending (threats API-07), and
  * migrations that only go forward.
  */
-import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, type Transaction } from 'kysely';
+import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { up as init } from './migrations/001-init.ts';
@@ -67,6 +67,40 @@ export const migrate = async (db: Kysely<unknown>): Promise<void> => {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw new Error('The database could not be brought to this version.', { cause: error });
+};
+
+export type SchemaState = {
+  /** As Postgres says it, e.g. `18.1`. */
+  postgres: string;
+  /** Migrations that have not run yet, in order; the backend runs them at its start. */
+  pending: string[];
+  /** Whether this database user may run them. */
+  mayMigrate: boolean;
+};
+
+/** Looks at a database without changing it. @throws Error when it cannot be reached, or is of a newer version of Curfew. */
+export const readSchemaState = async (url: string): Promise<SchemaState> => {
+  const db = database<unknown>(
+    new pg.Pool({
+      connectionString: url,
+      application_name: 'curfew doctor',
+      max: 1,
+      connectionTimeoutMillis: connectionWaitMs,
+    }),
+  );
+  try {
+    const { rows } = await sql<{ version: string; may: boolean }>`
+      select current_setting('server_version') as version, has_schema_privilege(current_schema(), 'create') as may
+    `.execute(db);
+    const known = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).getMigrations();
+    return {
+      postgres: rows[0]?.version ?? 'unknown',
+      pending: known.flatMap(({ name, executedAt }) => (executedAt === undefined ? [name] : [])),
+      mayMigrate: rows[0]?.may === true,
+    };
+  } finally {
+    await db.destroy();
+  }
 };
 
 /**

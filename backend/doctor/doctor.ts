@@ -1,0 +1,60 @@
+/** Looks at every prerequisite of an installation, in the order in which they are set up, and changes nothing. */
+import { openBroker } from '../aws/broker.ts';
+import { createIam } from '../aws/iam.ts';
+import { openProbe } from '../aws/probe.ts';
+import { createSsm } from '../aws/ssm.ts';
+import type { Config } from '../config.ts';
+import { checkAccount, checkSignInAccounts } from './account.ts';
+import { type Finding, look, ok } from './finding.ts';
+import { checkGroups, checkOidc, type Members } from './identity.ts';
+import { checkClock, checkDatabase, checkKeys, checkRules } from './machine.ts';
+import { checkPerson } from './person.ts';
+
+/** Whose place the doctor takes: AWS credentials of that process or person must be in the environment. */
+export const places = ['backend', 'provisioner', 'person'] as const;
+export type Place = (typeof places)[number];
+
+export type DoctorOptions = {
+  /** `databaseUrl` may be empty: that is one of the findings. */
+  config: Config;
+  as: Place;
+  /** Identity Center's UserId of the person, for `as: 'person'`. */
+  personId: string | null;
+  stsEndpoint: string | null;
+  now: () => Date;
+};
+
+/** Findings as they are made; AWS's rate budgets are kept, so a large installation takes minutes. */
+export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, void, void> {
+  const { config, as, personId, stsEndpoint, now } = options;
+  const entered = as === 'provisioner' ? 'provisioner' : 'broker';
+  const broker = openBroker({ config, as: entered });
+  const probe = openProbe({ config, broker, stsEndpoint, now });
+  try {
+    yield checkSignInAccounts({ config });
+    if (as === 'backend') {
+      yield await checkRules(config);
+      yield await checkKeys(config);
+      yield await checkDatabase(config.databaseUrl === '' ? null : config.databaseUrl);
+    }
+    yield await checkClock(probe);
+    if (as === 'person') {
+      yield await checkOidc(config, probe);
+      yield* checkPerson({ config, probe, personId });
+      return;
+    }
+    yield await look(
+      { area: 'this machine', check: 'AWS credentials' },
+      `Give this process the ${as}’s AWS credentials.`,
+      async () => ok((await probe.whoAmI()).arn),
+    );
+    yield await checkOidc(config, probe);
+    const members: Members = new Map();
+    yield* checkGroups(config, probe, members);
+    const deps = { config, as: entered, probe, iam: createIam(broker), ssm: createSsm(broker), members } as const;
+    for (const account of config.accounts) yield* checkAccount(deps, account);
+  } finally {
+    probe.close();
+    broker.close();
+  }
+}
