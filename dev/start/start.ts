@@ -68,6 +68,7 @@ const main = async (): Promise<number> => {
   const { values } = parseArgs({
     options: {
       tour: { type: 'boolean', default: false },
+      'keep-pictures': { type: 'boolean', default: false },
       app: { type: 'string' },
       folder: { type: 'string', default: path.join(root, '.curfew') },
     },
@@ -76,7 +77,7 @@ const main = async (): Promise<number> => {
   const headed = hasDisplay();
   if (values.tour) {
     const { tour } = await import('../tour/tour.ts');
-    return await tour({ say, headed, build });
+    return await tour({ say, headed, build, keepPictures: values['keep-pictures'] });
   }
   const runtime = await ensureRuntime({ folder, headed, keyring: true, say });
   if (values.app !== undefined) {

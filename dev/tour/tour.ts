@@ -26,6 +26,15 @@ const instances = [
   { name: 'payments-api-1', id: 'i-0f3a9c1d7b24e8a61' },
   { name: 'payments-batch-1', id: 'i-0712ce5fa83b6d904' },
 ] as const;
+/** The pictures that the README shows, and how they are called there. */
+const readmePictures = {
+  '02-instances.png': 'instances.png',
+  '04-approval.png': 'approval.png',
+  '06-terminal.png': 'terminal.png',
+  '09-ended.png': 'ended.png',
+  '10-audit.png': 'audit.png',
+} as const;
+
 /** What is asked for: long enough to work, short enough to see it end. */
 const asked = '2m';
 const endedWithinMs = 200_000;
@@ -49,7 +58,9 @@ const openTimeline = (say: (line: string) => void) => {
       const { verified, picture } = await work();
       const ms = Math.round(performance.now() - since);
       entries.push({ step, startedAt, ms, verified, picture: picture ?? null });
-      say(`${String(entries.length).padStart(2)}  ${(ms / 1000).toFixed(1).padStart(6)} s  ${step}\n              verified: ${verified}`);
+      say(
+        `${String(entries.length).padStart(2)}  ${(ms / 1000).toFixed(1).padStart(6)} s  ${step}\n              verified: ${verified}`,
+      );
     },
   };
 };
@@ -60,8 +71,14 @@ const writeTimeline = (entries: readonly Entry[], ok: boolean): void => {
     (entry, at) =>
       `| ${at + 1} | ${entry.startedAt.slice(11, 23)} | ${(entry.ms / 1000).toFixed(1)} s | ${entry.step} | ${entry.verified} | ${entry.picture === null ? '' : `[${entry.picture}](${entry.picture})`} |`,
   );
-  const head = ['| | began (UTC) | took | step | verified from outside the app | picture |', '|---|---|---|---|---|---|'];
-  fs.writeFileSync(path.join(out, 'timeline.md'), `${['# The tour, step by step', '', ...head, ...lines, ''].join('\n')}`);
+  const head = [
+    '| | began (UTC) | took | step | verified from outside the app | picture |',
+    '|---|---|---|---|---|---|',
+  ];
+  fs.writeFileSync(
+    path.join(out, 'timeline.md'),
+    `${['# The tour, step by step', '', ...head, ...lines, ''].join('\n')}`,
+  );
 };
 
 /** The world as seen past the app: local-aws' control plane, the instance's own folder, the database. */
@@ -85,9 +102,7 @@ const outside = (stack: Stack) => {
     /** A file in the instance's home, written by its own shell. */
     homeFile: (file: string): string | null => {
       const runs = path.join(stack.folder, 'instances');
-      const found = fs
-        .globSync(`**/*${instances[0].id}*/**/${file}`, { cwd: runs })
-        .map((one) => path.join(runs, one));
+      const found = fs.globSync(`**/*${instances[0].id}*/**/${file}`, { cwd: runs }).map((one) => path.join(runs, one));
       return found[0] === undefined ? null : fs.readFileSync(found[0], 'utf8');
     },
   };
@@ -113,12 +128,20 @@ const verifyTrail = async (stack: Stack): Promise<string> => {
 
 type Stage = { stack: Stack; mira: Person; jonas: Person; browser: Browser; say: (line: string) => void };
 
-const shoot = async (page: { screenshot: (options: { path: string }) => Promise<unknown> }, name: string): Promise<string> => {
+const shoot = async (
+  page: { screenshot: (options: { path: string }) => Promise<unknown> },
+  name: string,
+): Promise<string> => {
   await page.screenshot({ path: path.join(out, name) });
   return name;
 };
 
-const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType<typeof openTimeline>): Promise<void> => {
+const approve = (person: Person) => person.window.getByRole('button', { name: /^Approve (?!less)/ });
+
+const play = async (
+  { stack, mira, jonas, browser }: Stage,
+  { step }: ReturnType<typeof openTimeline>,
+): Promise<void> => {
   const look = outside(stack);
 
   await step('Mira Okafor, engineer, signs in with the system browser', async () => {
@@ -138,7 +161,10 @@ const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType
     await mira.selectInstances(instances.map((one) => one.name));
     const list = await shoot(mira.window, '02-instances.png');
     await mira.fillRequest('Checkout latency doubled since 14:10. Need the worker queue depth.', asked);
-    await mira.window.getByText(/must say yes|must approve|is asked|are asked/i).first().waitFor();
+    await mira.window
+      .getByText(/must say yes|must approve|is asked|are asked/i)
+      .first()
+      .waitFor();
     await shoot(mira.window, '03-request.png');
     await mira.sendRequest();
     await mira.window.getByText('must approve').first().waitFor();
@@ -150,12 +176,14 @@ const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType
     await jonas.clickNotification(/Mira Okafor|asks|approve/i);
     await jonas.window.getByText('Checkout latency doubled').first().waitFor();
     await jonas.window.getByText('arn:aws:ec2:eu-central-1').first().waitFor();
+    // A card can be decided once it has been open for a second: nobody says yes blindly.
+    await until('the card to be decidable', async () => ((await approve(jonas).isEnabled()) ? true : null));
     const picture = await shoot(jonas.window, '04-approval.png');
     return { verified: 'the card shows both instance ARNs of the access policy to come', picture };
   });
 
   await step('Jonas approves', async () => {
-    await jonas.window.getByRole('button', { name: /^Approve (?!less)/ }).click();
+    await approve(jonas).click();
     await mira.waitForNotification(/approved/i);
     verify((await look.accessPolicy()) === null, 'no access policy before the first connect');
     return { verified: 'Mira was notified; still no access policy: the clock starts when she connects' };
@@ -174,7 +202,10 @@ const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType
     verify(!policy.includes('instance/*'), 'the access policy is no wider');
     verify(policy.includes('DateLessThan'), 'the access policy carries its own end');
     verify((await look.activeSessions()) === 1, 'one active session');
-    return { verified: 'the access policy in IAM names exactly the two instances and its own end; one session is active', picture };
+    return {
+      verified: 'the access policy in IAM names exactly the two instances and its own end; one session is active',
+      picture,
+    };
   });
 
   await step('Mira works in the terminal', async () => {
@@ -182,6 +213,10 @@ const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType
     const screen = await mira.sees(/\nZürich 東京 ✓\n[^\n]*:~\$$/);
     verify(screen.includes('payments-api-1'), 'the prompt is on the right instance');
     verify(look.homeFile('proof.txt') === 'Zürich 東京 ✓\n', 'the shell on the instance wrote the file');
+    await mira.typeLine('df -h / | tail -1; for i in 1 2 3; do date +"%T settle-eu lock wait ${i}.2s"; done');
+    await mira.sees(/lock wait 3\.2s\n[^\n]*:~\$$/);
+    await mira.typeLine('ls -la --color=always; uname -sr');
+    await mira.sees(/Linux [^\n]*\n[^\n]*:~\$$/);
     const picture = await shoot(await mira.terminal(), '06-terminal.png');
     await shoot(mira.window, '07-my-access.png');
     return { verified: 'the shell on payments-api-1 wrote proof.txt into its own home', picture };
@@ -200,13 +235,22 @@ const play = async ({ stack, mira, jonas, browser }: Stage, { step }: ReturnType
     verify((await look.accessPolicy()) === null, 'the access policy is gone');
     verify((await look.activeSessions()) === 0, 'no session is active');
     const words = await terminal.getByText(/sessions gone .* after the end/).textContent();
-    return { verified: `IAM holds no access policy, no session is active. The receipt: ${words ?? ''}`, picture: await shoot(terminal, '09-ended.png') };
+    return {
+      verified: `IAM holds no access policy, no session is active. The receipt: ${words ?? ''}`,
+      picture: await shoot(terminal, '09-ended.png'),
+    };
   });
 
   await step('The audit trail tells all of it', async () => {
     await mira.goTo('Audit');
-    await mira.window.getByText(/Access of Mira Okafor ended/).first().click();
-    await mira.window.getByText(/Receipt/i).first().waitFor();
+    await mira.window
+      .getByText(/Access of Mira Okafor ended/)
+      .first()
+      .click();
+    await mira.window
+      .getByText(/Receipt/i)
+      .first()
+      .waitFor();
     const picture = await shoot(mira.window, '10-audit.png');
     return { verified: await verifyTrail(stack), picture };
   });
@@ -217,6 +261,8 @@ export const tour = async (options: {
   say: (line: string) => void;
   headed: boolean;
   build: () => Promise<void>;
+  /** Copies the README's pictures into docs/pictures. */
+  keepPictures: boolean;
 }): Promise<number> => {
   const { say, headed, build } = options;
   fs.rmSync(out, { recursive: true, force: true });
@@ -257,9 +303,18 @@ export const tour = async (options: {
   }
   writeTimeline(timeline.entries, failure === null);
   if (failure !== null) {
-    say(`Not verified after step ${timeline.entries.length}: ${failure instanceof Error ? failure.message : String(failure)}`);
+    say(
+      `Not verified after step ${timeline.entries.length}: ${failure instanceof Error ? failure.message : String(failure)}`,
+    );
     return 1;
   }
-  say(`All ${timeline.entries.length} steps verified. Pictures and timeline: ${path.relative(process.cwd(), out)}/timeline.md`);
+  if (options.keepPictures) {
+    for (const [from, to] of Object.entries(readmePictures)) {
+      fs.copyFileSync(path.join(out, from), path.join(root, 'docs', 'pictures', to));
+    }
+  }
+  say(
+    `All ${timeline.entries.length} steps verified. Pictures and timeline: ${path.relative(process.cwd(), out)}/timeline.md`,
+  );
   return 0;
 };
