@@ -3,13 +3,24 @@ import { Button, Modal, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
 import { FailureNote } from '../../look/pieces.tsx';
-import { count, namesOf } from '../../look/words.ts';
+import { count, firstName, namesOf, seen } from '../../look/words.ts';
 import { useIntent, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './access.module.css';
 
+const whatHappens = (grant: Grant, own: boolean): string => {
+  if (grant.state === 'ready') {
+    const who = own ? 'You have' : `${firstName(grant.person)} has`;
+    return `${who} not connected: nothing is running. To connect later ${own ? 'you ask' : 'takes asking'} again.`;
+  }
+  return 'The access policy is taken away and every session on these instances is terminated. The text of the terminals stays, what runs in them may not.';
+};
+
+/** One's own access, or somebody else's by who may decide it or an admin: then the owner reads who ended it and why. */
 export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => void }) => {
-  const { send } = useMain();
+  const { send, meId } = useMain();
+  const own = grant.person.id === meId;
+  const whose = own ? 'access' : `the access of ${seen(grant.person.displayName)}`;
   const ending = useIntent();
   const [comment, setComment] = useState('');
   const sessions = grant.sessions.filter((session) => session.endedAt === null).length;
@@ -23,7 +34,7 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
     <Modal
       opened
       onClose={onClose}
-      title={`End access to ${namesOf(grant.instances)}?`}
+      title={`End ${whose} to ${namesOf(grant.instances)}?`}
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <form
@@ -33,14 +44,12 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
           void end();
         }}
       >
-        <p className={page['s2']}>
-          {grant.state === 'ready'
-            ? 'You have not connected: nothing is running. To connect later you ask again.'
-            : 'The access policy is taken away and every session on these instances is terminated. The text of the terminals stays, what runs in them may not.'}
-        </p>
+        <p className={page['s2']}>{whatHappens(grant, own)}</p>
         <TextInput
           label="Why"
-          description="Optional, stands in the audit"
+          description={
+            own ? 'Optional, stands in the audit' : `Optional, ${firstName(grant.person)} reads it, stands in the audit`
+          }
           value={comment}
           maxLength={500}
           onChange={(event) => setComment(event.currentTarget.value)}

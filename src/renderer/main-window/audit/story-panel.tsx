@@ -1,14 +1,17 @@
 /** One request from asking to receipt, beside the audit table. */
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
 import { IconArrowLeft, IconDownload, IconX } from '@tabler/icons-react';
+import { useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
+import { grantCan } from '../../../shared/lifecycle.ts';
 import type { AuditRow, Story } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, useTimeOf } from '../../look/countdown.tsx';
 import { FailureNote, Glyph, RowShapes } from '../../look/pieces.tsx';
 import { timeOfDay } from '../../look/time.ts';
 import { count, namesOf, seen } from '../../look/words.ts';
+import { EndDialog } from '../access/end-dialog.tsx';
 import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './audit.module.css';
@@ -58,8 +61,12 @@ const ReceiptPaper = ({ grant }: { grant: Extract<Grant, { state: 'ended' }> }) 
   </section>
 );
 
+/** What still lives, with the way to end it at once: for its owner, for who may decide it, for an admin. Others are refused in the dialog. */
 const LiveLine = ({ grant }: { grant: Grant }) => {
-  const { state } = useMain();
+  const { state, canAct, meId } = useMain();
+  const [asking, setAsking] = useState(false);
+  const me = state.overview?.me;
+  const mayTry = grant.person.id === meId || me?.isAdmin === true || me?.mayApproveSomething === true;
   const view = useTimeOf(grant, state.clock, null);
   const names = namesOf(grant.instances);
   return (
@@ -67,6 +74,12 @@ const LiveLine = ({ grant }: { grant: Grant }) => {
       <span className={page['grow']}>{names}</span>
       <span className={cx(page['small'], page['s3'])}>{view.endWords}</span>
       <Countdown view={view} name={names} />
+      {canAct && mayTry && grantCan('end', grant.state) && (
+        <Button size="xs" variant="stop" aria-label={`End access to ${names}`} onClick={() => setAsking(true)}>
+          End
+        </Button>
+      )}
+      {asking && <EndDialog grant={grant} onClose={() => setAsking(false)} />}
     </div>
   );
 };
@@ -95,11 +108,8 @@ const Told = ({ story }: { story: Story }) => (
 export const StoryPanel = ({ requestId, onClose }: { requestId: string; onClose: () => void }) => {
   const { send, state } = useMain();
   const exporting = useIntent();
-  const mark = (state.overview?.grants ?? [])
-    .filter((grant) => grant.requestId === requestId)
-    .map((grant) => grant.state)
-    .join();
-  const story = useLoaded(`${requestId} ${mark}`, () => send.openStory({ requestId }));
+  // Also other people's grants move on while one looks: every newer overview is a reason to read the story again.
+  const story = useLoaded(`${requestId} ${state.overview?.serverTime ?? ''}`, () => send.openStory({ requestId }));
   const { value } = story;
   return (
     <aside className={cx(page['panel'], css['panel'])} aria-labelledby="story-title">
