@@ -45,19 +45,19 @@ const logsOf = (folder: string): string[] =>
     .filter((file) => /(^|\/)logs\/[^/]+\.log$|local-aws\.log$/.test(file))
     .map((file) => path.join(folder, file));
 
-/** Files, not bodies: so they are kept whatever the reporter. */
+/** Files in the test's folder, so that they are kept whatever the reporter. */
 const attachFailure = async (info: TestInfo, people: readonly Person[], folder: string): Promise<void> => {
   for (const [number, { app }] of people.entries()) {
     for (const [window, page] of app.windows().entries()) {
       const file = info.outputPath(`failed-app-${number + 1}-window-${window + 1}.png`);
       const taken = await page.screenshot({ path: file, timeout: 5000 }).catch(() => null);
-      if (taken !== null) await info.attach(path.basename(file), { path: file });
+      if (taken !== null) info.attachments.push({ name: path.basename(file), path: file, contentType: 'image/png' });
     }
   }
   for (const log of logsOf(folder)) {
     const file = info.outputPath(`failed-${path.relative(folder, log).replaceAll('/', '-')}`);
     fs.writeFileSync(file, fs.readFileSync(log, 'utf8').split('\n').slice(-80).join('\n'));
-    await info.attach(path.basename(file), { path: file });
+    info.attachments.push({ name: path.basename(file), path: file, contentType: 'text/plain' });
   }
 };
 
