@@ -213,7 +213,7 @@ const play = async (
     const screen = await mira.sees(/\nZürich 東京 ✓\n[^\n]*:~\$$/);
     verify(screen.includes('payments-api-1'), 'the prompt is on the right instance');
     verify(look.homeFile('proof.txt') === 'Zürich 東京 ✓\n', 'the shell on the instance wrote the file');
-    await mira.typeLine('df -h / | tail -1; for i in 1 2 3; do date +"%T settle-eu lock wait ${i}.2s"; done');
+    await mira.typeLine('df -h / | tail -1; for i in 1 2 3; do date +"%T settle-eu lock wait $i.2s"; done');
     await mira.sees(/lock wait 3\.2s\n[^\n]*:~\$$/);
     await mira.typeLine('ls -la --color=always; uname -sr');
     await mira.sees(/Linux [^\n]*\n[^\n]*:~\$$/);
