@@ -16,7 +16,6 @@ const policyDocument = z.looseObject({
   Version: z.literal('2012-10-17'),
   Statement: z.array(z.looseObject({ Effect: z.enum(['Allow', 'Deny']) })).min(1),
 });
-export type PolicyDocument = z.infer<typeof policyDocument>;
 
 const policies = z.record(name, policyDocument).default({});
 const tags = z.record(z.string().min(1).max(128), z.string().max(256)).default({});

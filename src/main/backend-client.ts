@@ -30,7 +30,7 @@ const failureData = z.object({
 });
 
 /** The backend had a fault of its own; its id leads to its log. */
-export class BackendFault extends Error {
+class BackendFault extends Error {
   readonly faultId: string;
 
   constructor(faultId: string, options?: ErrorOptions) {

@@ -25,8 +25,6 @@ const ownId = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[a-z2-
 export const requestId = ownId('req');
 export const grantId = ownId('grt');
 export const noticeId = ownId('ntc');
-/** The Identity Center UserId (at most 47 characters): people are keyed by it, never by userName (aws-facts 1.9). */
-export const personId = z.string().regex(/^[0-9a-f-]{1,47}$/);
 
 export const instanceRef = z.strictObject({ accountId, region: regionName, instanceId });
 export type InstanceRef = z.infer<typeof instanceRef>;

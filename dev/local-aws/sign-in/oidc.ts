@@ -12,7 +12,7 @@ import {
   type SignInState,
 } from './sign-in-state.ts';
 
-export const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 const knownGrants = ['authorization_code', 'refresh_token', deviceGrant];
 const knownScopes = ['sso:account:access', 'openid', 'aws'];
 

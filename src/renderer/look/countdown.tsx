@@ -75,14 +75,6 @@ export const Fuse = ({ view }: { view: TimeView }) => (
   </div>
 );
 
-/** The line under a fuse: when it began, when it ends. */
-export const FuseEnds = ({ view }: { view: TimeView }) => (
-  <div className={css['ends']}>
-    <span>{view.startWords}</span>
-    <span>{view.endWords}</span>
-  </div>
-);
-
 /** What the screen says about this grant's time, drawn anew every second. */
 export const useTimeOf = (grant: Grant, clock: ClockOffset | null, meId: string | null): TimeView => {
   const now = useSecond();

@@ -35,7 +35,7 @@ export type TimeView = {
 };
 
 /** After this long without a look at the backend's clock the number is only "about". */
-export const clockUncheckedAfterMs = 60_000;
+const clockUncheckedAfterMs = 60_000;
 
 const minute = 60_000;
 
@@ -96,7 +96,7 @@ export const cutShares = (lengthMs: number): number[] =>
   noticesBeforeEndMs.filter((before) => lengthMs >= before * 1.5).map((before) => 1 - before / lengthMs);
 
 /** Who or what ended it, for after "Ended 15:20": "by you", "by Dele Adeyemi", or nothing when it was the time. */
-export const causeWords = (cause: EndCause, meId: string | null): string => {
+const causeWords = (cause: EndCause, meId: string | null): string => {
   switch (cause.kind) {
     case 'time':
       return '';

@@ -57,12 +57,6 @@ export const initials = (person: Person): string => {
   return letters.join('').toUpperCase();
 };
 
-/** Who decided: "by rule payments-team" or "by Jonas Lindqvist" or "by you". */
-export const deciderWords = (by: DecidedBy, meId: string | null): string => {
-  if (by.kind === 'rule') return `by rule ${seen(by.ruleId)}`;
-  return by.person.id === meId ? 'by you' : `by ${seen(by.person.displayName)}`;
-};
-
 /** How many must still say yes: "1 of 5 must approve", "1 yes of 2". */
 export const waitingWords = (request: Extract<AccessRequest, { state: 'waiting' }>): string => {
   const { yeses, approvalsNeeded, approvers } = request;

@@ -17,7 +17,7 @@ import { createSessionHost } from '../session-host.ts';
 
 export const clientProgram = fileURLToPath(new URL('../../../../src/session-client/main.ts', import.meta.url));
 
-export const webOne: HostedInstance = {
+const webOne: HostedInstance = {
   instanceId: 'i-0123456789abcdef0',
   name: 'web-1',
   accountId: '111122223333',
@@ -123,7 +123,7 @@ export const startBench = async (hostOptions: Partial<SessionHostOptions> = {}) 
   };
 };
 
-export const listen = async (server: ReturnType<typeof createServer>): Promise<number> => {
+const listen = async (server: ReturnType<typeof createServer>): Promise<number> => {
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const address: AddressInfo | string | null = server.address();
   if (address === null || typeof address === 'string') throw new Error('The server has no port.');
