@@ -1,5 +1,5 @@
 // Who may import whom (design 5). A violation fails `npm run check`.
-const layers = 'src/(shared|main|preload|renderer|session-client)|backend|dev|e2e';
+const layers = 'src/(shared|main|preload|renderer|session-client)|backend|dev|e2e|bench';
 const only = (from, to) => ({
   name: `${from} may import only ${to.length === 0 ? 'itself' : to.join(', ')}`,
   severity: 'error',
@@ -30,7 +30,7 @@ module.exports = {
       name: 'main never reaches into a window or a development stand-in',
       severity: 'error',
       from: { path: '^src/main/' },
-      to: { path: '^(src/(renderer|preload|session-client)|dev|e2e)/' },
+      to: { path: '^(src/(renderer|preload|session-client)|dev|e2e|bench)/' },
     },
     {
       name: "the AWS SDK stays behind backend/aws, src/main/aws and the session client's aws.ts",
@@ -64,6 +64,12 @@ module.exports = {
       severity: 'error',
       from: { path: '^backend/(?!provisioner/)', pathNot: '\\.test\\.ts$' },
       to: { path: '^backend/provisioner/' },
+    },
+    {
+      name: 'nobody imports a benchmark',
+      severity: 'error',
+      from: { pathNot: '^bench/' },
+      to: { path: '^bench/' },
     },
     { name: 'imports resolve', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '\\?' } },
     {

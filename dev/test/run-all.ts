@@ -55,6 +55,7 @@ const staticChecks: Array<[string, () => Promise<Count>]> = [
       'backend',
       'dev',
       'e2e',
+      'bench',
     ]),
   ],
   ['unused code', command('knip', [])],

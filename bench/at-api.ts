@@ -1,0 +1,204 @@
+/** A person without windows: the app's real main-process modules (sign-in, backend client, terminals), driven by calls instead of clicks. */
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
+import { z } from 'zod';
+import type { Stack } from '../dev/start/stack.ts';
+import { createBackendClient } from '../src/main/backend-client.ts';
+import type { BackendClient, SignIn, TerminalHost, TokenVault } from '../src/main/ports.ts';
+import { createSignIn } from '../src/main/sign-in.ts';
+import { createTerminalHost } from '../src/main/terminal/terminal-host.ts';
+import type { AccessRequest, Grant, Instance, RequestDraft } from '../src/shared/access.ts';
+import { instanceQuery, type Overview } from '../src/shared/views.ts';
+
+const patienceMs = 90_000;
+const lookMs = 10;
+
+/** Looks every 10 ms until there is an answer. @throws Error saying what was waited for, after 90 s. */
+export const until = async <T>(what: string, look: () => T | null | Promise<T | null>): Promise<T> => {
+  for (const end = performance.now() + patienceMs; ; await sleep(lookMs)) {
+    const found = await look();
+    if (found !== null) return found;
+    if (performance.now() > end) throw new Error(`Waited ${patienceMs / 1000} s for ${what}.`);
+  }
+};
+
+const memoryVault = (): TokenVault => {
+  const secrets = new Map<string, string>();
+  return {
+    persists: false,
+    get: (name) => secrets.get(name) ?? null,
+    put: (name, secret) => void secrets.set(name, secret),
+    delete: (name) => void secrets.delete(name),
+  };
+};
+
+/** Does what a person does on the sign-in page: chooses who they are, allows it, follows the way back to the app. */
+const allowInBrowser = async (address: string, userName: string): Promise<void> => {
+  const url = new URL(address);
+  const form = new URLSearchParams(url.searchParams);
+  form.set('user_name', userName);
+  form.set('decision', 'allow');
+  const answer = await fetch(url.origin + url.pathname, { method: 'POST', body: form, redirect: 'manual' });
+  const back = answer.headers.get('location');
+  if (back === null) throw new Error(`The sign-in page answered ${answer.status} and sent nobody back.`);
+  await (await fetch(back)).text();
+};
+
+export type PersonAtApi = {
+  backend: BackendClient;
+  signIn: SignIn;
+  host: TerminalHost;
+  /** As last fetched: after each change that the event stream tells of. */
+  overview: () => Overview;
+  instance: (name: string) => Promise<Instance>;
+  /** Asks for a shell on one instance that a rule gives at once. */
+  submit: (instance: Instance, durationSeconds: number) => Promise<AccessRequest>;
+  connect: (request: AccessRequest) => ReturnType<BackendClient['connect']>;
+  /** Waits until the grant is in this state as the backend tells it. */
+  grantIn: (grantId: string, state: Grant['state']) => Promise<Grant>;
+  close: () => Promise<void>;
+};
+
+const created = z.object({ grantIds: z.tuple([z.string()]) });
+
+/** Signs somebody of the world in. `AWS_ENDPOINT_URL` of this process must point to the stack already. */
+export const personAtApi = async (
+  stack: Stack,
+  { userName, officialPlugin }: { userName: string; officialPlugin?: string },
+): Promise<PersonAtApi> => {
+  let signIn: SignIn | null = null;
+  const backend = createBackendClient({
+    url: stack.backendUrl,
+    token: () => signIn?.backendToken() ?? null,
+    onUnauthorized: () => undefined,
+  });
+  const { organisation } = stack.world;
+  const notAws = [`AWS_ENDPOINT_URL = ${stack.localAwsUrl}`];
+  const faults: unknown[] = [];
+  const signedIn = createSignIn({
+    organisation: {
+      backendUrl: stack.backendUrl,
+      startUrl: organisation.startUrl,
+      ssoRegion: organisation.region,
+    },
+    backend,
+    vault: memoryVault(),
+    openExternal: (address) => allowInBrowser(address, userName),
+    notAws,
+    now: () => new Date(),
+    onFault: (_id, error) => faults.push(error),
+  });
+  signIn = signedIn;
+  await signedIn.start('browser');
+  await until(`${userName} to be signed in`, () => {
+    const { state } = signedIn.state();
+    if (state === 'failed') throw new Error(`${userName} could not sign in.`, { cause: faults.at(-1) });
+    return state === 'signed-in' ? true : null;
+  });
+
+  let overview = await backend.overview();
+  const stop = backend.subscribe({
+    onChange: () => {
+      backend.overview().then(
+        (next) => {
+          overview = next;
+        },
+        (error: unknown) => faults.push(error),
+      );
+    },
+    onReach: () => undefined,
+  });
+  const host = createTerminalHost({
+    credentialsFor: (accountId) => signedIn.credentialsFor(accountId),
+    backend,
+    grant: (id) => overview.grants.find((grant) => grant.id === id) ?? null,
+    usualSpreadingMs: () => null,
+    clock: () => null,
+    settings: () => ({
+      sessionClient: officialPlugin === undefined ? 'built-in' : 'official',
+      officialPluginPath: officialPlugin ?? null,
+    }),
+    // As the built app has it: one bundled file.
+    sessionClient: {
+      command: process.execPath,
+      args: [path.resolve(import.meta.dirname, '../out/session-client/main.js')],
+      env: {},
+    },
+    notAws,
+    now: () => new Date(),
+    log: (level, _what, facts) => {
+      if (level === 'error') faults.push(facts?.['error']);
+    },
+  });
+
+  return {
+    backend,
+    signIn: signedIn,
+    host,
+    overview: () => overview,
+    instance: (name) =>
+      until(`${name} to be in the inventory`, async () => {
+        const page = await backend.instances(instanceQuery.parse({ search: name }));
+        return page.items.find((one) => one.name === name) ?? null;
+      }),
+    submit: ({ accountId, region, instanceId }, durationSeconds) => {
+      const draft: RequestDraft = {
+        instances: [{ accountId, region, instanceId }],
+        capability: 'shell',
+        durationSeconds,
+        reason: 'Measure how long this takes',
+        ticket: null,
+      };
+      return backend.submit(draft);
+    },
+    connect: (request) => backend.connect({ grantId: created.parse(request).grantIds[0] }),
+    grantIn: (grantId, state) =>
+      until(`grant ${grantId} to be ${state}`, () => {
+        const grant = overview.grants.find(({ id }) => id === grantId);
+        if (grant?.state === 'failed' && state !== 'failed') throw new Error(`The grant failed: ${grant.advice}`);
+        return grant?.state === state ? grant : null;
+      }),
+    close: async () => {
+      await host.close();
+      stop();
+    },
+  };
+};
+
+/** Opens a terminal and gathers what it says. */
+export const openTerminal = async (
+  person: PersonAtApi,
+  grant: Grant,
+  connection: Parameters<TerminalHost['open']>[1],
+) => {
+  const [instance] = grant.instances;
+  if (instance === undefined) throw new Error('The grant has no instance.');
+  const listeners = new Set<(chunk: string) => void>();
+  let tabId: string | null = null;
+  person.host.onOutput((id, chunk) => {
+    if (id !== tabId) return;
+    person.host.acknowledge(id, chunk.length);
+    for (const listener of listeners) listener(chunk);
+  });
+  const id = await person.host.open(grant, connection, instance);
+  tabId = id;
+  const phase = () => person.host.tabs().find((tab) => tab.id === id);
+  return {
+    id,
+    phase,
+    onOutput: (listener: (chunk: string) => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    type: (keys: string) => person.host.keystrokes(id, keys),
+    /** Resolves at the prompt of the shell. @throws Error with the words of the failure. */
+    prompt: () =>
+      until('a prompt', () => {
+        const tab = phase();
+        if (tab?.phase === 'failed') throw new Error(`${tab.what} ${tab.advice}`);
+        return /[$#] $/.test(stripVTControlCharacters(person.host.scrollback(id))) ? true : null;
+      }),
+  };
+};
+export type OpenTerminal = Awaited<ReturnType<typeof openTerminal>>;
