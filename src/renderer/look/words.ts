@@ -1,5 +1,5 @@
 /** Small sentences that several screens say in the same words. */
-import type { AccessRequest, DecidedBy, Instance, Person } from '../../shared/access.ts';
+import type { AccessRequest, Instance, Person } from '../../shared/access.ts';
 import type { Failure } from '../../shared/refusal.ts';
 
 // Characters that a name from AWS may hide in: controls, direction marks, zero-width and look-alike spaces.
