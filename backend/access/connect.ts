@@ -3,13 +3,14 @@ import type { Connection, Grant, Person } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { sessionDocumentFor } from '../access-policy/compile.ts';
 import type { RuleSet } from '../rules/rules.ts';
+import { tellChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
 import type { Db } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherInstances, gatherPerson, gatherRoles, requireRoles } from './gather.ts';
 import { assertRoom, carrierOf, plannedGrants } from './principals.ts';
-import { aboutGrant, adminIds, assertGrantCan, changeGrant, instantOf, lockGrant, tellChange } from './rows.ts';
+import { aboutGrant, assertGrantCan, changeGrant, instantOf, lockGrant } from './rows.ts';
 import { assertContinuous, requireAllowed } from './submit.ts';
 
 /** @throws Refusal `not_allowed`: whoever sees a grant need not be the one who has it. */
@@ -48,7 +49,7 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
 };
 
 /** Starts the clock. @throws Refusal `wrong_state` when the time to connect is over. */
-const start = (deps: AccessDeps, set: RuleSet, { grant, admins }: { grant: Grant; admins: readonly string[] }) =>
+const start = (deps: AccessDeps, set: RuleSet, grant: Grant) =>
   deps.db.transaction().execute(async (tx) => {
     const at = deps.now();
     const locked = await lockGrant(tx, grant.id, { action: 'connect', dueAt: at });
@@ -74,8 +75,6 @@ const start = (deps: AccessDeps, set: RuleSet, { grant, admins }: { grant: Grant
       topic: 'grants',
       id: grant.id,
       requestId: grant.requestId,
-      ownerId: locked.owner.id,
-      admins,
     });
     assertInForce(deps, set);
   });
@@ -135,7 +134,7 @@ export const connect = (
     requireRoles(await gatherRoles(deps, grant.person, grant.instances));
     if (grant.state === 'ready') {
       await judgeAgain(deps, set, grant);
-      await start(deps, set, { grant, admins: await adminIds(deps) });
+      await start(deps, set, grant);
       deps.nudge();
     }
     return { grant: await loadGrant(deps.db, caller, grantId), connection: await connectionOf(deps.db, grantId) };

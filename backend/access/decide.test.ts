@@ -127,7 +127,8 @@ test('RQ-03 over random rule sets nobody is ever among the approvers of their ow
     effect: fc.constantFrom('permit', 'permit', 'permit', 'forbid'),
     condition: fc.constantFrom(...conditions),
   });
-  let asked: AccessRequest | null = null;
+  // Before the rules go wild: some of them leave nobody who could be asked.
+  const requestId = (await ask()).id;
   await fc.assert(
     fc.asyncProperty(fc.array(rule, { minLength: 1, maxLength: 4 }), async (rules) => {
       const text = rules
@@ -138,8 +139,6 @@ test('RQ-03 over random rule sets nobody is ever among the approvers of their ow
         .join('\n');
       office.useRules(await rulesWith('90-never.cedar', text));
       const { access } = office;
-      asked ??= await ask();
-      const requestId = asked.id;
       for (const name of ['mira', 'jonas'] as const) {
         const preview = await access.preview(office.person(name), office.draft(['prod']));
         if (preview.verdict.kind === 'person') {

@@ -4,7 +4,7 @@ import { durationWords } from '../../src/shared/countdown.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { DecideInput } from '../../src/shared/views.ts';
 import type { RuleSet } from '../rules/rules.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
 import { loadRequest } from '../store/requests.ts';
@@ -16,7 +16,7 @@ import { type Ask, mayDecide, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
-import { adminIds, closeRequest, type LockedGrant, lockGrant, lockWaiting, tellChange } from './rows.ts';
+import { closeRequest, type LockedGrant, lockGrant, lockWaiting } from './rows.ts';
 import { assertContinuous, requestView, requireAllowed } from './submit.ts';
 import { approvedWords, deniedWords } from './words.ts';
 
@@ -121,7 +121,6 @@ type Deciding = {
   decider: Person;
   at: Date;
   set: RuleSet;
-  admins: readonly string[];
 };
 
 const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, set }: Deciding): Promise<number> =>
@@ -212,7 +211,7 @@ const write = async (
   deps: AccessDeps,
   { deciding, roles }: { deciding: Deciding; roles: readonly ReadyRole[] },
 ): Promise<void> => {
-  const { recorded, plan, at, set, admins } = deciding;
+  const { recorded, plan, at, set } = deciding;
   const { request, requester } = recorded;
   const empty = plan.kind === 'approve' && plan.grants.instances.length === 0;
   let carriers: Carriers | null = null;
@@ -234,10 +233,10 @@ const write = async (
   if (plan.kind === 'deny' || empty) await writeNo(tx, deciding, auditSequence);
   else if (plan.kind === 'approve' && carriers !== null)
     await writeYes(tx, deps, { deciding, plan, carriers, auditSequence });
-  const told = { requestId: request.id, ownerId: request.requester.id, admins };
-  await tellChange(tx, { topic: 'requests', id: request.id, ...told });
+  await tellChange(tx, { topic: 'requests', id: request.id, requestId: request.id });
   if (carriers !== null && 'extended' in carriers) {
-    await tellChange(tx, { topic: 'grants', id: carriers.extended.row.id, ...told });
+    const { id, request_id: requestId } = carriers.extended.row;
+    await tellChange(tx, { topic: 'grants', id, requestId });
   }
   assertInForce(deps, set);
 };
@@ -258,10 +257,9 @@ const assertSameYeses = async (tx: Tx, request: AccessRequest): Promise<void> =>
 const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
     const request = await loadRequest(deps.db, caller, input.requestId, deps.now());
-    const [recorded, approver, admins] = await Promise.all([
+    const [recorded, approver] = await Promise.all([
       gatherRecorded(deps, set, request),
       gatherPerson(deps, caller.person.id),
-      adminIds(deps),
     ]);
     const refusal = await whyNot(deps, set, { recorded, approver });
     if (refusal !== null) throw refusal;
@@ -275,7 +273,7 @@ const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promi
     if (grants !== null) {
       await assertRoomFor(deps, request.requester, { instances, durationSeconds: grants.durationSeconds });
     }
-    const deciding = { recorded, input, plan, decider: plainPerson(approver), at: deps.now(), set, admins };
+    const deciding = { recorded, input, plan, decider: plainPerson(approver), at: deps.now(), set };
     await deps.db.transaction().execute((tx) => write(tx, deps, { deciding, roles }));
     if (plan.kind === 'approve') deps.nudge();
     return requestView(deps, request.id);

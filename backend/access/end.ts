@@ -4,7 +4,7 @@ import { grantActions } from '../../src/shared/lifecycle.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { Actor } from '../audit/event.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
@@ -13,17 +13,31 @@ import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
 import { type Ask, mayDecide } from './judge.ts';
 import { presentPerson } from './recorded.ts';
-import { aboutGrant, adminIds, changeGrant, closeRequest, instantOf, lockGrant, tellChange } from './rows.ts';
+import { aboutGrant, changeGrant, closeRequest, instantOf, lockGrant } from './rows.ts';
 import { revokedWords } from './words.ts';
 
-/** Requests for more time on a grant that ends have nothing left to be decided. */
+/**
+ * Locks requests for more time on grants: before the first audit row is written, because whoever decides one holds it
+ * while waiting to write theirs.
+ */
+const lockExtensions = async (tx: Tx, grantIds: readonly string[]): Promise<void> => {
+  await tx
+    .selectFrom('requests')
+    .select('id')
+    .where('extends_grant_id', 'in', ['', ...grantIds])
+    .where('state', '=', 'waiting')
+    .orderBy('id')
+    .forNoKeyUpdate()
+    .execute();
+};
+
+/** Requests for more time on a grant that ends have nothing left to be decided. They are locked. */
 const lapseExtensions = async (tx: Tx, grant: { id: string; owner: Person }, at: Date): Promise<void> => {
   const waiting = await tx
     .selectFrom('requests')
     .select('id')
     .where('extends_grant_id', '=', grant.id)
     .where('state', '=', 'waiting')
-    .forNoKeyUpdate()
     .execute();
   for (const { id } of waiting) {
     const auditSequence = await appendAudit(tx, {
@@ -37,12 +51,13 @@ const lapseExtensions = async (tx: Tx, grant: { id: string; owner: Person }, at:
   }
 };
 
-type Ending = { grantId: string; cause: EndCause; actor: Actor; admins: readonly string[]; at: Date };
+type Ending = { grantId: string; cause: EndCause; actor: Actor; at: Date };
 
 /** Puts a grant into `ending`; its end is now, and the reconciler does the rest. */
 const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: Ending): Promise<void> => {
   const { grantId, cause, at } = ending;
   const grant = await lockGrant(tx, grantId, { action: 'end', dueAt: at });
+  await lockExtensions(tx, [grantId]);
   const { ends_at } = grant.row;
   await changeGrant(tx, deps.sealKey, {
     grant,
@@ -57,7 +72,7 @@ const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: En
   });
   await lapseExtensions(tx, { id: grantId, owner: grant.owner }, at);
   const requestId = grant.row.request_id;
-  await tellChange(tx, { topic: 'grants', id: grantId, requestId, ownerId: grant.owner.id, admins: ending.admins });
+  await tellChange(tx, { topic: 'grants', id: grantId, requestId });
 };
 
 const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
@@ -98,10 +113,9 @@ export const end = async (
   }
   const person = caller.person;
   const cause: EndCause = own ? { kind: 'owner', person } : { kind: 'revoked', person, comment };
-  const admins = await adminIds(deps);
   const at = deps.now();
   await deps.db.transaction().execute(async (tx) => {
-    await beginEnding(tx, deps, { grantId, cause, actor: { kind: 'person', person }, admins, at });
+    await beginEnding(tx, deps, { grantId, cause, actor: { kind: 'person', person }, at });
     if (own) return;
     const words = revokedWords(grant, person, comment);
     const target = { kind: 'grant' as const, id: grantId };
@@ -113,48 +127,38 @@ export const end = async (
 };
 
 /**
- * Locks what carries a person's grants that can be ended, before the first audit row is written: after it no new lock of a
- * principal may be asked for (rows.ts).
- * @returns ids of those grants.
+ * Locks everything of a person that can be ended, before the first audit row is written: whoever writes one holds the trail,
+ * and must not wait for a row of somebody who waits for the trail (rows.ts).
+ * @returns ids of the grants.
  */
 export const lockEverything = async (tx: Tx, personId: string): Promise<string[]> => {
-  const rows = await tx
-    .selectFrom('grants')
-    .select(['id', 'principal_id'])
-    .where('person_id', '=', personId)
-    .where('state', 'in', [...grantActions.end])
-    .orderBy('principal_id')
-    .execute();
-  await tx
+  const principals = await tx
     .selectFrom('principals')
     .select('id')
-    .where('id', 'in', ['', ...rows.map((row) => row.principal_id)])
+    .where('person_id', '=', personId)
     .orderBy('id')
     .forNoKeyUpdate()
     .execute();
-  return rows.map((row) => row.id);
+  const grants = await tx
+    .selectFrom('grants')
+    .select('id')
+    .where('principal_id', 'in', ['', ...principals.map(({ id }) => id)])
+    .where('state', 'in', [...grantActions.end])
+    .orderBy('id')
+    .forNoKeyUpdate()
+    .execute();
+  const ids = grants.map(({ id }) => id);
+  await lockExtensions(tx, ids);
+  return ids;
 };
 
-/** Ends those of the grants, locked by `lockEverything`, that have not ended meanwhile. @returns their ids. */
+/** Ends grants that `lockEverything` has locked. */
 export const endEverything = async (
   tx: Tx,
   deps: Pick<AccessDeps, 'sealKey'>,
   { ids, ...ending }: Omit<Ending, 'grantId'> & { ids: readonly string[] },
-): Promise<string[]> => {
-  const ended: string[] = [];
-  for (const grantId of ids) {
-    const live = await tx
-      .selectFrom('grants')
-      .select('id')
-      .where('id', '=', grantId)
-      .where('state', 'in', [...grantActions.end])
-      .forNoKeyUpdate()
-      .executeTakeFirst();
-    if (live === undefined) continue;
-    await beginEnding(tx, deps, { grantId, ...ending });
-    ended.push(grantId);
-  }
-  return ended;
+): Promise<void> => {
+  for (const grantId of ids) await beginEnding(tx, deps, { grantId, ...ending });
 };
 
 /**
@@ -162,12 +166,12 @@ export const endEverything = async (
  * @returns ids of the grants that are ending now.
  */
 export const endAllOfPerson = async (deps: AccessDeps, person: Person): Promise<string[]> => {
-  const admins = await adminIds(deps);
   const at = deps.now();
   const ids = await deps.db.transaction().execute(async (tx) => {
     const locked = await lockEverything(tx, person.id);
     const cause: EndCause = { kind: 'signed-out', person };
-    return endEverything(tx, deps, { ids: locked, cause, actor: { kind: 'person', person }, admins, at });
+    await endEverything(tx, deps, { ids: locked, cause, actor: { kind: 'person', person }, at });
+    return locked;
   });
   if (ids.length > 0) deps.nudge();
   return ids;

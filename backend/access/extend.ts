@@ -3,6 +3,7 @@ import type { DecidedBy, Grant } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { ExtendOutcome } from '../../src/shared/views.ts';
 import type { RuleSet } from '../rules/rules.ts';
+import { tellChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
 import type { Tx } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
@@ -11,7 +12,7 @@ import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './gather.ts';
 import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
-import { adminIds, assertGrantCan, closeRequest, type LockedGrant, lockGrant, tellChange } from './rows.ts';
+import { assertGrantCan, closeRequest, type LockedGrant, lockGrant } from './rows.ts';
 import { askPeople, assertContinuous, requestView, requireAllowed, requireApprovers } from './submit.ts';
 
 export type ExtendInput = {
@@ -86,7 +87,6 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
     judgement.kind === 'person'
       ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })
       : [];
-  const admins = await adminIds(deps);
   const requester = plainPerson(ask.person);
   const at = deps.now();
   return deps.db.transaction().execute(async (tx) => {
@@ -108,15 +108,14 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       ruleSetHash: set.hash,
     };
     const id = await insertRequest(tx, deps, request);
-    const told = { requestId: id, ownerId: requester.id, admins };
     if (judgement.kind === 'person') {
       await askPeople(tx, { id, request, approvers: approvers.map(plainPerson) });
-      await tellChange(tx, { topic: 'requests', id, ...told });
+      await tellChange(tx, { topic: 'requests', id, requestId: id });
       assertInForce(deps, set);
       return { id, by: null };
     }
     const by = await approveByRule(tx, deps, { id, request, locked });
-    await tellChange(tx, { topic: 'grants', id: grant.id, ...told });
+    await tellChange(tx, { topic: 'grants', id: grant.id, requestId: grant.requestId });
     assertInForce(deps, set);
     return { id, by };
   });

@@ -6,13 +6,13 @@
 import type { EndCause, Person } from '../../src/shared/access.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
 import { appendAudit } from '../audit/chain.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import type { Tx } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
 import { known } from '../store/rows.ts';
 import type { AccessDeps } from './deps.ts';
 import { endEverything, lockEverything } from './end.ts';
-import { adminIds, closeRequest, instantOf, tellChange } from './rows.ts';
+import { closeRequest, instantOf } from './rows.ts';
 
 /** Ids of the people who have anything that a leaver must not have. */
 const withSomething = async ({ db }: AccessDeps, now: Date): Promise<string[]> => {
@@ -46,10 +46,10 @@ const revokeTokens = async (tx: Tx, personId: string, at: Date): Promise<number>
   return Number(revoked.numUpdatedRows);
 };
 
-type Leaving = { person: Person; why: 'disabled' | 'gone'; admins: readonly string[]; at: Date };
+type Leaving = { person: Person; why: 'disabled' | 'gone'; at: Date };
 
 /** Takes back the requests, which are locked. */
-const withdrawAll = async (tx: Tx, ids: readonly string[], { person, admins, at }: Leaving): Promise<void> => {
+const withdrawAll = async (tx: Tx, ids: readonly string[], { person, at }: Leaving): Promise<void> => {
   for (const id of ids) {
     const auditSequence = await appendAudit(tx, {
       kind: 'request_withdrawn',
@@ -60,15 +60,15 @@ const withdrawAll = async (tx: Tx, ids: readonly string[], { person, admins, at 
       requester: person,
     });
     await closeRequest(tx, { id }, { state: 'withdrawn', at, auditSequence });
-    await tellChange(tx, { topic: 'requests', id, requestId: id, ownerId: person.id, admins });
+    await tellChange(tx, { topic: 'requests', id, requestId: id });
   }
 };
 
 /** @returns whether there was anything left to close: another backend may have been faster. */
 const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
   deps.db.transaction().execute(async (tx) => {
-    const { person, why, admins, at } = leaving;
-    const ids = await lockEverything(tx, person.id);
+    const { person, why, at } = leaving;
+    const endedGrants = await lockEverything(tx, person.id);
     const waiting = await tx
       .selectFrom('requests')
       .select('id')
@@ -81,7 +81,7 @@ const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
     const withdrawnRequests = waiting.map(({ id }) => id);
     await withdrawAll(tx, withdrawnRequests, leaving);
     const cause: EndCause = { kind: 'left', person };
-    const endedGrants = await endEverything(tx, deps, { ids, cause, actor: { kind: 'curfew' }, admins, at });
+    await endEverything(tx, deps, { ids: endedGrants, cause, actor: { kind: 'curfew' }, at });
     if (tokens + withdrawnRequests.length + endedGrants.length === 0) return false;
     await appendAudit(tx, {
       kind: 'person_left',
@@ -112,8 +112,7 @@ export const closeLeavers = async (deps: AccessDeps): Promise<number> => {
       const facts = await deps.directory.person(id);
       if (facts?.enabled === true) continue;
       const why = facts === null ? 'gone' : 'disabled';
-      const admins = await adminIds(deps);
-      if (await closeAllOf(deps, { person: known(people, id), why, admins, at: deps.now() })) closed += 1;
+      if (await closeAllOf(deps, { person: known(people, id), why, at: deps.now() })) closed += 1;
     } catch (error) {
       // One who cannot be asked about, or closed, keeps nobody else from it; the next round tries again.
       failure = { error };

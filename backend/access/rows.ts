@@ -8,7 +8,6 @@ import { type GrantAction, grantActions } from '../../src/shared/lifecycle.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { AuditEvent } from '../audit/event.ts';
-import { recordChange } from '../store/changes.ts';
 import { deciderOf } from '../store/decisions.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
@@ -16,7 +15,6 @@ import { loadPeople } from '../store/people.ts';
 import { known } from '../store/rows.ts';
 import type { Schema } from '../store/schema.ts';
 import { grantContent, grantSealHolds, type SealKey, sealGrant } from '../store/seal.ts';
-import type { AccessDeps } from './deps.ts';
 
 export type GrantRow = Selectable<Schema['grants']>;
 export type RequestRow = Selectable<Schema['requests']>;
@@ -197,32 +195,4 @@ export const closeRequest = async (
     .where('state', '=', 'waiting')
     .executeTakeFirst();
   if (changed.numUpdatedRows !== 1n) throw new Error(`Request ${row.id} changed while it was locked.`);
-};
-
-/** Ids of those who were asked to decide a request. */
-const askedFor = async (db: Db, requestId: string): Promise<string[]> => {
-  const rows = await db
-    .selectFrom('notices')
-    .select('person_id')
-    .distinct()
-    .where('target_kind', '=', 'request')
-    .where('target_id', '=', requestId)
-    .where('kind', '=', 'to-approve')
-    .execute();
-  return rows.map((row) => row.person_id);
-};
-
-/** Ids of the admins: they see everything, so they hear of it. */
-export const adminIds = async (deps: Pick<AccessDeps, 'directory' | 'config'>): Promise<string[]> => {
-  const admins = await deps.directory.membersOf(deps.config.directory.adminGroup);
-  return admins.map((person) => person.id);
-};
-
-/** Tells those who may see a request, and the admins, that it or its grant changed. */
-export const tellChange = async (
-  tx: Tx,
-  change: { topic: 'requests' | 'grants'; id: string; requestId: string; ownerId: string; admins: readonly string[] },
-): Promise<void> => {
-  const audience = [change.ownerId, ...(await askedFor(tx, change.requestId)), ...change.admins];
-  await recordChange(tx, { topic: change.topic, ref: change.id, audience });
 };

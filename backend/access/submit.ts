@@ -4,7 +4,7 @@ import { durationWords } from '../../src/shared/countdown.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
@@ -33,7 +33,7 @@ import {
 } from './judge.ts';
 import { activateByOf, insertDecision, insertRequest, makeGrants, type NewRequest } from './make.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
-import { adminIds, closeRequest, tellChange } from './rows.ts';
+import { closeRequest } from './rows.ts';
 import { instancesWords, toApproveWords } from './words.ts';
 
 /** A request as its window shows it, whoever asks: for the answer to the person who just changed it. */
@@ -209,7 +209,6 @@ const giveAtOnce = async (
 export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
     const { ask, judgement, roles, approvers } = await gather(deps, set, caller, draft);
-    const admins = await adminIds(deps);
     const requester = plainPerson(ask.person);
     const at = ask.at;
     const request: NewRequest = {
@@ -237,7 +236,7 @@ export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): P
       const made = await insertRequest(tx, deps, request);
       if (principals === null) await askPeople(tx, { id: made, request, approvers });
       else await giveAtOnce(tx, deps, { id: made, request, principals });
-      await tellChange(tx, { topic: 'requests', id: made, requestId: made, ownerId: requester.id, admins });
+      await tellChange(tx, { topic: 'requests', id: made, requestId: made });
       assertInForce(deps, set);
       return made;
     });

@@ -3,14 +3,14 @@ import type { AccessRequest, Person } from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import { loadRequest, loadRequests } from '../store/requests.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
 import { gatherRecorded, whyNot } from './recorded.ts';
-import { adminIds, closeRequest, instantOf, lockWaiting, tellChange } from './rows.ts';
+import { closeRequest, instantOf, lockWaiting } from './rows.ts';
 import { requestView } from './submit.ts';
 import { requestLapsedWords } from './words.ts';
 
@@ -22,10 +22,9 @@ export const claim = async (deps: AccessDeps, caller: Reader, requestId: string)
   const set = deps.rules.current();
   const now = deps.now();
   const request = await loadRequest(deps.db, caller, requestId, now);
-  const [recorded, approver, admins] = await Promise.all([
+  const [recorded, approver] = await Promise.all([
     gatherRecorded(deps, set, request),
     gatherPerson(deps, caller.person.id),
-    adminIds(deps),
   ]);
   const refusal = await whyNot(deps, set, { recorded, approver });
   if (refusal !== null) throw refusal;
@@ -37,7 +36,7 @@ export const claim = async (deps: AccessDeps, caller: Reader, requestId: string)
       .values({ request_id: requestId, ...claimed })
       .onConflict((conflict) => conflict.column('request_id').doUpdateSet(claimed))
       .execute();
-    await tellChange(tx, { topic: 'requests', id: requestId, requestId, ownerId: request.requester.id, admins });
+    await tellChange(tx, { topic: 'requests', id: requestId, requestId });
   });
   return requestView(deps, requestId);
 };
@@ -52,7 +51,6 @@ export const withdraw = async (deps: AccessDeps, caller: Reader, requestId: stri
   if (request.requester.id !== caller.person.id) {
     throw new Refusal('not_allowed', { message: 'Only the person who asked can withdraw it.' });
   }
-  const admins = await adminIds(deps);
   await deps.db.transaction().execute(async (tx) => {
     await lockWaiting(tx, requestId);
     const auditSequence = await appendAudit(tx, {
@@ -63,12 +61,12 @@ export const withdraw = async (deps: AccessDeps, caller: Reader, requestId: stri
       requester: request.requester,
     });
     await closeRequest(tx, request, { state: 'withdrawn', at, auditSequence });
-    await tellChange(tx, { topic: 'requests', id: requestId, requestId, ownerId: request.requester.id, admins });
+    await tellChange(tx, { topic: 'requests', id: requestId, requestId });
   });
   return requestView(deps, requestId);
 };
 
-const lapse = (deps: AccessDeps, request: AccessRequest, { at, admins }: { at: Date; admins: readonly string[] }) =>
+const lapse = (deps: AccessDeps, request: AccessRequest, at: Date) =>
   deps.db.transaction().execute(async (tx) => {
     const row = await tx
       .selectFrom('requests')
@@ -93,7 +91,7 @@ const lapse = (deps: AccessDeps, request: AccessRequest, { at, admins }: { at: D
     const target = { kind: 'request' as const, id: request.id };
     await addNotices(tx, [{ personId: requester.id, at, kind: 'lapsed', ...words, target }]);
     await recordChange(tx, { topic: 'notices', ref: null, audience: [requester.id] });
-    await tellChange(tx, { topic: 'requests', id: request.id, requestId: request.id, ownerId: requester.id, admins });
+    await tellChange(tx, { topic: 'requests', id: request.id, requestId: request.id });
     return true;
   });
 
@@ -124,8 +122,7 @@ export const lapseDue = async (deps: AccessDeps): Promise<number> => {
     limit: 100,
   });
   if (due.length === 0) return 0;
-  const admins = await adminIds(deps);
   let lapsed = 0;
-  for (const request of due) if (await lapse(deps, request, { at, admins })) lapsed += 1;
+  for (const request of due) if (await lapse(deps, request, at)) lapsed += 1;
   return lapsed;
 };

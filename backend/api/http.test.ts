@@ -190,6 +190,15 @@ describe('event streams', () => {
     expect(theirs.said()).not.toContain('req_for_mira');
   });
 
+  test('an admin hears what is for others too', async () => {
+    const admin = personNamed('admin', [testConfig.directory.adminGroup]);
+    await backend.people.put(admin);
+    const stream = await listen(await backend.tokenFor(admin));
+    await stream.until('"topic":"me"');
+    await change('req_of_mira', [mira.id]);
+    await stream.until('req_of_mira');
+  });
+
   test('a change that is rolled back is not told', async () => {
     const mine = await listen(token);
     await mine.until('"topic":"me"');

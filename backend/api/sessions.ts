@@ -2,7 +2,7 @@
 import { type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
-import { recordChange } from '../store/changes.ts';
+import { tellChange } from '../store/changes.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
@@ -80,7 +80,7 @@ export const sessionStarted = async (
       instance: input.instance,
       ...(await about(tx, grant)),
     });
-    await recordChange(tx, { topic: 'grants', ref: grant.id, audience: [grant.person_id] });
+    await tellChange(tx, { topic: 'grants', id: grant.id, requestId: grant.request_id });
   });
 };
 
@@ -110,6 +110,6 @@ export const sessionEnded = async ({ db, now }: SessionDeps, reader: Reader, ses
       instance: refOfRow(session),
       ...(await about(tx, grant)),
     });
-    await recordChange(tx, { topic: 'grants', ref: grant.id, audience: [grant.person_id] });
+    await tellChange(tx, { topic: 'grants', id: grant.id, requestId: grant.request_id });
   });
 };

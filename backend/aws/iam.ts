@@ -59,6 +59,8 @@ const unlessGone = async <T, F>(work: Promise<T>, otherwise: F): Promise<T | F> 
   }
 };
 
+type RoleRef = { accountId: string; roleName: string };
+
 export const createIam = (broker: Broker): Iam => {
   const rolesUnder = (accountId: string, path: string): Promise<Role[]> => {
     const { iam, call } = broker.account(accountId);
@@ -72,25 +74,32 @@ export const createIam = (broker: Broker): Iam => {
   const personalRoles = async (accountId: string): Promise<string[]> =>
     (await rolesUnder(accountId, peoplePath)).flatMap(({ RoleName }) => (RoleName === undefined ? [] : [RoleName]));
 
+  /**
+   * The value, or `otherwise` when there is no such role or nothing of that name on it. IAM judges a role that is not there by
+   * an ARN without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells.
+   */
+  const unlessRoleGone = async <T, F>(role: RoleRef, work: Promise<T>, otherwise: F): Promise<T | F> => {
+    try {
+      return await unlessGone(work, otherwise);
+    } catch (error) {
+      const denied = error instanceof AwsProblem && error.code === 'AccessDenied';
+      if (denied && !(await personalRoles(role.accountId)).includes(role.roleName)) return otherwise;
+      throw error;
+    }
+  };
+
   return {
     readRole: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
-      try {
-        const work = call('iam:GetRole', 'iam-read', () => iam.send(new GetRoleCommand({ RoleName: roleName })));
-        const answer = await unlessGone(work, null);
-        return answer?.Role === undefined ? null : seenRole(answer.Role);
-      } catch (error) {
-        // IAM judges a role that is not there by an ARN without path, which our rights do not cover: the list tells.
-        const denied = error instanceof AwsProblem && error.code === 'AccessDenied';
-        if (denied && !(await personalRoles(accountId)).includes(roleName)) return null;
-        throw error;
-      }
+      const work = call('iam:GetRole', 'iam-read', () => iam.send(new GetRoleCommand({ RoleName: roleName })));
+      const answer = await unlessRoleGone({ accountId, roleName }, work, null);
+      return answer?.Role === undefined ? null : seenRole(answer.Role);
     },
     readAccessPolicy: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const input = { RoleName: roleName, PolicyName: accessPolicyName };
       const work = call('iam:GetRolePolicy', 'iam-read', () => iam.send(new GetRolePolicyCommand(input)));
-      const answer = await unlessGone(work, null);
+      const answer = await unlessRoleGone({ accountId, roleName }, work, null);
       return answer === null ? null : decodeURIComponent(answer.PolicyDocument ?? '');
     },
     writeAccessPolicy: async (accountId, roleName, document) => {
@@ -101,10 +110,8 @@ export const createIam = (broker: Broker): Iam => {
     deleteAccessPolicy: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const input = { RoleName: roleName, PolicyName: accessPolicyName };
-      await unlessGone(
-        call('iam:DeleteRolePolicy', 'iam-write', () => iam.send(new DeleteRolePolicyCommand(input))),
-        null,
-      );
+      const work = call('iam:DeleteRolePolicy', 'iam-write', () => iam.send(new DeleteRolePolicyCommand(input)));
+      await unlessRoleGone({ accountId, roleName }, work, null);
     },
     inlinePolicies: (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
@@ -113,7 +120,7 @@ export const createIam = (broker: Broker): Iam => {
         const page = await call('iam:ListRolePolicies', 'iam-read', () => iam.send(new ListRolePoliciesCommand(input)));
         return { items: page.PolicyNames ?? [], next: page.IsTruncated ? page.Marker : undefined };
       });
-      return unlessGone(work, []);
+      return unlessRoleGone({ accountId, roleName }, work, []);
     },
     personalRoles,
     reservedRoleId: async (accountId, roleName) => {

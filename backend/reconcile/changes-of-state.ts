@@ -9,7 +9,7 @@ import type { GrantStateName } from '../../src/shared/lifecycle.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { AuditEvent } from '../audit/event.ts';
-import { recordChange } from '../store/changes.ts';
+import { recordChange, tellChange } from '../store/changes.ts';
 import { addNotices, type NewNotice } from '../store/notices.ts';
 import type { Db, Tx } from '../store/open.ts';
 import type { Schema } from '../store/schema.ts';
@@ -50,7 +50,10 @@ type Change = {
   at: Date;
 };
 
-/** @returns false when the grant was no longer in a state of `from`. */
+/**
+ * @returns false when the grant was no longer in a state of `from`, or its sealed content was changed since it was read, e.g.
+ * its end: then what was planned is out of date, and the next turn plans anew.
+ */
 const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean> =>
   db.transaction().execute(async (tx) => {
     const { id } = facts.row;
@@ -59,6 +62,7 @@ const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean
       .select('id')
       .where('id', '=', id)
       .where('state', 'in', [...change.from])
+      .where('mac', '=', facts.row.mac)
       .forUpdate()
       .executeTakeFirst();
     if (locked === undefined) return false;
@@ -75,7 +79,7 @@ const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean
       await addNotices(tx, [{ ...notice, personId: facts.owner.id, at: change.at, target: { kind: 'grant', id } }]);
       await recordChange(tx, { topic: 'notices', ref: null, audience: [facts.owner.id] });
     }
-    await recordChange(tx, { topic: 'grants', ref: id, audience: facts.audience });
+    await tellChange(tx, { topic: 'grants', id, requestId: facts.row.request_id });
     return true;
   });
 
@@ -190,7 +194,7 @@ export const noteEnding = (
       .where('id', '=', facts.row.id)
       .where('state', '=', 'ending')
       .execute();
-    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: facts.audience });
+    await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
   });
 
 const instanceOfSession = (accountId: string, { region, target }: SeenSession): InstanceRef => ({
@@ -238,7 +242,7 @@ export const recordTerminated = (
       actor: curfew,
       ...about(facts),
     });
-    await recordChange(tx, { topic: 'grants', ref: facts.row.id, audience: facts.audience });
+    await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
   });
 
 /** Ids of the sessions that were ended for this grant, as the audit trail has them: nothing else survives a crash. */

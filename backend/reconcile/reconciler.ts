@@ -159,7 +159,6 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   aws: deps.aws,
   sealKey: deps.sealKey,
   partition: deps.config.partition,
-  adminGroup: deps.config.directory.adminGroup,
   roleSetting: (accountId) => roleSetting(deps.config, accountId),
   accountName: (accountId) => nameOf(deps.config.accounts, accountId),
   now: deps.now,

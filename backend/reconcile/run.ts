@@ -37,7 +37,6 @@ export type RunDeps = {
   aws: ReconcileAws;
   sealKey: SealKey;
   partition: string;
-  adminGroup: string;
   /** @throws when the account is not configured. */
   roleSetting: (accountId: string) => RoleSetting;
   accountName: (accountId: string) => string;
@@ -181,6 +180,22 @@ const rememberDocument = async (pass: Pass): Promise<void> => {
     .execute();
 };
 
+/**
+ * IAM's no for good: giving access fails, with advice, and never waits in a loop; taking it away is tried until it works.
+ */
+const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<void> => {
+  try {
+    await work();
+  } catch (error) {
+    const given = inState(pass, 'granting');
+    if (!(error instanceof AwsProblem) || error.kind === 'retry' || given.length === 0) throw error;
+    const { db, deps, state } = pass;
+    deps.log.error({ error, principal: state.principal.arn }, 'IAM does not let an access policy be given');
+    const failure = { code: error.code, advice: error.advice, at: deps.now() };
+    for (const facts of given) await failGrant(db, facts, failure);
+  }
+};
+
 const changePolicy = async (pass: Pass, document: string | null): Promise<void> => {
   const { deps, state } = pass;
   const { account_id: accountId, name } = state.principal;
@@ -188,18 +203,8 @@ const changePolicy = async (pass: Pass, document: string | null): Promise<void> 
   if (document !== null && !(await roleIsOurs(pass))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
-  try {
-    if (document === null) await deps.aws.iam.deleteAccessPolicy(accountId, name);
-    else await deps.aws.iam.writeAccessPolicy(accountId, name, document);
-  } catch (error) {
-    // Giving access may fail for good, with advice; taking it away is tried until it works.
-    const given = inState(pass, 'granting');
-    if (!(error instanceof AwsProblem) || error.kind === 'retry' || given.length === 0) throw error;
-    deps.log.error({ error, principal: state.principal.arn }, 'an access policy could not be written');
-    const failure = { code: error.code, advice: error.advice, at: deps.now() };
-    for (const facts of given) await failGrant(pass.db, facts, failure);
-    return;
-  }
+  if (document === null) await deps.aws.iam.deleteAccessPolicy(accountId, name);
+  else await deps.aws.iam.writeAccessPolicy(accountId, name, document);
   await readBack(pass);
   await rememberDocument(pass);
 };
@@ -290,13 +295,13 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
       return;
     }
     case 'read-policy':
-      await readBack(pass);
+      await unlessRefused(pass, () => readBack(pass));
       return;
     case 'write-policy':
-      await changePolicy(pass, step.document);
+      await unlessRefused(pass, () => changePolicy(pass, step.document));
       return;
     case 'delete-policy':
-      await changePolicy(pass, null);
+      await unlessRefused(pass, () => changePolicy(pass, null));
       return;
     case 'note-policy-gone':
       await noteEnding(db, factsOf(pass, step.grantId), { policyGoneAt: at });

@@ -18,8 +18,6 @@ export type GrantFacts = {
   row: GrantRow;
   instances: InstanceRef[];
   owner: Person;
-  /** Ids of those who may hear of its changes: the owner, who decided or was asked to, and admins. */
-  audience: string[];
   receipt: Receipt | null;
   content: GrantContent;
 };
@@ -36,8 +34,6 @@ export type PrincipalState = {
 
 export type ReadingDeps = {
   partition: string;
-  /** Name of the group whose members see everything. */
-  adminGroup: string;
   sealKey: SealKey;
   sealMs: number;
   lookEveryMs: number;
@@ -130,23 +126,6 @@ const unfinished = (db: Db, principalId: string) =>
     .orderBy('id')
     .execute();
 
-/** Who was asked to decide, by request, and who is an admin as far as our own rows know. */
-const readHearers = async (db: Db, requestIds: readonly string[], adminGroup: string) => {
-  const asked = await db
-    .selectFrom('notices')
-    .select(['person_id', 'target_id'])
-    .where('kind', '=', 'to-approve')
-    .where('target_kind', '=', 'request')
-    .where('target_id', 'in', ['', ...requestIds])
-    .execute();
-  const admins = await db
-    .selectFrom('people')
-    .select('id')
-    .where((eb) => eb(eb.val(adminGroup), '=', eb.fn.any('groups')))
-    .execute();
-  return { asked: groupBy(asked, ({ target_id }) => target_id), admins: admins.map(({ id }) => id) };
-};
-
 /** Everything about one principal that is not finished; null when there is no such principal. */
 export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDeps): Promise<PrincipalState | null> => {
   const principal = await db.selectFrom('principals').selectAll().where('id', '=', principalId).executeTakeFirst();
@@ -176,7 +155,6 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
     db,
     rows.map(({ person_id }) => person_id),
   );
-  const hearers = await readHearers(db, requestIds, deps.adminGroup);
   const refsByGrant = groupBy(refs, ({ grant_id }) => grant_id);
   const decisionsByRequest = groupBy(decisions, ({ request_id }) => request_id);
   const grants = new Map(
@@ -186,12 +164,6 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
         row,
         instances,
         owner: known(people, row.person_id),
-        audience: [
-          row.person_id,
-          ...(decisionsByRequest.get(row.request_id) ?? []).flatMap(({ person_id }) => person_id ?? []),
-          ...(hearers.asked.get(row.request_id) ?? []).map(({ person_id }) => person_id),
-          ...hearers.admins,
-        ],
         receipt: row.receipt,
         content: contentOf(row, instances, principal),
       };

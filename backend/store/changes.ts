@@ -42,6 +42,38 @@ export const recordChange = async (tx: Tx, change: NewChange): Promise<void> => 
   await sql`select pg_notify(${channel}, ${String(id)})`.execute(tx);
 };
 
+/**
+ * Records a change of a request or of one of its grants for everybody who sees it: who asked, who was asked to decide, and who
+ * did. Admins hear of everything without being named (`api/streams.ts`).
+ */
+export const tellChange = async (
+  tx: Tx,
+  { topic, id, requestId }: { topic: 'requests' | 'grants'; id: string; requestId: string },
+): Promise<void> => {
+  const people = await tx
+    .selectFrom('requests')
+    .select('requester_id as id')
+    .where('id', '=', requestId)
+    .union((eb) =>
+      eb
+        .selectFrom('notices')
+        .select('person_id as id')
+        .where('kind', '=', 'to-approve')
+        .where('target_kind', '=', 'request')
+        .where('target_id', '=', requestId),
+    )
+    .union((eb) =>
+      eb
+        .selectFrom('decisions')
+        .select('person_id as id')
+        .where('request_id', '=', requestId)
+        .where('person_id', 'is not', null)
+        .$narrowType<{ id: string }>(),
+    )
+    .execute();
+  await recordChange(tx, { topic, ref: id, audience: people.map((person) => person.id) });
+};
+
 const changeOf = (row: Selectable<Schema['changes']>): RecordedChange => ({
   id: row.id,
   event: { topic: row.topic, id: row.ref },
