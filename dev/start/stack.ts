@@ -247,7 +247,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     });
     stops.push(keeper.tied.stop);
     say(
-      `provisioner       keeps a personal role for each of ${world.people.filter((one) => one.groups.includes('curfew-users')).length} people in every account`,
+      `provisioner       keeps a personal role for each of ${world.people.filter((one) => one.enabled && one.groups.includes('curfew-users')).length} people in every account`,
     );
 
     let running: TiedProcess | null = null;
