@@ -329,7 +329,7 @@ const Terminals = ({ bridge, state }: { bridge: TerminalBridge; state: TerminalS
   const answer = (yes: boolean): void => {
     setAsking(null);
     if (asking !== null && yes) {
-      if (asking.kind === 'paste') screens.of(asking.tabId).terminal.paste(asking.text);
+      if (asking.kind === 'paste') screens.of(asking.tabId).paste(asking.text);
       if (asking.kind === 'link') void bridge.send.openLink({ url: asking.url });
       if (asking.kind === 'close') void bridge.send.closeTab({ tabId: asking.tabId });
     }

@@ -59,7 +59,7 @@ export const tameSequences = (terminal: Terminal, now: () => number): IDisposabl
   const mayReset = createRate(resetsPerSecond, now);
   const mayLink = createLinkCount(terminal);
   const handlers = [
-    ...countedInLines.map((final) => dropBeyond(final, () => terminal.rows * 2)),
+    ...countedInLines.map((final) => dropBeyond(final, () => terminal.rows)),
     ...countedInCells.map((final) => dropBeyond(final, () => Math.max(terminal.rows, terminal.cols) * 2)),
     parser.registerEscHandler({ final: 'c' }, () => !mayReset()),
     // 0, 1, 2: titles are ours. 9, 99, 777: notifications. 52: clipboard. 1337: files and images.
@@ -80,6 +80,7 @@ export const tameSequences = (terminal: Terminal, now: () => number): IDisposabl
 const longestString = 64 * 1024;
 
 // ESC, and the 8-bit beginnings of DCS and OSC, which xterm knows too.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what begins a string
 const mayBegin = /[\u001b\u0090\u009d]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what ends a string
 const endsOsc = /[\u0007\u0018\u001a\u001b\u0080-\u009f]/g;
@@ -125,37 +126,44 @@ export const createStringLimit = (): ((chunk: string) => string) => {
     return passedOver.test(character) ? 'escape' : 'text';
   };
 
+  let out = '';
+  /** Where what is not yet in `out` begins. */
+  let kept = 0;
+  /** Goes on to the end of the string or of the chunk, and cuts out what is too much. */
+  const passString = (chunk: string, at: number): number => {
+    const end = indexFrom(ends, chunk, at);
+    const room = longestString - length;
+    length += end - at;
+    if (inside === 'string' && length > longestString) {
+      out += chunk.slice(kept, at + room) + cancel;
+      inside = 'dropped-string';
+    }
+    if (inside === 'dropped-string') kept = end;
+    if (end < chunk.length) inside = 'text';
+    return end;
+  };
+  const passText = (chunk: string, at: number): number => {
+    const mark = indexFrom(mayBegin, chunk, at);
+    if (mark < chunk.length) inside = afterMark(chunk[mark]);
+    return mark + 1;
+  };
+
   return (chunk) => {
-    let out = '';
-    let kept = 0;
-    let at = 0;
-    while (at < chunk.length) {
-      if (inside === 'text') {
-        at = indexFrom(mayBegin, chunk, at);
-        if (at < chunk.length) inside = afterMark(chunk[at]);
-        at += 1;
-      } else if (inside === 'escape') {
+    out = '';
+    kept = 0;
+    for (let at = 0; at < chunk.length; ) {
+      if (inside === 'text') at = passText(chunk, at);
+      else if (inside === 'escape') {
         inside = afterEscape(chunk.charAt(at));
         at += 1;
-      } else {
-        const end = indexFrom(ends, chunk, at);
-        const room = longestString - length;
-        length += end - at;
-        if (inside === 'string' && length > longestString) {
-          out += chunk.slice(kept, at + room) + cancel;
-          inside = 'dropped-string';
-        }
-        if (inside === 'dropped-string') kept = end;
-        if (end < chunk.length) inside = 'text';
-        at = end;
-      }
+      } else at = passString(chunk, at);
     }
     return kept === 0 ? chunk : out + chunk.slice(kept);
   };
 };
 
 /** xterm looks at the clock after each piece that it was given: small ones keep the window alive whatever they hold. Characters. */
-const pieceLength = 1024;
+const pieceLength = 512;
 
 /** A chunk in pieces, in order. */
 export const piecesOf = (chunk: string): string[] => {

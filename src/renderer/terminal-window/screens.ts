@@ -8,11 +8,20 @@ import { WebLinksAddon } from '@xterm/addon-web-links';
 import { WebglAddon } from '@xterm/addon-webgl';
 import { type ITheme, Terminal } from '@xterm/xterm';
 import type { TerminalBridge } from '../../shared/desktop.ts';
-import { cleanPaste, createAnswerGate, createStringLimit, tameSequences } from './hostile-output.ts';
+import {
+  cleanPaste,
+  createAnswerGate,
+  createStringLimit,
+  piecesOf,
+  tameSequences,
+  typedParts,
+} from './hostile-output.ts';
 
 const scrollbackLines = 10_000;
 /** Acknowledge in lumps: each one is a message to the main process. */
 const acknowledgeEveryMs = 12;
+/** Below what one `keystrokes` intent takes (desktop contract). */
+const typedAtOnce = 32 * 1024;
 
 export type Screen = {
   readonly tabId: string;
@@ -21,6 +30,8 @@ export type Screen = {
   /** Puts it into an element and fits it; again whenever the element changed its size. */
   show: (element: HTMLElement) => void;
   fit: () => void;
+  /** Types what a person chose to paste; cleaned by `cleanPaste` before. */
+  paste: (text: string) => void;
   /** The grant is over: nothing can be typed any more, everything stays. */
   freeze: () => void;
   dispose: () => void;
@@ -107,6 +118,15 @@ const drawFast = (terminal: Terminal): void => {
   }
 };
 
+/**
+ * A key, a mouse button or a wheel is being dealt with right now. Browsers set `event` while they hand one out and take it back before anything
+ * else runs, and xterm reads output in tasks of its own: so what it says outside of such an event is its answer to output.
+ */
+const personActs = (): boolean => {
+  const acting: unknown = Reflect.get(window, 'event');
+  return acting instanceof UIEvent && acting.isTrusted;
+};
+
 export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
   const screens = new Map<string, Screen & { write: (chunk: string) => void }>();
 
@@ -118,7 +138,7 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
     terminal.loadAddon(search);
     terminal.loadAddon(new UnicodeGraphemesAddon());
     terminal.loadAddon(new WebLinksAddon((_event, url) => linkAllowed(url) && events.onLink(url)));
-    tameSequences(terminal);
+    tameSequences(terminal, () => performance.now());
     const limit = createStringLimit();
     const mayAnswer = createAnswerGate(() => performance.now());
 
@@ -131,23 +151,26 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
       if (characters > 0) void bridge.send.acknowledge({ tabId, characters });
     };
 
-    // Keys and pastes come from a person; what xterm says while it draws output is an answer to that output.
-    let drawing = 0;
     let frozen = false;
+    let writing = false;
+    let pasting = false;
     const type = (data: string): void => {
-      for (let at = 0; at < data.length; at += 32 * 1024) {
-        void bridge.send.keystrokes({ tabId, data: data.slice(at, at + 32 * 1024) });
-      }
+      for (const part of typedParts(data, typedAtOnce)) void bridge.send.keystrokes({ tabId, data: part });
     };
     terminal.onData((data) => {
       if (frozen) return;
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC
-      if (drawing > 0 && /^\u001b[[P\]]/.test(data) && !mayAnswer(data)) return;
-      type(data);
+      const typed = !writing && (pasting || personActs());
+      // Text that an input method composed comes a moment after its event, but never begins like an answer.
+      if (typed || !data.startsWith('\u001b') || mayAnswer(data)) type(data);
     });
     terminal.onBinary((data) => {
       if (!frozen) type(data);
     });
+    const paste = (text: string): void => {
+      pasting = true;
+      terminal.paste(text);
+      pasting = false;
+    };
     terminal.onResize(({ cols, rows }) => void bridge.send.resize({ tabId, cols, rows }));
     terminal.attachCustomKeyEventHandler((event) => !events.onKey(event));
 
@@ -156,10 +179,10 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
       event.preventDefault();
       event.stopPropagation();
       if (frozen) return;
-      const paste = cleanPaste(event.clipboardData?.getData('text/plain') ?? '');
-      if (paste.text === '') return;
-      if (paste.ask) events.onPasteToAsk(tabId, paste);
-      else terminal.paste(paste.text);
+      const wanted = cleanPaste(event.clipboardData?.getData('text/plain') ?? '');
+      if (wanted.text === '') return;
+      if (wanted.ask) events.onPasteToAsk(tabId, wanted);
+      else paste(wanted.text);
     };
 
     return {
@@ -167,12 +190,14 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
       terminal,
       search,
       write: (chunk) => {
-        drawing += 1;
-        terminal.write(limit(chunk), () => {
-          drawing -= 1;
+        // xterm reads at once what comes just after a key: that is no typing, whatever event brought the chunk.
+        writing = true;
+        for (const piece of piecesOf(limit(chunk))) terminal.write(piece);
+        terminal.write('', () => {
           drawn += chunk.length;
           timer ??= setTimeout(acknowledge, acknowledgeEveryMs);
         });
+        writing = false;
       },
       show: (element) => {
         if (opened === null) {
@@ -188,6 +213,7 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
       fit: () => {
         if (opened !== null && opened.offsetWidth > 0) fitter.fit();
       },
+      paste,
       freeze: () => {
         frozen = true;
         terminal.options.disableStdin = true;
