@@ -145,6 +145,8 @@ const Question = ({ asking, onAnswer }: { asking: Asking | null; onAnswer: (yes:
       onClose={() => onAnswer(false)}
       title={words?.title}
       withCloseButton={false}
+      // The terminal takes the focus back, not the button that asked.
+      returnFocus={false}
       size="lg"
     >
       {words !== null && (
@@ -320,12 +322,21 @@ const Terminals = ({ bridge, state }: { bridge: TerminalBridge; state: TerminalS
     }
   };
   onKey.current = (event) => {
+    if (asking !== null) return false;
     const command = commandOf(event);
     if (command === null || event.type !== 'keydown') return command !== null;
     event.preventDefault();
     run(command);
     return true;
   };
+  // The keys of the window work wherever the focus is; what a terminal has taken already comes here prevented.
+  useEffect(() => {
+    const listen = (event: KeyboardEvent): void => {
+      if (!event.defaultPrevented) onKey.current(event);
+    };
+    window.addEventListener('keydown', listen);
+    return () => window.removeEventListener('keydown', listen);
+  }, []);
   const answer = (yes: boolean): void => {
     setAsking(null);
     if (asking !== null && yes) {
@@ -375,7 +386,10 @@ const Terminals = ({ bridge, state }: { bridge: TerminalBridge; state: TerminalS
           clock={state.clock}
           backend={state.backend}
           confirming={confirming}
-          onConfirming={setConfirming}
+          onConfirming={(wanted) => {
+            setConfirming(wanted);
+            if (!wanted) screens.of(tab.id).terminal.focus();
+          }}
           onExtend={extend}
           onEnd={() => {
             setConfirming(false);

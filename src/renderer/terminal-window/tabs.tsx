@@ -40,13 +40,15 @@ type Props = {
 
 export const Tabs = ({ tabs, active, grantOf, clock, onSelect, onClose, onNew }: Props) => (
   <div className={css['strip']}>
-    <div role="tablist" aria-label="Terminals" className={css['tabs']}>
+    {/* A tab list may hold tabs only, and a close button stands beside each: so it owns them by id. */}
+    <div role="tablist" aria-label="Terminals" aria-owns={tabs.map((tab) => `tab-${tab.id}`).join(' ')} />
+    <div className={css['tabs']}>
       {tabs.map((tab) => {
         const grant = grantOf(tab);
         const title = tabTitle(tab, tabs);
         const current = tab.id === active;
         return (
-          <div key={tab.id} className={cx(css['tab'], current && css['current'])} role="presentation">
+          <div key={tab.id} className={cx(css['tab'], current && css['current'])}>
             <button
               type="button"
               role="tab"
