@@ -363,7 +363,7 @@ export const cardOf = (wanted: AccessRequest): RequestCard => ({
       allows: [
         `May start a shell on ${wanted.instances.map(({ name }) => name).join(', ')} for 2 h from connecting, 20:00 at the latest.`,
       ],
-      stillNot: ['Still may not: other ledger instances, port forward, SSH, run command.'],
+      stillNot: ['other ledger instances', 'port forwarding', 'SSH', 'run command'],
       diff: diff.split('\n').map((line) => ({
         change: line.startsWith('+') ? 'added' : 'same',
         text: line.startsWith('+') ? line.slice(1) : line,
