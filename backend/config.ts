@@ -24,6 +24,20 @@ const account = z.strictObject({
   /** What carries the access policy. The other kinds of design 6 come later. */
   principal: z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
 });
+type Account = z.output<typeof account>;
+
+/** Every account once, each with ARNs of its own: a slip here would lead into somebody else's account (threats AWS-10). */
+const accountsFit = (accounts: readonly Account[], context: z.RefinementCtx): void => {
+  for (const [index, one] of accounts.entries()) {
+    if (accounts.findIndex(({ id }) => id === one.id) !== index) {
+      context.addIssue({ code: 'custom', path: [index, 'id'], message: `account ${one.id} stands twice` });
+    }
+    for (const name of ['brokerRoleArn', 'provisionerRoleArn', 'boundaryArn'] as const) {
+      if (one[name].split(':')[4] === one.id) continue;
+      context.addIssue({ code: 'custom', path: [index, name], message: `is not in account ${one.id}` });
+    }
+  }
+};
 
 const configSchema = z.strictObject({
   organisationName: z.string().min(1).max(64),
@@ -46,7 +60,7 @@ const configSchema = z.strictObject({
     groups: z.array(z.string().min(1).max(256)).min(1),
     adminGroup: z.string().min(1).max(256),
   }),
-  accounts: z.array(account).min(1),
+  accounts: z.array(account).min(1).superRefine(accountsFit),
   /** Folder with schema.cedarschema and *.cedar, beside this file unless absolute. */
   rulesFolder: z.string().min(1),
   /** Folder for keys (0700, files 0600): decision.key and audit.key are made when missing. */

@@ -1,0 +1,104 @@
+/** A configuration that cannot be used says so with file, line and column, and never more of itself than is needed. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
+import { loadConfig } from './config.ts';
+import { FileError } from './yaml-file.ts';
+
+const example = readFileSync(fileURLToPath(new URL('../deploy/curfew.example.yml', import.meta.url)), 'utf8');
+const folder = mkdtempSync(join(tmpdir(), 'curfew-config-'));
+const file = join(folder, 'curfew.yml');
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeEach(() => {
+  vi.stubEnv('DATABASE_URL', undefined);
+  return () => vi.unstubAllEnvs();
+});
+
+const load = (text: string) => {
+  writeFileSync(file, text);
+  return loadConfig(file);
+};
+const problemsOf = (text: string): Array<{ line: number; column: number; message: string }> => {
+  try {
+    load(text);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    for (const problem of error.problems) expect(problem.file).toBe(file);
+    expect(error.message).toMatch(/^\S+curfew\.yml:\d+:\d+ /);
+    return error.problems;
+  }
+  throw new Error('This configuration was taken.');
+};
+/** Where the example says something, counted from 1. */
+const placeOf = (words: string): { line: number; column: number } => {
+  const before = example.slice(0, example.indexOf(words)).split('\n');
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+};
+
+test('the example is taken, with the folders beside it', () => {
+  const config = load(example);
+  expect(config.rulesFolder.startsWith('/')).toBe(true);
+  expect(config.limits.tokenLifeSeconds).toBe(28_800);
+});
+
+/** What is replaced by what, where the problem stands, and what is said. */
+const wrong: Array<[what: string, from: string, to: string, at: string, said: RegExp]> = [
+  ['a text that is none of the values', 'partition: aws', 'partition: azure', 'aws\n', /^partition: /],
+  ['a host for a region', 'stsRegion: eu-central-1', 'stsRegion: eu-central-1.evil.com', 'eu-central-1\n  # Home', /^signIn\.stsRegion: /],
+  ['an account number without quotes', "accounts: ['111122223333']", 'accounts: [111122223333]', "'111122223333'", /^signIn\.accounts\.0: .*string/],
+  ['a wildcard in a role', ':role/curfew/broker/CurfewBroker', ':role/curfew/broker/*', 'arn:aws:iam::444455556666:role/curfew/broker', /^accounts\.0\.brokerRoleArn: /],
+  ['a broker role of another account', 'arn:aws:iam::444455556666:role/curfew/broker', 'arn:aws:iam::999988887777:role/curfew/broker', 'arn:aws:iam::444455556666:role/curfew/broker', /is not in account 444455556666/],
+  ['a boundary of another account', 'arn:aws:iam::444455556666:policy', 'arn:aws:iam::999988887777:policy', 'arn:aws:iam::444455556666:policy', /is not in account 444455556666/],
+  ['a port that is none', 'port: 7420', 'port: 74200', '7420', /^listen\.port: /],
+  ['a word for yes', 'deviceCodeAllowed: false', 'deviceCodeAllowed: "no"', 'false\n\ndirectory', /^signIn\.deviceCodeAllowed: /],
+]; // biome-ignore format: one case a line reads best
+
+test.each(wrong)('%s', (...[, from, to, at, said]) => {
+  expect(example).toContain(from);
+  const problems = problemsOf(example.replace(from, to));
+  expect(problems).toEqual([expect.objectContaining({ ...placeOf(at), message: expect.stringMatching(said) })]);
+});
+
+test('a field that nobody knows, and one that is missing', () => {
+  const [unknown] = problemsOf(`${example}\nbreakGlassForEverybody: true\n`);
+  expect(unknown?.message).toContain('breakGlassForEverybody');
+  const [missing] = problemsOf(example.replace('adminGroup: curfew-admins', ''));
+  expect(missing).toMatchObject({ message: expect.stringMatching(/^directory\.adminGroup: /) });
+  expect(missing?.line).toBe(placeOf('identityStoreId').line);
+});
+
+test('limits may be tightened, never widened', () => {
+  const living = (seconds: number) => example.replace(/tokenLifeSeconds: \d+/, `tokenLifeSeconds: ${seconds}`);
+  expect(load(living(600)).limits.tokenLifeSeconds).toBe(600);
+  const [problem] = problemsOf(living(86_400));
+  expect(problem?.message).toMatch(/^limits\.tokenLifeSeconds: /);
+});
+
+test('an account that stands twice', () => {
+  const start = example.indexOf('  - id:');
+  const end = example.indexOf('\n\n', start);
+  const block = example.slice(start, end === -1 ? undefined : end);
+  const [problem] = problemsOf(example.replace(block, `${block}\n${block}`));
+  expect(problem?.message).toBe('accounts.1.id: account 444455556666 stands twice');
+});
+
+test.each([
+  ['a list that is never closed', 'accounts: [1, 2\nlisten: {}\n', 2],
+  ['a tab', 'listen:\n\thost: x\n', 2],
+  ['the same key twice', 'partition: aws\npartition: aws\n', 2],
+  ['nothing at all', '', 1],
+  ['a sentence', 'this is no configuration\n', 1],
+  ['two documents', 'a: 1\n---\nb: 2\n', 2],
+])('malformed YAML: %s', (_what, text, line) => {
+  const problems = problemsOf(text);
+  expect(problems.some((problem) => problem.line === line)).toBe(true);
+  for (const { column } of problems) expect(column).toBeGreaterThan(0);
+});
+
+test('no file, and no database', () => {
+  expect(() => loadConfig(join(folder, 'nowhere.yml'))).toThrow(/nowhere\.yml/);
+  expect(() => loadConfig('')).toThrow(/CURFEW_CONFIG/);
+  expect(() => load(example.replace(/database:\n {2}url: .*\n/, ''))).toThrow(/DATABASE_URL/);
+});
