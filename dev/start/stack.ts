@@ -13,7 +13,7 @@ import { spawnTied, type TiedProcess } from '../machine/tied-process.ts';
 import { type RunningPostgres, startPostgres } from '../postgres/supervisor.ts';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
-const worldFile = path.join(root, 'dev', 'local-aws', 'world.yml');
+const ownWorld = path.join(root, 'dev', 'local-aws', 'world.yml');
 
 const readyDeadlineMs = 60_000;
 
@@ -26,6 +26,8 @@ export type StackOptions = {
   ports?: { localAws: number; backend: number };
   /** False for throw-away stacks: no fsync. */
   durable?: boolean;
+  /** Another world than the one that comes with local-aws: its YAML file. */
+  worldFile?: string;
   /** Laid over the generated configuration, e.g. shorter intervals. */
   configure?: Record<string, unknown>;
 };
@@ -173,6 +175,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   const { folder, say } = options;
   const logs = path.join(folder, 'logs');
   fs.mkdirSync(logs, { recursive: true });
+  const worldFile = options.worldFile ?? ownWorld;
   const world = readWorld(worldFile);
   const stops: Array<() => Promise<void>> = [];
   const stop = async (): Promise<void> => {
@@ -213,6 +216,8 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
         stateFile,
         '--run',
         path.join(folder, 'instances'),
+        '--world',
+        worldFile,
       ],
       {},
     );

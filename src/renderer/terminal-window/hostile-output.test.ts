@@ -279,7 +279,7 @@ describe('paste', () => {
 
   test('one line does not ask, two lines or 5 KiB do', () => {
     expect(cleanPaste('ls -l')).toMatchObject({ ask: false, lines: 1 });
-    expect(cleanPaste('ls -l\r\n')).toMatchObject({ text: 'ls -l\n', ask: false });
+    expect(cleanPaste('ls -l\r\n')).toMatchObject({ text: 'ls -l', ask: false });
     expect(cleanPaste('a\rb')).toMatchObject({ text: 'a\nb', ask: true, lines: 2 });
     expect(cleanPaste('x'.repeat(5000)).ask).toBe(true);
   });

@@ -188,7 +188,8 @@ export const createAnswerGate = (now: () => number): ((data: string) => boolean)
 
 /**
  * What may be pasted: controls but tab and newline are taken out, so that a page cannot end the bracket and type on (threats TERM-07).
- * `ask` when it has several lines or more than 4 KiB: then a person looks at it first.
+ * `ask` when it has several lines or more than 4 KiB: then a person looks at it first. The line break after a single line is left off,
+ * because a shell without bracketed paste would run the line before anybody has read it.
  */
 export const cleanPaste = (text: string): { text: string; lines: number; ask: boolean } => {
   const plain = text
@@ -196,7 +197,8 @@ export const cleanPaste = (text: string): { text: string; lines: number; ask: bo
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
     .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
   const lines = plain.replace(/\n$/, '').split('\n').length;
-  return { text: plain, lines, ask: lines > 1 || plain.length > 4096 };
+  const text = lines === 1 ? plain.replace(/\n$/, '') : plain;
+  return { text, lines, ask: lines > 1 || text.length > 4096 };
 };
 
 /** Text in parts of at most `most` UTF-16 units, none of which ends in the middle of a character. */
