@@ -32,7 +32,7 @@ export const controlOf = (endpoint: string): LocalAwsControl => ({
 type PersonIn = { account: string; personId: string };
 
 /** A person's personal role in one account as IAM has it now. @throws Error when there is none. */
-export const personalRole = async (
+const personalRole = async (
   control: LocalAwsControl,
   { account, personId }: PersonIn,
 ): Promise<Sent<ReturnType<Control['role']>>> => {
