@@ -13,7 +13,14 @@ import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './ga
 import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
 import { assertGrantCan, closeRequest, type LockedGrant, lockGrant } from './rows.ts';
-import { askPeople, assertContinuous, requestView, requireAllowed, requireApprovers } from './submit.ts';
+import {
+  askPeople,
+  assertContinuous,
+  assertWithinLimits,
+  requestView,
+  requireAllowed,
+  requireApprovers,
+} from './submit.ts';
 
 export type ExtendInput = {
   grantId: string;
@@ -90,6 +97,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
   const requester = plainPerson(ask.person);
   const at = deps.now();
   return deps.db.transaction().execute(async (tx) => {
+    await assertWithinLimits(tx, requester.id, at);
     const locked = await lockGrant(tx, grant.id, { action: 'extend', dueAt: at });
     await assertNoneWaits(tx, grant.id);
     const request: NewRequest = {
@@ -125,7 +133,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
  * The owner asks for more time on a live grant.
  * @returns `extended` when a rule gives it at once, else `asked` with the waiting request.
  * @throws Refusal `not_found`, `not_allowed`, `wrong_state` (it has ended), `limit_reached` (12 h without a break, or one
- * waits already).
+ * waits already), `too_many` (it counts as a request of this hour).
  */
 export const extend = (deps: AccessDeps, caller: Reader, input: ExtendInput): Promise<ExtendOutcome> =>
   withRules(deps, async (set) => {

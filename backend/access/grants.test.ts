@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { beforeEach, expect, test } from 'vitest';
 import type { Grant } from '../../src/shared/access.ts';
+import { limits } from '../../src/shared/limits.ts';
 import type { RefusalCode } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { loadGrants } from '../store/grants.ts';
@@ -207,6 +208,18 @@ test('RQ-13 asking anew for the same instance does not get around the bound of t
   office.pass(7100);
   const anew = await office.access.submit(office.person('mira'), office.draft(['staging'], { durationSeconds: 7200 }));
   expect(anew.state).toBe('waiting');
+});
+
+test('API-05 asking for more time, taking it back and asking again is bounded like asking', async () => {
+  const grant = await approved(['prod'], 3600);
+  await connect('mira', grant);
+  const reader = await office.reader('mira');
+  const again = async () => {
+    const asked = await office.access.extend(reader, { grantId: grant.id, bySeconds: 60, reason: null });
+    if (asked.kind === 'asked') await office.access.withdraw(reader, asked.request.id);
+  };
+  for (let asked = 1; asked < limits.submitsPerHour; asked += 1) await again();
+  await expect(again()).rejects.toEqual(refusal('too_many', { retryAfterMs: 3_600_000 }));
 });
 
 test('intervals of access: overlapping and adjoining ones are one, a pause begins anew', () => {

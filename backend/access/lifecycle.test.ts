@@ -5,19 +5,23 @@ import { refKey } from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit, firstPreviousHash, hashOfRow } from '../audit/chain.ts';
+import { refOfRow } from '../store/instances.ts';
+import { groupBy } from '../store/rows.ts';
 import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../store/seal.ts';
 import { createAccess } from './access.ts';
-import { grantInstances } from './rows.ts';
 import { type Machine, type Name, type Office, openOffice } from './testing/office.ts';
 
 const isLive = (state: string): boolean => ['ready', 'granting', 'active'].includes(state);
 
-const snapshot = async ({ db }: Office) => ({
-  requests: await db.selectFrom('requests').selectAll().orderBy('id').execute(),
-  decisions: await db.selectFrom('decisions').selectAll().orderBy('id').execute(),
-  grants: await db.selectFrom('grants').selectAll().orderBy('id').execute(),
-  audit: await db.selectFrom('audit').selectAll().orderBy('sequence').execute(),
-});
+const snapshot = async ({ db }: Office) => {
+  const [requests, decisions, grants, audit] = await Promise.all([
+    db.selectFrom('requests').selectAll().orderBy('id').execute(),
+    db.selectFrom('decisions').selectAll().orderBy('id').execute(),
+    db.selectFrom('grants').selectAll().orderBy('id').execute(),
+    db.selectFrom('audit').selectAll().orderBy('sequence').execute(),
+  ]);
+  return { requests, decisions, grants, audit };
+};
 type Snapshot = Awaited<ReturnType<typeof snapshot>>;
 
 /** The last audit row about a request or a grant says the state that its row is in. */
@@ -57,6 +61,11 @@ const checkPromises = async (office: Office, now: Snapshot): Promise<void> => {
   const { db, deps } = office;
   checkAudit(now);
   const asked = await db.selectFrom('request_instances').selectAll().execute();
+  const refs = groupBy(
+    await db.selectFrom('grant_instances').selectAll().orderBy('position').execute(),
+    ({ grant_id }) => grant_id,
+  );
+  const principals = await db.selectFrom('principals').select(['id', 'arn']).execute();
   for (const decision of now.decisions) {
     expect(decision.person_id).not.toBe(decision.requester_id);
     expect(decisionSealHolds(deps.sealKey, decisionContent(decision), decision.mac)).toBe(true);
@@ -64,7 +73,7 @@ const checkPromises = async (office: Office, now: Snapshot): Promise<void> => {
   for (const grant of now.grants) {
     const yeses = now.decisions.filter((one) => one.request_id === grant.request_id && one.verdict === 'yes');
     expect(yeses.length).toBeGreaterThan(0);
-    const instances = await grantInstances(db, grant.id);
+    const instances = (refs.get(grant.id) ?? []).map(refOfRow);
     expect(instances.length).toBeGreaterThan(0);
     const wanted = new Set(
       asked
@@ -75,11 +84,7 @@ const checkPromises = async (office: Office, now: Snapshot): Promise<void> => {
       const given = new Set((yes.instances ?? []).map(refKey));
       expect(instances.every((ref) => given.has(refKey(ref)) && wanted.has(refKey(ref)))).toBe(true);
     }
-    const { arn } = await db
-      .selectFrom('principals')
-      .select('arn')
-      .where('id', '=', grant.principal_id)
-      .executeTakeFirstOrThrow();
+    const arn = principals.find(({ id }) => id === grant.principal_id)?.arn ?? '';
     expect(grantSealHolds(deps.sealKey, grantContent(grant, instances, arn), grant.mac)).toBe(true);
     if (grant.connected_at !== null && grant.ends_at !== null) {
       const length = (grant.ends_at.getTime() - grant.connected_at.getTime()) / 1000;
@@ -120,6 +125,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('end' as const), who, which }),
   fc.record({ do: fc.constant('end' as const), who: fc.constant('owner' as const), which }),
   fc.record({ do: fc.constant('signOut' as const), who }),
+  fc.record({ do: fc.constant('leave' as const), who }),
   fc.record({ do: fc.constant('lapse' as const) }),
   fc.record({ do: fc.constant('pass' as const), seconds }),
 );
@@ -223,12 +229,42 @@ const run = async (office: Office, now: Snapshot, act: Step): Promise<void> => {
       expect(after.grants.filter((grant) => grant.person_id === id && isLive(grant.state))).toEqual([]);
       return;
     }
+    case 'leave': {
+      office.change(act.who, { enabled: false });
+      await office.access.closeLeavers();
+      const after = await snapshot(office);
+      const { id } = office.person(act.who);
+      expect(after.grants.filter((grant) => grant.person_id === id && isLive(grant.state))).toEqual([]);
+      expect(after.requests.filter((one) => one.requester_id === id && one.state === 'waiting')).toEqual([]);
+      office.change(act.who, { enabled: true });
+      return;
+    }
     case 'lapse':
       await office.access.lapseDue();
       return;
     case 'pass':
       office.pass(act.seconds);
   }
+};
+
+/** Does one step and checks everything. @returns what there is now, and the refusal's code. */
+const stepAndCheck = async (
+  office: Office,
+  now: Snapshot,
+  act: Step,
+): Promise<{ after: Snapshot; code: string | null }> => {
+  let code: string | null = null;
+  try {
+    await run(office, now, act);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    code = error.code;
+  }
+  const after = await snapshot(office);
+  if (code === null) await checkPromises(office, after);
+  // The same text is the same; to compare hundreds of rows part by part takes most of the time.
+  else if (JSON.stringify(after) !== JSON.stringify(now)) expect(after).toEqual(now);
+  return { after, code };
 };
 
 test('AU-07 random histories keep the promises after every step, and what is refused changes nothing', {
@@ -241,19 +277,8 @@ test('AU-07 random histories keep the promises after every step, and what is ref
       try {
         let now = await snapshot(office);
         for (const act of steps) {
-          let refused: Refusal | null = null;
-          try {
-            await run(office, now, act);
-          } catch (error) {
-            if (!(error instanceof Refusal)) throw error;
-            refused = error;
-          }
-          const after = await snapshot(office);
-          if (refused !== null) {
-            reached.add(refused.code);
-            expect(after).toEqual(now);
-          }
-          await checkPromises(office, after);
+          const { after, code } = await stepAndCheck(office, now, act);
+          if (code !== null) reached.add(code);
           for (const row of [...after.requests, ...after.grants]) reached.add(row.state);
           now = after;
         }

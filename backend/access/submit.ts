@@ -77,7 +77,7 @@ const requireVisible = (set: RuleSet, ask: Ask): void => {
 };
 
 /** @throws Refusal `limit_reached`, `too_many`. The person's row is locked, so parallel requests are counted too. */
-const assertWithinLimits = async (tx: Tx, personId: string, at: Date): Promise<void> => {
+export const assertWithinLimits = async (tx: Tx, personId: string, at: Date): Promise<void> => {
   await tx.selectFrom('people').select('id').where('id', '=', personId).forNoKeyUpdate().executeTakeFirstOrThrow();
   const hourAgo = new Date(at.getTime() - 3_600_000);
   const counts = await tx
