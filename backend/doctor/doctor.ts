@@ -37,6 +37,8 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
       yield await checkKeys(config);
       yield await checkDatabase(config.databaseUrl === '' ? null : config.databaseUrl);
     }
+    const where = { area: 'this machine', check: 'AWS' };
+    yield { ...where, ...ok(stsEndpoint === null ? 'AWS itself' : `not AWS itself: ${stsEndpoint} (development)`) };
     yield await checkClock(probe);
     if (as === 'person') {
       yield await checkOidc(config, probe);

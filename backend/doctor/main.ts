@@ -42,7 +42,8 @@ const readConfiguration = (): Read => {
       error instanceof FileError
         ? 'Mend these lines; deploy/curfew.example.yml has every setting.'
         : 'Set CURFEW_CONFIG to your configuration; deploy/curfew.example.yml is one to copy.';
-    const found = error instanceof Error ? error.message : String(error);
+    // A line of its own for each problem of the file, in one finding.
+    const found = (error instanceof Error ? error.message : String(error)).replaceAll('\n', '; ');
     return { finding: { ...where, ...notOk(found, advice) }, config: null };
   }
 };

@@ -7,7 +7,16 @@
  * set that were recorded; port 7420 is a free one. Every command must be one that is run or one that is recorded.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -338,5 +347,28 @@ describe('deploy/curfew-identities.yml', () => {
       ['curfew-backend', 'arn:aws:iam::*:role/curfew/broker/CurfewBroker'],
       ['curfew-provisioner', 'arn:aws:iam::*:role/curfew/provisioner/CurfewProvisioner'],
     ]);
+  });
+});
+
+describe('docs/operating.md', () => {
+  const page = readFileSync(join(root, 'docs/operating.md'), 'utf8');
+
+  test('names only lines that the backend can log', () => {
+    const sources = readdirSync(join(root, 'backend'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+      .map((file) => readFileSync(join(root, 'backend', file), 'utf8'))
+      .join('\n');
+    const [, table = ''] = page.split('| `msg` | means |');
+    const named = [...(table.split('\n\n')[0] ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, words = '']) => words);
+    expect(named.length).toBeGreaterThan(4);
+    expect(named.filter((words) => !sources.includes(`'${words}'`))).toEqual([]);
+  });
+
+  test('names only commands that there are', () => {
+    const { scripts } = z
+      .object({ scripts: z.record(z.string(), z.string()) })
+      .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
+    const named = [...page.matchAll(/npm run ([\w:-]+)/g)].map(([, script = '']) => script);
+    expect(named.filter((script) => !(script in scripts))).toEqual([]);
   });
 });
