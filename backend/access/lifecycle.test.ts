@@ -160,7 +160,7 @@ const activate = async (office: Office, grant: Snapshot['grants'][number]): Prom
 const onRequest = async (office: Office, now: Snapshot, act: Extract<Step, { do: 'yes' | 'no' | 'withdraw' }>) => {
   const row = pick(now.requests, act.which);
   if (row === undefined) return;
-  const reader = await office.reader(act.who);
+  const reader = await office.reader(act.who, [row.id]);
   if (act.do === 'withdraw') {
     await office.access.withdraw(reader, row.id);
     return;
@@ -186,7 +186,7 @@ const onGrant = async (office: Office, now: Snapshot, act: Extract<Step, { do: '
   const grant = pick(now.grants, act.which);
   if (grant === undefined) return;
   const owner = names.find((name) => office.person(name).id === grant.person_id) ?? 'mira';
-  const reader = await office.reader(act.who === 'owner' ? owner : act.who);
+  const reader = await office.reader(act.who === 'owner' ? owner : act.who, []);
   if (act.do === 'connect') await office.access.connect(reader, grant.id);
   if (act.do === 'extend') {
     await office.access.extend(reader, { grantId: grant.id, bySeconds: act.seconds, reason: null });

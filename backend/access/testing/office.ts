@@ -144,10 +144,16 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
   };
   const access: Access = createAccess(deps);
 
-  /** Ids of the waiting requests that this person may decide. */
-  const decidableBy = async (approver: PersonFacts): Promise<string[]> => {
+  /** Ids of the waiting requests that this person may decide; of `among` only, when it is given. */
+  const decidableBy = async (approver: PersonFacts, among?: readonly string[]): Promise<string[]> => {
     const set = current;
-    const waiting = await loadRequests(store.db, { where: (eb) => eb('requests.state', '=', 'waiting'), now: time });
+    const waiting = await loadRequests(store.db, {
+      where: (eb) => {
+        const isWaiting = eb('requests.state', '=', 'waiting');
+        return among === undefined ? isWaiting : eb.and([isWaiting, eb('requests.id', 'in', ['', ...among])]);
+      },
+      now: time,
+    });
     const recorded = await Promise.all(waiting.map((request) => gatherRecorded(deps, set, request)));
     return recorded.filter(({ ask }) => mayDecide(set, ask, approver)).map(({ request }) => request.id);
   };
@@ -169,14 +175,14 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     remove: (name: Name) => {
       gone.add(known(name).id);
     },
-    /** As the API makes it for a call. */
-    reader: async (name: Name): Promise<Reader> => {
+    /** As the API makes it for a call; `among`: only these requests matter to the caller, which saves time. */
+    reader: async (name: Name, among?: readonly string[]): Promise<Reader> => {
       const { id, userName, displayName, groups } = known(name);
       return {
         person: { id, userName, displayName },
         groups,
         isAdmin: groups.includes('curfew-admins'),
-        decidable: await decidableBy(known(name)),
+        decidable: await decidableBy(known(name), among),
       };
     },
     ref: (name: Machine): InstanceRef => {
