@@ -197,8 +197,8 @@ export const cleanPaste = (text: string): { text: string; lines: number; ask: bo
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
     .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
   const lines = plain.replace(/\n$/, '').split('\n').length;
-  const text = lines === 1 ? plain.replace(/\n$/, '') : plain;
-  return { text, lines, ask: lines > 1 || text.length > 4096 };
+  const kept = lines === 1 ? plain.replace(/\n$/, '') : plain;
+  return { text: kept, lines, ask: lines > 1 || kept.length > 4096 };
 };
 
 /** Text in parts of at most `most` UTF-16 units, none of which ends in the middle of a character. */
