@@ -169,6 +169,52 @@ test('AU-08 CSV cells start no formula and hold their quotes', async () => {
   expect((await exportCsv(store.db, { requestId: null })).text.split('\r\n')[0]).toContain('"sequence"');
 });
 
+test('AU-08 hostile names and reasons: JSON Lines keep them exactly, CSV stays a table without formulas', async () => {
+  const hostile = await freshStore();
+  const texts = [
+    '=HYPERLINK("http://evil")',
+    '+1',
+    '-1',
+    '@SUM(A1)',
+    '\t=1',
+    '\r=1',
+    'a\nb',
+    'a\r\nb","=1',
+    '\u001b[2J',
+    '\u202e',
+    '"',
+  ];
+  for (const [n, text] of texts.entries()) {
+    const somebody = { ...ada, displayName: text };
+    const made = { ...event(n, text), actor: { kind: 'person' as const, person: somebody }, requester: somebody };
+    await hostile.db.transaction().execute((tx) => appendAudit(tx, made));
+  }
+  const { text: lines } = await exportJsonLines(hostile.db, key, { requestId: null, at: noon });
+  const rows = lines.trimEnd().split('\n').slice(1);
+  expect(rows.map((row) => JSON.parse(row).event.reason)).toEqual(texts);
+  const { text: csv } = await exportCsv(hostile.db, { requestId: null });
+  await hostile.close();
+  // RFC 4180: every cell in quotes, a quote twice.
+  const table = csv
+    .matchAll(/"((?:[^"]|"")*)"(,|\r\n)/g)
+    .reduce<string[][]>(
+      (all, [, cell = '', end]) => {
+        all.at(-1)?.push(cell.replaceAll('""', '"'));
+        if (end !== ',') all.push([]);
+        return all;
+      },
+      [[]],
+    )
+    .filter((row) => row.length > 0);
+  expect(table).toHaveLength(texts.length + 1);
+  const [columns = []] = table;
+  for (const row of table) {
+    expect(row).toHaveLength(columns.length);
+    for (const cell of row) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
+  }
+  expect(table.slice(1).map((row) => row[columns.indexOf('actor')]?.replace(/^'/, ''))).toEqual(texts);
+});
+
 test('the command line verifies a file, and says no with exit code 1', async () => {
   const file = path.join(folder, 'trail.jsonl');
   const run = (...args: string[]) => promisify(execFile)(process.execPath, ['backend/audit/cli.ts', 'verify', ...args]);
