@@ -1,0 +1,318 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect, type Page } from '@playwright/test';
+import { type Person, until } from '../dev/driver/person.ts';
+import { accounts, test } from './stack-fixture.ts';
+
+/**
+ * A hostile instance: what its programs print is tried on the built terminal window, through the real data channel. The sequences one by one,
+ * with their times, are tried in `hostile-output.test.ts`.
+ */
+const instance = { name: 'payments-sim-d1', id: 'i-02c9d47f8e0ab6513' };
+
+const connect = async (who: Person, reason: string): Promise<Page> => {
+  await who.request([instance.name], reason, '30 min');
+  const terminal = await who.terminal();
+  await expect(terminal.getByText('Connected')).toBeVisible({ timeout: 60_000 });
+  await who.sees('$');
+  return terminal;
+};
+
+/** Lays a file into the home folder of the instance, as somebody who owns it would. */
+const plant = (stackFolder: string, name: string, text: string): void => {
+  const home = `${accounts.dev}-eu-central-1-${instance.id}`;
+  fs.writeFileSync(path.join(stackFolder, 'instances', 'instances', home, 'home', name), text);
+};
+
+/** Keeps what the window types, and the longest time, ms, in which it could do nothing else. */
+const watch = (terminal: Page): Promise<void> =>
+  terminal.evaluate(() => {
+    let last = performance.now();
+    Reflect.set(window, 'longestStall', 0);
+    setInterval(() => {
+      const now = performance.now();
+      Reflect.set(window, 'longestStall', Math.max(Number(Reflect.get(window, 'longestStall')), now - last));
+      last = now;
+    }, 10);
+  });
+const longestStall = (terminal: Page): Promise<number> =>
+  terminal.evaluate(() => Number(Reflect.get(window, 'longestStall')));
+
+/** Resident memory of a process, bytes. */
+const memoryOf = (pid: number): number => {
+  const [, kilobytes = '0'] = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) * 1024;
+};
+
+const clearScreen = '\u001b[2J\u001b[H';
+
+test('TERM-02 titles and the countdown are ours whatever the instance draws', async ({ person, picture, stack }) => {
+  const mira = await person('Mira Okafor');
+  const terminal = await connect(mira, 'Draw all over the screen');
+  const titleBefore = await terminal.title();
+  const tabs = terminal.getByRole('tab');
+  const fake = '11 h 59 m left, extended by Jonas';
+  plant(
+    stack.folder,
+    'draw',
+    [
+      clearScreen,
+      ...['0', '1', '2', '9', '777;notify;Curfew', '99;i=1'].map((id) => `\u001b]${id};${fake}\u0007`),
+      `\u001b[8;500;500t\u001b[9;1t\u001b[3;0;0t`,
+      ...Array.from({ length: 60 }, (_, row) => `\u001b[${row + 1};1H${fake} `.padEnd(90, '#')),
+      '\u0007'.repeat(5000),
+      '\u001b[1;1Hdrawn-all',
+    ].join(''),
+  );
+  await mira.typeLine('cat draw; read -r _');
+  await mira.sees('drawn-all');
+  expect(await terminal.title()).toBe(titleBefore);
+  await expect(tabs).toHaveCount(1);
+  await expect(tabs).toContainText(instance.name);
+  await expect(tabs).not.toContainText('extended');
+  // The real countdown stands outside of the grid, uncovered, and says what is true.
+  const bar = terminal.locator('footer').getByRole('timer');
+  await expect(bar).toHaveAccessibleName(/^(30|29|28) minutes left on payments-sim-d1/);
+  const covered = await bar.evaluate((element) => {
+    const { x, y, width, height } = element.getBoundingClientRect();
+    const on = document.elementFromPoint(x + width / 2, y + height / 2);
+    return on === null || !(element.contains(on) || on.contains(element)) || on.closest('.xterm') !== null;
+  });
+  expect(covered).toBe(false);
+  expect((await mira.notifications()).filter(({ title, body }) => `${title}${body}`.includes('extended'))).toEqual([]);
+  await picture(terminal, 'drawn-over');
+});
+
+test('TERM-04 keys typed into a flood arrive, answers of the terminal do not become commands', async ({
+  person,
+  stack,
+}) => {
+  const mira = await person('Mira Okafor');
+  const terminal = await connect(mira, 'Type while output flows');
+
+  await test.step('cursor keys, F-keys and bracketed paste pass while output is drawn', async () => {
+    // Puts the tty into raw mode, floods in the background and writes down each byte that is typed.
+    plant(
+      stack.folder,
+      'keys',
+      [
+        'stty raw -echo',
+        "printf '\\033[?2004h\\033[?1000h\\033[?1006h'",
+        '(for n in $(seq 1 400000); do echo "flood $n \\033[6n\\033[c"; done) &',
+        'flood=$!',
+        'head -c 20000 < /dev/tty | stdbuf -o0 od -An -v -tx1 -w1 > typed &',
+        'reader=$!',
+        'sleep 20; kill $flood $reader; stty sane; printf "\\033[?2004l\\033[?1000l\\033[?1006l"; clear; echo keys-over',
+      ].join('\n'),
+    );
+    await mira.typeLine('sh keys');
+    await mira.sees(/flood \d{3,}/);
+    const keys = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'Home', 'F5', 'Delete', 'PageUp'];
+    for (let round = 0; round < 10; round += 1) for (const key of keys) await terminal.keyboard.press(key);
+    await terminal.evaluate(() => {
+      const area = document.querySelector('[role="tabpanel"]:not([hidden]) textarea');
+      const data = new DataTransfer();
+      data.setData('text/plain', 'pasted-whole');
+      area?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+    });
+    await terminal.locator('[role="tabpanel"]:not([hidden]) .xterm-screen').click({ position: { x: 30, y: 30 } });
+    await mira.sees('keys-over', 60_000);
+    const home = path.join(stack.folder, 'instances', 'instances');
+    const typed = Buffer.from(
+      fs
+        .readFileSync(path.join(home, `${accounts.dev}-eu-central-1-${instance.id}`, 'home', 'typed'), 'utf8')
+        .replaceAll(/\s/g, ''),
+      'hex',
+    ).toString('latin1');
+    const count = (text: string): number => typed.split(text).length - 1;
+    for (const sequence of ['\u001b[A', '\u001b[B', '\u001b[D', '\u001b[H', '\u001b[15~', '\u001b[3~', '\u001b[5~']) {
+      expect([JSON.stringify(sequence), count(sequence)]).toEqual([JSON.stringify(sequence), 10]);
+    }
+    expect(count('\u001b[200~pasted-whole\u001b[201~')).toBe(1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: mouse reports begin with ESC
+    expect(typed).toMatch(/\u001b\[<0;\d+;\d+M\u001b\[<0;\d+;\d+m/);
+    // What is left are answers: digits and fixed letters, no line ends, not more than a hundred a second.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC
+    const answers = typed.match(/\u001b\[[?0-9;]*[cR]/g) ?? [];
+    expect(answers.length).toBeGreaterThan(10);
+    expect(answers.length).toBeLessThan(3000);
+    expect(typed).not.toMatch(/[\r\n]/);
+  });
+
+  await test.step('no report hands remote text to the shell', async () => {
+    plant(
+      stack.folder,
+      'ask',
+      ['\u001b]2;\rtouch owned\r\u0007', '\u001b[21t', '\u001b[20t', '\u0005', '\u001bP$qm\rtouch owned\r\u001b\\']
+        .concat(['\u001b]52;c;?\u0007', '\u001b]10;?\u0007', '\u001bP+q544e\u001b\\', '\u001b[>q', 'asked-all'])
+        .join(''),
+    );
+    await mira.typeLine('clear; cat ask; sleep 1; echo; ls');
+    const screen = await mira.sees(/asked-all[\s\S]*typed/);
+    expect(screen).not.toContain('owned\n');
+  });
+});
+
+test('TERM-05 bombs neither freeze the window nor stop anybody from ending the access', async ({
+  person,
+  picture,
+  stack,
+  aws,
+}) => {
+  test.setTimeout(300_000);
+  const mira = await person('Mira Okafor');
+  const terminal = await connect(mira, 'Throw every bomb');
+
+  await test.step('the window answers while each bomb comes', async () => {
+    const bombs = ['S', 'L', 'M', 'T', 'Z', 'b', 'I', 'P', '@', 'X', ' @', ' A', "'}"];
+    plant(stack.folder, 'bombs', bombs.map((final) => `x\u001b[2147483647${final}`.repeat(500)).join(''));
+    plant(
+      stack.folder,
+      'big',
+      [
+        "printf '\\033]52;c;'; head -c 60000000 /dev/zero | tr '\\0' A; printf '\\007'",
+        "printf '\\033P$q'; head -c 10000000 /dev/zero | tr '\\0' A; printf '\\033\\\\'",
+        'clear; echo big-over',
+      ].join('\n'),
+    );
+    plant(
+      stack.folder,
+      'links',
+      [
+        'awk \'BEGIN { for (n = 0; n < 100000; n++) printf "\\033]8;;https://x.example/%d\\007l\\033]8;;\\007", n }\'',
+        'clear; echo links-over',
+      ].join('\n'),
+    );
+    await watch(terminal);
+    await mira.typeLine('cat bombs; clear; echo bombs-over');
+    await mira.sees(/^bombs-over/m);
+    await mira.typeLine('sh big');
+    await mira.sees(/^big-over/m, 90_000);
+    await mira.typeLine('sh links');
+    await mira.sees(/^links-over/m, 90_000);
+    // The machine of a test is busy with the whole stack: times to the millisecond are the unit tests' affair.
+    expect(await longestStall(terminal)).toBeLessThan(1500);
+    await mira.typeLine('clear; echo alive-$((40 + 2))');
+    await mira.sees('alive-42');
+    await picture(terminal, 'alive');
+  });
+
+  await test.step('a window that hangs can be closed, and the access ended from the tray’s way', async () => {
+    const hangsUntil = Date.now() + 20_000;
+    await terminal.evaluate((until) => {
+      setTimeout(() => {
+        while (Date.now() < until);
+      }, 0);
+    }, hangsUntil);
+    await mira.goTo('My access');
+    await mira.window
+      .getByRole('article', { name: /^payments-sim-d1/ })
+      .first()
+      .getByRole('button', { name: 'End', exact: true })
+      .click();
+    await mira.window
+      .getByRole('dialog')
+      .getByRole('button', { name: /^End access/ })
+      .click();
+    await until('no session', async () =>
+      (await aws.activeSessions('Mira Okafor', accounts.dev)).length === 0 ? true : null,
+    );
+    const shown = await mira.app.evaluate(({ BrowserWindow }) => {
+      const window = BrowserWindow.getAllWindows().find((one) => one.webContents.getURL().includes('terminal-window'));
+      window?.close();
+      return window !== undefined && !window.isDestroyed() && window.isVisible();
+    });
+    expect(shown).toBe(false);
+    expect(Date.now()).toBeLessThan(hangsUntil);
+  });
+});
+
+test('TERM-06 a flood leaves memory bounded, and Ctrl-C ends it', async ({ person, stack }) => {
+  const mira = await person('Mira Okafor');
+  const terminal = await connect(mira, 'Flood the window');
+  plant(stack.folder, 'flood', `${'0123456789 \u001b[31mflood\u001b[0m '.repeat(8)}\n`.repeat(4000));
+  const pid = await mira.app.evaluate(() => process.pid);
+  const heapOf = (): Promise<number> =>
+    terminal.evaluate(() => {
+      const memory: unknown = Reflect.get(performance, 'memory');
+      return typeof memory === 'object' && memory !== null ? Number(Reflect.get(memory, 'usedJSHeapSize')) : 0;
+    });
+  const countOutput = (): Promise<number> => terminal.evaluate(() => Number(Reflect.get(window, 'drawnCharacters')));
+  await terminal.evaluate(() => {
+    const bridge: unknown = Reflect.get(window, 'curfewTerminal');
+    const listen: unknown = typeof bridge === 'object' && bridge !== null ? Reflect.get(bridge, 'onOutput') : null;
+    if (typeof listen !== 'function') throw new Error('the terminal window has no bridge');
+    Reflect.set(window, 'drawnCharacters', 0);
+    listen((_tab: string, chunk: string) =>
+      Reflect.set(window, 'drawnCharacters', Number(Reflect.get(window, 'drawnCharacters')) + chunk.length),
+    );
+  });
+  const before = { main: memoryOf(pid), heap: await heapOf() };
+  // 500 MB when the machine is fast enough; what a busy one draws in a minute otherwise.
+  await mira.typeLine('for n in $(seq 1 500); do cat flood; done; echo flood-over');
+  const most = { main: 0, heap: 0 };
+  for (const end = Date.now() + 45_000; Date.now() < end; ) {
+    await terminal.waitForTimeout(1000);
+    most.main = Math.max(most.main, memoryOf(pid));
+    most.heap = Math.max(most.heap, await heapOf());
+    if ((await countOutput()) > 400_000_000) break;
+  }
+  const drawn = await countOutput();
+  test.info().annotations.push({
+    type: 'measured',
+    description: `${Math.round(drawn / 1e6)} MB drawn, main +${Math.round((most.main - before.main) / 1e6)} MB, window heap +${Math.round((most.heap - before.heap) / 1e6)} MB`,
+  });
+  expect(drawn).toBeGreaterThan(20_000_000);
+  expect(most.main - before.main).toBeLessThan(250_000_000);
+  expect(most.heap - before.heap).toBeLessThan(250_000_000);
+  await terminal.keyboard.press('Control+c');
+  await mira.typeLine('clear; echo after-$((40 + 2))');
+  await mira.sees(/^after-42/m, 20_000);
+});
+
+test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({ person, picture, stack }) => {
+  const mira = await person('Mira Okafor');
+  const terminal = await connect(mira, 'Paste a file');
+  const paste = (text: string): Promise<void> =>
+    terminal.evaluate((given) => {
+      const area = document.querySelector('[role="tabpanel"]:not([hidden]) textarea');
+      const data = new DataTransfer();
+      data.setData('text/plain', given);
+      area?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+    }, text);
+
+  await test.step('the end of the bracket is taken out, and nothing runs', async () => {
+    await paste('echo one\u001b[201~; touch owned-by-paste\r');
+    await mira.sees('[201~');
+    await terminal.keyboard.press('Control+c');
+    await paste('echo two\u001b[201~\rtouch owned-by-paste\r');
+    await terminal.getByRole('dialog').getByRole('button', { name: 'Paste', exact: true }).click();
+    await mira.sees(/two\[201~\s+touch owned-by-paste/);
+    await terminal.keyboard.press('Control+c');
+    await mira.typeLine('clear; ls | grep -c owned-by-paste');
+    await mira.sees(/^0$/m);
+  });
+
+  await test.step('many lines ask first, with a preview', async () => {
+    const lines = Array.from({ length: 2000 }, (_, number) => `line ${number} ünï 漢字 🚀 ${'x'.repeat(number % 40)}`);
+    await mira.typeLine('clear; cat > pasted');
+    await paste(`${lines.join('\r\n')}\r\n`);
+    const question = terminal.getByRole('dialog', { name: 'Paste 2,000 lines?' });
+    await expect(question).toContainText('line 0 ünï 漢字 🚀');
+    await picture(terminal, 'asked');
+    await question.getByRole('button', { name: 'Paste', exact: true }).click();
+    await mira.sees('line 1999', 60_000);
+    await terminal.keyboard.press('Control+d');
+    const home = path.join(stack.folder, 'instances', 'instances', `${accounts.dev}-eu-central-1-${instance.id}`);
+    await mira.typeLine('clear; echo kept-$((40 + 2))');
+    await mira.sees('kept-42', 30_000);
+    expect(fs.readFileSync(path.join(home, 'home', 'pasted'), 'utf8')).toBe(`${lines.join('\n')}\n`);
+  });
+
+  await test.step('a no pastes nothing', async () => {
+    await paste('echo never\necho ever\n');
+    await terminal.getByRole('dialog').getByRole('button', { name: 'Do not paste' }).click();
+    await mira.typeLine('clear; echo still-$((40 + 2))');
+    expect(await mira.sees('still-42')).not.toContain('never');
+  });
+});
