@@ -332,6 +332,21 @@ describe('in an account that somebody changed', () => {
   });
 });
 
+describe('for a person', () => {
+  test('credentials that are not the permission set’s, and a backend that does not answer', async () => {
+    const findings = await doctor({ origin: 'http://127.0.0.1:1' }, { as: 'person' });
+    expect(wrong(findings)).toMatchObject([
+      {
+        check: 'credentials',
+        state: 'not-ok',
+        found: expect.stringContaining('user/curfew/curfew-backend'),
+        advice: expect.stringContaining('aws configure sso'),
+      },
+      { check: 'backend', state: 'not-ok', advice: expect.stringContaining('Start the backend') },
+    ]);
+  });
+});
+
 describe('npm run doctor', () => {
   const run = async (file: string, ...args: string[]) => {
     const env = { ...process.env, CURFEW_CONFIG: file, DATABASE_URL: store.url, AWS_REGION: 'eu-central-1' };
@@ -364,7 +379,7 @@ describe('npm run doctor', () => {
   test('exit code 1 with advice, 2 when called wrongly', async () => {
     const broken = await run(configFile('broken.yml', { signIn, keysFolder: join(scratch, 'sound.yml') }));
     expect(broken.code).toBe(1);
-    expect(broken.out).toMatch(/NOT OK {7}keys .*\n.* → .*chmod 700/);
+    expect(broken.out).toMatch(/NOT OK {7}keys .* is a file\n {15}→ Let keysFolder/);
     const malformed = await run(configFile('malformed.yml', { partition: 'aws-moon' }));
     expect(malformed.code).toBe(1);
     expect(malformed.out).toMatch(/malformed\.yml:\d+:\d+ partition/);

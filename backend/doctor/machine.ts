@@ -34,7 +34,9 @@ const octal = (mode: number): string => (mode & 0o777).toString(8).padStart(4, '
 
 const keysAnswer = (folder: string): Answer => {
   if (!existsSync(folder)) return ok(`${folder} is not there yet: the backend makes it (0700) at its first start`);
-  const { mode } = statSync(folder);
+  const stats = statSync(folder);
+  if (!stats.isDirectory()) return notOk(`${folder} is a file`, 'Let keysFolder name a folder of the backend’s own.');
+  const { mode } = stats;
   if (process.platform === 'win32') {
     return unchecked(`${folder} is there`, 'Windows has no modes: let only the backend’s account read it.');
   }

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { type Config, databaseUrlOf, readConfigFile, stsEndpoint } from '../config.ts';
 import { FileError } from '../yaml-file.ts';
 import { examine, type Place, places } from './doctor.ts';
-import { type Finding, notOk, ok } from './finding.ts';
+import { counted, type Finding, notOk, ok } from './finding.ts';
 import { startReport } from './report.ts';
 
 const usage = `Usage: CURFEW_CONFIG=FILE npm run doctor [-- [--as ${places.join('|')}] [--person USER_ID] [--json]]`;
@@ -35,7 +35,7 @@ const readConfiguration = (): Read => {
   const where = { area: 'configuration', check: 'file' };
   try {
     const file = readConfigFile();
-    const found = `${file.organisationName}: ${file.accounts.length} account(s)`;
+    const found = `${file.organisationName}: ${counted(file.accounts.length, 'account')}`;
     return { finding: { ...where, ...ok(found) }, config: { ...file, databaseUrl: databaseUrlOf(file) ?? '' } };
   } catch (error) {
     const advice =

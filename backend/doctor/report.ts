@@ -4,6 +4,19 @@ import { counted, type Finding } from './finding.ts';
 const signs = { ok: 'OK', 'not-ok': 'NOT OK', unchecked: 'not checked' } as const;
 const checkWidth = 34;
 const signWidth = 13;
+/** Of a line of advice, without its indent. */
+const adviceWidth = 100;
+
+/** Breaks at spaces; a word that is too long stays whole, so that it can be copied. */
+const wrapped = (text: string): string[] => {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > adviceWidth) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+};
 
 /** Names and tags are other people's text: nothing in them may steer the terminal. */
 const visible = (text: string): string =>
@@ -25,7 +38,9 @@ export const startReport = (): { add: (finding: Finding) => string; end: () => {
       return [
         ...heading,
         `  ${signs[finding.state].padEnd(signWidth)}${visible(finding.check).padEnd(checkWidth)} ${visible(finding.found)}`,
-        ...(finding.state === 'ok' ? [] : [`${indent}→ ${visible(finding.advice)}`]),
+        ...(finding.state === 'ok'
+          ? []
+          : wrapped(visible(finding.advice)).map((line, at) => `${indent}${at === 0 ? '→' : ' '} ${line}`)),
       ].join('\n');
     },
     end: () => {
