@@ -85,8 +85,8 @@ test('a rule says yes at once: from selecting an instance to a working terminal'
   });
 
   await test.step('Ctrl-C ends what runs', async () => {
-    await mira.typeLine('clear; sleep 1000');
-    await mira.sees('sleep 1000');
+    await mira.typeLine('clear; echo going-$((40 + 2)); sleep 1000');
+    await mira.sees('going-42');
     await terminal.keyboard.press('Control+c');
     await mira.typeLine('echo code-$?');
     await mira.sees('code-130');
