@@ -195,8 +195,7 @@ test('AU-08 hostile names and reasons: JSON Lines keep them exactly, CSV stays a
   const { text: csv } = await exportCsv(hostile.db, { requestId: null });
   await hostile.close();
   // RFC 4180: every cell in quotes, a quote twice.
-  const table = csv
-    .matchAll(/"((?:[^"]|"")*)"(,|\r\n)/g)
+  const table = [...csv.matchAll(/"((?:[^"]|"")*)"(,|\r\n)/g)]
     .reduce<string[][]>(
       (all, [, cell = '', end]) => {
         all.at(-1)?.push(cell.replaceAll('""', '"'));

@@ -10,7 +10,7 @@ import { verifyExport } from '../../backend/audit/verify.ts';
 import type { Grant, InstanceRef } from '../../src/shared/access.ts';
 import { accessPolicyOf, activeSessions, controlOf, type LocalAwsControl } from '../driver/local-aws-control.ts';
 import { type Stack, startStack } from '../start/stack.ts';
-import { type ApiPerson, connectAtOnce, grantOf, openSession, signInAtApi } from './api-person.ts';
+import { type ApiPerson, connectAtOnce, grantOf, openSession, signInAtApi } from './testing/api-person.ts';
 
 // A stack takes some seconds to start, and each start of the backend another two.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -85,13 +85,18 @@ const minted = async (): Promise<string[]> => {
   ];
 };
 
-test('AU-09 ID-11 the whole job, ended by signing out: a receipt, and no secret in any log, row or export', async () => {
+test('AU-09 ID-11 RQ-15 the whole job, ended by signing out: a receipt, and no secret in any log, row or export', async () => {
   const mira = await signIn('mira.okafor');
   await ready(mira);
   const { grant, connection } = await connectAtOnce(mira, worker);
   await inState(mira, grant.id, ['active']);
   const session = await openSession(stack, mira, { connection, instance: worker });
-  expect(await activeSessions(control, mirasRole)).toHaveLength(1);
+  const [live, ...others] = await activeSessions(control, mirasRole);
+  expect(others).toEqual([]);
+  // RQ-15: what people type is in no access policy and in no field of AWS.
+  const atAws = JSON.stringify([live, await accessPolicyOf(control, mirasRole)]);
+  expect(atAws).toContain(worker.instanceId);
+  expect(atAws).not.toContain('whole-job-reason');
   const faulty = { ...mira.credentials, secretAccessKey: 'x' };
   await expect(
     openSession(stack, { ...mira, credentials: faulty }, { connection, instance: worker }),

@@ -1,13 +1,13 @@
 /** A person at the backend's API of a whole stack: signs in with real credentials of local-aws, and calls what the app would call. */
 import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { createTRPCClient, httpLink } from '@trpc/client';
-import type { AppRouter } from '../../backend/api/router.ts';
-import { signProof } from '../../backend/aws/testing/sts-standin.ts';
-import type { Connection, Grant, InstanceRef } from '../../src/shared/access.ts';
-import { serverIdOf } from '../../src/shared/identity-proof.ts';
-import { apiPath } from '../../src/shared/views.ts';
-import { asPerson, assumeRole, type Credentials, type Target } from '../local-aws/testing/act-as.ts';
-import type { Stack } from '../start/stack.ts';
+import type { AppRouter } from '../../../backend/api/router.ts';
+import { signProof } from '../../../backend/aws/testing/sts-standin.ts';
+import type { Connection, Grant, InstanceRef } from '../../../src/shared/access.ts';
+import { serverIdOf } from '../../../src/shared/identity-proof.ts';
+import { apiPath } from '../../../src/shared/views.ts';
+import { asPerson, assumeRole, type Credentials, type Target } from '../../local-aws/testing/act-as.ts';
+import type { Stack } from '../../start/stack.ts';
 
 const clientOf = (backendUrl: string, token: string | null) =>
   createTRPCClient<AppRouter>({
