@@ -48,11 +48,12 @@ const remembering = <T>(read: (key: string) => Promise<T>, now: () => Date): ((k
   };
 };
 
+/** Null when there is no such person or group. A whole identity store that is not there is a fault: nobody has left (ID-12). */
 const orNull = async <T>(call: Promise<T>): Promise<T | null> => {
   try {
     return await call;
   } catch (error) {
-    if (error instanceof ResourceNotFoundException) return null;
+    if (error instanceof ResourceNotFoundException && error.ResourceType !== 'IDENTITY_STORE') return null;
     throw error;
   }
 };
