@@ -33,10 +33,8 @@ const signedIn = async (stack: Stack, name: string): Promise<Person> => {
 const listIsDrawn = (person: Person): Promise<void> =>
   person.window.getByRole('checkbox', { name: `Select ${instanceName}`, exact: true }).waitFor({ timeout: 60_000 });
 
-const runtimeNote = (): string =>
-  electronExecutable().runtime === 'electron'
-    ? 'on Electron'
-    : 'on the stand-in over Chromium, so Chromium’s start counts too';
+const runtimeName = (): string =>
+  electronExecutable().runtime === 'electron' ? 'Electron' : 'the stand-in over Chromium';
 
 /** Launch to the instance list drawn, signed in by what the keychain kept. */
 export const appStart = async (stack: Stack): Promise<Figure[]> => {
@@ -56,7 +54,7 @@ export const appStart = async (stack: Stack): Promise<Figure[]> => {
       name: 'app start to the list drawn',
       unit: 'ms',
       values: values.slice(1),
-      note: `warm profile, signed in; ${runtimeNote()}`,
+      note: `warm profile, signed in; on ${runtimeName()}, whose own start counts too`,
     },
   ];
 };
@@ -113,7 +111,7 @@ export const clickToPrompt = async (stack: Stack): Promise<Figure[]> => {
         name: 'click to prompt, in the windows',
         unit: 'ms',
         values: values.slice(1),
-        note: `the spreading delay of ${settings.spreadingDelayMs} ms is subtracted; ${runtimeNote()}`,
+        note: `the spreading delay of ${settings.spreadingDelayMs} ms is subtracted; on ${runtimeName()}`,
       },
     ];
   } finally {

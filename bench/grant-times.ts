@@ -1,10 +1,13 @@
 /** From the click to the prompt, and from the end to nothing left, at the API: main's own modules, no window. */
+import path from 'node:path';
 import { controlOf } from '../dev/driver/local-aws-control.ts';
+import { openTerminal, type PersonAtApi, personAtApi, until } from '../dev/driver/person-at-api.ts';
 import type { Stack } from '../dev/start/stack.ts';
-import { openTerminal, type PersonAtApi, personAtApi, until } from './at-api.ts';
 import type { Figure } from './figures.ts';
 
 const rounds = 8;
+/** As the built app has it: one bundled file. */
+const sessionClient = path.resolve(import.meta.dirname, '../out/session-client/main.js');
 
 /** One whole grant. @returns ms from the click to the prompt, and the receipt's own times after the owner's end. */
 const round = async (mira: PersonAtApi) => {
@@ -26,7 +29,7 @@ const round = async (mira: PersonAtApi) => {
 /** @param stack with local-aws' default spreading delay, which is subtracted. */
 export const grantTimes = async (stack: Stack): Promise<Figure[]> => {
   const { settings } = await controlOf(stack.localAwsUrl).call('faults');
-  const mira = await personAtApi(stack, { userName: 'mira.okafor@harborline.example' });
+  const mira = await personAtApi(stack, { userName: 'mira.okafor@harborline.example', sessionClient });
   try {
     await round(mira);
     const measured: Awaited<ReturnType<typeof round>>[] = [];
@@ -74,7 +77,7 @@ export const sameInstant = async (stack: Stack): Promise<Figure[]> => {
   await stack.provision();
   const people: PersonAtApi[] = [];
   try {
-    for (const { userName } of newcomers) people.push(await personAtApi(stack, { userName }));
+    for (const { userName } of newcomers) people.push(await personAtApi(stack, { userName, sessionClient }));
     const requests = await Promise.all(
       people.map(async (person) => ({
         person,

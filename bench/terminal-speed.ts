@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type OpenTerminal, openTerminal, personAtApi } from '../dev/driver/person-at-api.ts';
 import type { Stack } from '../dev/start/stack.ts';
-import { type OpenTerminal, openTerminal, personAtApi } from './at-api.ts';
+import { checkedPlugin } from '../src/main/terminal/official-plugin.ts';
+import { Refusal } from '../src/shared/refusal.ts';
 import type { Figure } from './figures.ts';
 
 const megabytes = 50;
@@ -69,6 +71,7 @@ const echoes = async (terminal: OpenTerminal): Promise<number[]> => {
 const speedOf = async (stack: Stack, officialPlugin?: string): Promise<Figure[]> => {
   const person = await personAtApi(stack, {
     userName: 'mira.okafor@harborline.example',
+    sessionClient: path.resolve(import.meta.dirname, '../out/session-client/main.js'),
     ...(officialPlugin === undefined ? {} : { officialPlugin }),
   });
   const who = officialPlugin === undefined ? 'session client' : 'official plugin';
@@ -90,12 +93,21 @@ const speedOf = async (stack: Stack, officialPlugin?: string): Promise<Figure[]>
   }
 };
 
-/** The official plugin, where one stands in PATH. */
-const officialPlugin = (): string | null =>
-  (process.env['PATH'] ?? '')
+/** The official plugin, where one stands in PATH that the app would take too; says why when it would not. */
+const officialPlugin = (): string | null => {
+  const found = (process.env['PATH'] ?? '')
     .split(path.delimiter)
     .map((folder) => path.resolve(folder, 'session-manager-plugin'))
-    .find((file) => existsSync(file)) ?? null;
+    .find((file) => existsSync(file));
+  if (found === undefined) return null;
+  try {
+    return checkedPlugin(found);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    console.error(`The official plugin is left out: ${found} ${error.detail.message ?? ''}.`);
+    return null;
+  }
+};
 
 /** Ours, and the official plugin in the same run where it is in PATH. */
 export const terminalSpeed = async (stack: Stack): Promise<Figure[]> => {

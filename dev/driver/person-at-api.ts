@@ -3,20 +3,27 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { z } from 'zod';
-import type { Stack } from '../dev/start/stack.ts';
-import { createBackendClient } from '../src/main/backend-client.ts';
-import type { BackendClient, SignIn, TerminalHost, TokenVault } from '../src/main/ports.ts';
-import { createSignIn } from '../src/main/sign-in.ts';
-import { createTerminalHost } from '../src/main/terminal/terminal-host.ts';
-import type { AccessRequest, Grant, Instance, RequestDraft } from '../src/shared/access.ts';
-import { instanceQuery, type Overview } from '../src/shared/views.ts';
+import { createBackendClient } from '../../src/main/backend-client.ts';
+import type { BackendClient, SignIn, TerminalHost, TokenVault } from '../../src/main/ports.ts';
+import { createSignIn } from '../../src/main/sign-in.ts';
+import { createTerminalHost } from '../../src/main/terminal/terminal-host.ts';
+import type { AccessRequest, Grant, Instance, RequestDraft } from '../../src/shared/access.ts';
+import { instanceQuery, type Overview } from '../../src/shared/views.ts';
+import type { Stack } from '../start/stack.ts';
 
 const patienceMs = 90_000;
 const lookMs = 10;
 
-/** Looks every 10 ms until there is an answer. @throws Error saying what was waited for, after 90 s. */
-export const until = async <T>(what: string, look: () => T | null | Promise<T | null>): Promise<T> => {
-  for (const end = performance.now() + patienceMs; ; await sleep(lookMs)) {
+/**
+ * Looks again and again, every 10 ms unless told otherwise, until there is an answer.
+ * @throws Error saying what was waited for, after 90 s.
+ */
+export const until = async <T>(
+  what: string,
+  look: () => T | null | Promise<T | null>,
+  everyMs = lookMs,
+): Promise<T> => {
+  for (const end = performance.now() + patienceMs; ; await sleep(everyMs)) {
     const found = await look();
     if (found !== null) return found;
     if (performance.now() > end) throw new Error(`Waited ${patienceMs / 1000} s for ${what}.`);
@@ -62,10 +69,18 @@ export type PersonAtApi = {
 
 const created = z.object({ grantIds: z.tuple([z.string()]) });
 
+export type AtApi = {
+  userName: string;
+  /** Absolute path of the official plugin, to be used instead of our session client. */
+  officialPlugin?: string;
+  /** Absolute path of the session client's program; the source when left out, which needs no build and starts slower. */
+  sessionClient?: string;
+};
+
 /** Signs somebody of the world in. `AWS_ENDPOINT_URL` of this process must point to the stack already. */
 export const personAtApi = async (
   stack: Stack,
-  { userName, officialPlugin }: { userName: string; officialPlugin?: string },
+  { userName, officialPlugin, sessionClient }: AtApi,
 ): Promise<PersonAtApi> => {
   let signIn: SignIn | null = null;
   const backend = createBackendClient({
@@ -119,10 +134,9 @@ export const personAtApi = async (
       sessionClient: officialPlugin === undefined ? 'built-in' : 'official',
       officialPluginPath: officialPlugin ?? null,
     }),
-    // As the built app has it: one bundled file.
     sessionClient: {
       command: process.execPath,
-      args: [path.resolve(import.meta.dirname, '../out/session-client/main.js')],
+      args: [sessionClient ?? path.resolve(import.meta.dirname, '../../src/session-client/main.ts')],
       env: {},
     },
     notAws,
