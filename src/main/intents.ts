@@ -6,6 +6,7 @@ import { Refusal } from '../shared/refusal.ts';
 import type { ExtendOutcome } from '../shared/views.ts';
 import type { StateHolder } from './app-state.ts';
 import type { MainHandlers, TerminalHandlers } from './ipc.ts';
+import type { Log } from './log.ts';
 import { PlainFault } from './ports.ts';
 import type { Services } from './services.ts';
 import type { SettingsStore } from './settings.ts';
@@ -23,6 +24,7 @@ export type IntentDeps = {
   askSavePath: (suggested: string) => Promise<string | null>;
   openExternal: (url: string) => Promise<void>;
   markOwnRead: (noticeIds: readonly string[]) => void;
+  log: Log;
 };
 
 /** What tray, main window and terminal window all do with access. */
@@ -32,6 +34,20 @@ export type AccessActions = {
   end(grantId: string, comment: string | null): Promise<Grant>;
   /** Lays a draft ready and opens the request form. */
   askAgain(draft: SavedDraft): void;
+};
+
+/**
+ * Takes a draft over into the snapshot, and onto the disk if it can be: what it is for (a request that was sent, a form that opens) must not
+ * fail because a disk is full.
+ */
+const takeDraft = ({ state, store, log }: IntentDeps, draft: SavedDraft | null): void => {
+  state.set({ draft });
+  try {
+    store.setDraft(draft);
+  } catch (error) {
+    if (!(error instanceof PlainFault)) throw error;
+    log('warn', 'a draft is kept in memory only', { error });
+  }
 };
 
 const ownNoticeId = /^[0-9a-f]{8}-/;
@@ -44,7 +60,7 @@ const needed = (deps: IntentDeps): Services => {
 };
 
 export const createAccessActions = (deps: IntentDeps): AccessActions => {
-  const { state, store } = deps;
+  const { state } = deps;
   return {
     async connect(grantId, instance) {
       const { backend, terminals, watch } = needed(deps);
@@ -71,8 +87,7 @@ export const createAccessActions = (deps: IntentDeps): AccessActions => {
       return grant;
     },
     askAgain(draft) {
-      store.setDraft(draft);
-      state.set({ draft });
+      takeDraft(deps, draft);
       state.navigate('instances', null);
     },
   };
@@ -129,8 +144,7 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
     previewRequest: (draft) => services().backend.preview(draft),
     submitRequest: async (draft) => {
       const request = await services().backend.submit(draft);
-      store.setDraft(null);
-      state.set({ draft: null });
+      takeDraft(deps, null);
       return refreshed(request);
     },
     withdrawRequest: async (input) => refreshed(await services().backend.withdraw(input)),
@@ -169,8 +183,8 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
       return null;
     },
     saveDraft({ draft }) {
-      store.setDraft(draft);
       state.set({ draft });
+      store.setDraft(draft);
       return null;
     },
     saveSettings(part) {

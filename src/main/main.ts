@@ -46,7 +46,12 @@ const start = (config: Config): void => {
   const log = createLog(path.join(userData, 'logs'), now);
   process.on('unhandledRejection', (error) => void failureOf(error, 'something nobody waited for', log));
   const store = openSettings(userData, now);
-  const vault = createTokenVault({ safeStorage, folder: userData, platform: process.platform });
+  const vault = createTokenVault({
+    safeStorage,
+    folder: userData,
+    platform: process.platform,
+    onProblem: (error) => log('error', 'the sign-in could not be kept on disk', { error }),
+  });
   log('info', 'started', { version: app.getVersion(), persists: vault.persists, notAws: config.notAws });
 
   // 2. The snapshot, and who sees it.
@@ -160,6 +165,7 @@ const start = (config: Config): void => {
     askSavePath,
     openExternal,
     markOwnRead: notices.markRead,
+    log,
   };
   const access = createAccessActions(intentDeps);
   const door = createDoor({ ipcMain, factsOf: windows.factsOf, now, log });

@@ -151,6 +151,8 @@ export type TokenVaultDeps = {
   /** Folder for the encrypted file, 0600. */
   folder: string;
   platform: NodeJS.Platform;
+  /** The file could not be written (a full disk): secrets are in memory only until the next time it can. */
+  onProblem: (error: unknown) => void;
 };
 
 export type TerminalHost = {

@@ -41,6 +41,7 @@ export type SettingsStore = {
   favourites(): InstanceRef[];
   setFavourites(list: InstanceRef[]): void;
   draft(): SavedDraft | null;
+  /** @throws PlainFault when it cannot be written; `draft()` has it all the same until the app quits. */
   setDraft(draft: SavedDraft | null): void;
   organisation(): Organisation | null;
   setOrganisation(value: Organisation): void;
@@ -97,7 +98,11 @@ export const openSettings = (folder: string, now: () => Date): SettingsStore => 
     favourites: () => current.favourites,
     setFavourites: (list) => write('favourites', list),
     draft: () => current.draft,
-    setDraft: (draft) => write('draft', draft),
+    setDraft: (draft) => {
+      // What somebody typed outlives a full disk, as long as the app runs.
+      current = { ...current, draft };
+      write('draft', draft);
+    },
     organisation: () => current.organisation,
     setOrganisation: (value) => write('organisation', value),
   };

@@ -34,8 +34,7 @@ export const createTokenVault = (deps: TokenVaultDeps): TokenVault => {
   // A vault of a time when there was a keychain must not lie about.
   if (!persists) rmSync(file, { force: true });
 
-  const write = (): void => {
-    if (!persists) return;
+  const writeFile = (): void => {
     if (secrets.size === 0) {
       rmSync(file, { force: true });
       return;
@@ -44,6 +43,15 @@ export const createTokenVault = (deps: TokenVaultDeps): TokenVault => {
     const sealed = deps.safeStorage.encryptString(JSON.stringify(Object.fromEntries(secrets)));
     writeFileSync(`${file}.new`, sealed, { mode: 0o600 });
     renameSync(`${file}.new`, file);
+  };
+  const write = (): void => {
+    if (!persists) return;
+    try {
+      writeFile();
+    } catch (error) {
+      // A sign-in that stands is not thrown away because a disk is full.
+      deps.onProblem(error);
+    }
   };
 
   return {
