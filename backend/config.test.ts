@@ -47,7 +47,8 @@ test('the example is taken, with the folders beside it', () => {
 const wrong: Array<[what: string, from: string, to: string, at: string, said: RegExp]> = [
   ['a text that is none of the values', 'partition: aws', 'partition: azure', 'aws\n', /^partition: /],
   ['a host for a region', 'stsRegion: eu-central-1', 'stsRegion: eu-central-1.evil.com', 'eu-central-1\n  # Home', /^signIn\.stsRegion: /],
-  ['an account number without quotes', "accounts: ['111122223333']", 'accounts: [111122223333]', "'111122223333'", /^signIn\.accounts\.0: .*string/],
+  ['an account number without quotes', "accounts: ['444455556666']", 'accounts: [444455556666]', "'444455556666'", /^signIn\.accounts\.0: .*string/],
+  ['a sign-in account that is not ours', "accounts: ['444455556666']", "accounts: ['111122223333']", "'444455556666'", /is not among the accounts/],
   ['a wildcard in a role', ':role/curfew/broker/CurfewBroker', ':role/curfew/broker/*', 'arn:aws:iam::444455556666:role/curfew/broker', /^accounts\.0\.brokerRoleArn: /],
   ['a broker role of another account', 'arn:aws:iam::444455556666:role/curfew/broker', 'arn:aws:iam::999988887777:role/curfew/broker', 'arn:aws:iam::444455556666:role/curfew/broker', /is not in account 444455556666/],
   ['a boundary of another account', 'arn:aws:iam::444455556666:policy', 'arn:aws:iam::999988887777:policy', 'arn:aws:iam::444455556666:policy', /is not in account 444455556666/],

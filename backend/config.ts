@@ -39,7 +39,7 @@ const accountsFit = (accounts: readonly Account[], context: z.RefinementCtx): vo
   }
 };
 
-const configSchema = z.strictObject({
+const fields = z.strictObject({
   organisationName: z.string().min(1).max(64),
   partition: z.enum(['aws', 'aws-cn', 'aws-us-gov', 'aws-eusc']).default('aws'),
   listen: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65535) }),
@@ -83,6 +83,18 @@ const configSchema = z.strictObject({
       auditHeadSeconds: seconds(60, 60),
     })
     .prefault({}),
+});
+
+/** Sign-ins are vouched for by accounts whose reserved roles we can look up: those must be ours. */
+const configSchema = fields.superRefine(({ signIn, accounts }, context) => {
+  for (const [at, id] of signIn.accounts.entries()) {
+    if (accounts.some((one) => one.id === id)) continue;
+    context.addIssue({
+      code: 'custom',
+      path: ['signIn', 'accounts', at],
+      message: `${id} is not among the accounts below`,
+    });
+  }
 });
 
 export type Config = z.output<typeof configSchema> & { databaseUrl: string };
