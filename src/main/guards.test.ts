@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Refusal } from '../shared/refusal.ts';
 import { ConfigProblem, readConfig } from './config.ts';
 import { dangerousSwitch } from './dangerous-switches.ts';
 import { placeOfLink } from './deep-link.ts';
@@ -117,5 +118,31 @@ describe('outside', () => {
     ];
     for (const part of wrong)
       expect(() => checkOrganisation({ ...organisation, ...part }), JSON.stringify(part)).toThrow();
+  });
+
+  it.each([
+    ['backendUrl', 'http://curfew.example.com'],
+    ['backendUrl', 'http://127.0.0.1.evil.example:8080'],
+    ['backendUrl', 'https://curfew.example.com/path'],
+    ['backendUrl', 'https://curfew.example.com?x=1'],
+    ['backendUrl', 'https://curfew.example.com:99999'],
+    ['backendUrl', 'curfew.example.com'],
+    ['backendUrl', 'ftp://curfew.example.com'],
+    ['backendUrl', 'not an address'],
+    ['backendUrl', ' https://curfew.example.com'],
+    ['startUrl', 'http://harborline.awsapps.com/start'],
+    ['startUrl', 'https://harborline.awsapps.com:8443/start'],
+    ['startUrl', 'https://u:p@harborline.awsapps.com/start'],
+    ['startUrl', 'https://awsapps.com.evil.example/start'],
+    ['startUrl', 'https://evilawsapps.com/start'],
+    ['startUrl', 'harborline'],
+    ['ssoRegion', 'Frankfurt'],
+    ['ssoRegion', 'eu-central-1.evil.example/#'],
+  ] as const)('APP-04 names the wrong part: %s = %s', (part, value) => {
+    const check = () => checkOrganisation({ ...organisation, [part]: value });
+    expect(check).toThrow(Refusal);
+    expect(check).toThrow(
+      expect.objectContaining({ code: 'invalid_input', detail: expect.objectContaining({ path: part }) }),
+    );
   });
 });

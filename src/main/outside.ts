@@ -18,8 +18,14 @@ export const mayOpenOutside = (text: string, notAws: readonly string[]): boolean
 /** @throws Refusal `invalid_input` naming the part of an organisation that Curfew will not talk to. */
 export const checkOrganisation = (organisation: Organisation): void => {
   const origin = serverIdOf(organisation.backendUrl);
-  const host = new URL(origin).hostname;
-  if (!origin.startsWith('https:') && !loopbackHosts.has(host)) {
+  const url = URL.parse(origin);
+  if (url === null) {
+    throw new Refusal('invalid_input', {
+      path: 'backendUrl',
+      message: 'is not an address like https://curfew.example.com',
+    });
+  }
+  if (url.protocol !== 'https:' && !loopbackHosts.has(url.hostname)) {
     throw new Refusal('invalid_input', { path: 'backendUrl', message: 'is not an https address' });
   }
   startUrlHost(organisation.startUrl);

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import type { SavedDraft } from '../shared/desktop.ts';
+import { createState } from './app-state.ts';
+import { createAccessActions, createMainHandlers, type IntentDeps } from './intents.ts';
+import { PlainFault } from './ports.ts';
+import { snapshot } from './testing/snapshots.ts';
+
+const draft: SavedDraft = { instances: [], durationSeconds: 900, reason: 'Written on a full disk', ticket: '' };
+
+/** Handlers over a store on a full disk: everything that is kept fails. */
+const onFullDisk = () => {
+  const full = (): never => {
+    throw new PlainFault('The settings could not be saved, the old ones are kept. Is the disk full?');
+  };
+  const state = createState(snapshot(), () => undefined);
+  const logged: string[] = [];
+  const deps: IntentDeps = {
+    services: () => null,
+    state,
+    store: {
+      settings: () => state.get().settings,
+      change: full,
+      favourites: () => [],
+      setFavourites: full,
+      draft: () => null,
+      setDraft: full,
+      organisation: () => null,
+      setOrganisation: full,
+      putAside: null,
+    },
+    setOrganisation: full,
+    applySettings: full,
+    showTerminals: full,
+    askSavePath: full,
+    openExternal: full,
+    markOwnRead: full,
+    log: (_level, what) => logged.push(what),
+  };
+  const access = createAccessActions(deps);
+  return { state, access, handlers: createMainHandlers(deps, access), logged };
+};
+
+describe('a full disk', () => {
+  it('keeps the draft in memory, and says that it could not be saved', () => {
+    const { state, handlers } = onFullDisk();
+    expect(() => handlers.saveDraft({ draft })).toThrow('Is the disk full?');
+    expect(state.get().draft).toEqual(draft);
+  });
+
+  it('opens the form to ask again all the same', () => {
+    const { state, access, logged } = onFullDisk();
+    access.askAgain(draft);
+    expect(state.get()).toMatchObject({ draft, navigation: { place: 'instances' } });
+    expect(logged).toEqual(['a draft is kept in memory only']);
+  });
+
+  it('changes no setting and no favourite that is not kept', () => {
+    const { state, handlers } = onFullDisk();
+    const before = state.get();
+    expect(() => handlers.saveSettings({ scheme: 'dark' })).toThrow('the old ones are kept');
+    const instance = { accountId: '482011773306', region: 'eu-central-1', instanceId: 'i-0f3a9c1d7b24e8a61' };
+    expect(() => handlers.toggleFavourite({ instance })).toThrow('the old ones are kept');
+    expect(state.get()).toEqual(before);
+  });
+});
