@@ -224,3 +224,19 @@ test('the command line verifies a file, and says no with exit code 1', async () 
   fs.writeFileSync(file, exported.replace('reason 5', 'reason 6'));
   await expect(run(file)).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('row 6 was changed') });
 });
+
+test('the command line exports what it then verifies with the fingerprint that it tells', async () => {
+  const config = path.join(folder, 'curfew.yml');
+  const example = fs.readFileSync('deploy/curfew.example.yml', 'utf8');
+  fs.writeFileSync(config, example.replace('keysFolder: keys', `keysFolder: ${folder}`));
+  const out = path.join(folder, 'exported.jsonl');
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, ['backend/audit/cli.ts', ...args], {
+      env: { ...process.env, CURFEW_CONFIG: config, DATABASE_URL: store.url },
+    });
+  const fingerprint = (await run('key')).stdout.trim();
+  expect(fingerprint).toBe(key.keyId);
+  expect((await run('export', '--out', out)).stdout).toMatch(/^\d+ rows in /);
+  expect((await run('verify', out, '--key', fingerprint)).stdout).toContain('the whole trail');
+  expect((await run('export', '--format', 'csv')).stdout.split('\r\n')[0]).toContain('"sequence"');
+});

@@ -1,40 +1,93 @@
-/** `npm run audit -- verify FILE [--key FINGERPRINT]`: checks an export without the backend. Exit code 0 only when it verifies. */
-import { readFileSync } from 'node:fs';
+/**
+ * The audit trail on the command line.
+ * `npm run audit -- verify FILE [--key FINGERPRINT]` checks an export without the backend; exit code 0 only when it verifies.
+ * `npm run audit -- export [--format jsonl|csv] [--request ID] [--out FILE]` reads the trail; CURFEW_CONFIG names the configuration.
+ * `npm run audit -- key` prints the fingerprint to hand to auditors.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { requestId } from '../../src/shared/access.ts';
+import { loadConfig } from '../config.ts';
+import { openStore } from '../store/open.ts';
+import { exportCsv, exportJsonLines } from './export.ts';
+import { openAuditKey, signHead } from './heads.ts';
 import { verifyExport } from './verify.ts';
 
-const usage = 'Usage: npm run audit -- verify FILE [--key FINGERPRINT]';
+const usage = `Usage: npm run audit -- verify FILE [--key FINGERPRINT]
+       npm run audit -- export [--format jsonl|csv] [--request ID] [--out FILE]
+       npm run audit -- key`;
 
+/** Controls and direction marks as escapes: a row must not write on the auditor's terminal (threats AU-08). */
 const visible = (text: string): string =>
   text.replaceAll(
     /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-const main = (): number => {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { key: { type: 'string' } } });
-  const [command, file] = positionals;
-  if (command !== 'verify' || file === undefined) {
-    console.error(usage);
-    return 2;
-  }
-  const result = verifyExport(readFileSync(file, 'utf8'), values.key ?? null);
+const verify = (file: string, key: string | null): number => {
+  const result = verifyExport(readFileSync(file, 'utf8'), key);
   if (!result.ok) {
     console.log(visible(`NOT VERIFIED, line ${result.line}: ${result.what}`));
     return 1;
   }
   const scope = result.scope === 'whole' ? 'the whole trail' : 'an excerpt: rows of other requests are left out';
   const signed = result.signedTo === null ? 'no row is signed yet' : `signed to row ${result.signedTo}`;
-  const key =
-    values.key === undefined
-      ? `key ${result.keyId} (taken from the export: compare it with the one you know)`
-      : `key ${result.keyId}`;
-  console.log(`verified: ${result.rows} rows, ${scope}, ${signed}, ${key}`);
+  const whose = key === null ? ' (taken from the export: compare it with the one you know)' : '';
+  console.log(`verified: ${result.rows} rows, ${scope}, ${signed}, key ${result.keyId}${whose}`);
   return 0;
 };
 
+const exportTrail = async (options: {
+  format: string;
+  request: string | null;
+  out: string | null;
+}): Promise<number> => {
+  const config = loadConfig();
+  const request = options.request === null ? null : requestId.parse(options.request);
+  const store = await openStore(config.databaseUrl, (error) => console.error(visible(error.message)));
+  try {
+    const key = openAuditKey(config.keysFolder);
+    await signHead(store.api, key, new Date());
+    const { text, rows } =
+      options.format === 'csv'
+        ? await exportCsv(store.api, { requestId: request })
+        : await exportJsonLines(store.api, key, { requestId: request, at: new Date() });
+    if (options.out === null) process.stdout.write(text);
+    else {
+      writeFileSync(options.out, text, { mode: 0o600 });
+      console.log(`${rows} rows in ${options.out}`);
+    }
+    return 0;
+  } finally {
+    await store.close();
+  }
+};
+
+const main = async (): Promise<number> => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      key: { type: 'string' },
+      format: { type: 'string', default: 'jsonl' },
+      request: { type: 'string' },
+      out: { type: 'string' },
+    },
+  });
+  const [command, file] = positionals;
+  if (command === 'verify' && file !== undefined) return verify(file, values.key ?? null);
+  if (command === 'export' && (values.format === 'jsonl' || values.format === 'csv')) {
+    return await exportTrail({ format: values.format, request: values.request ?? null, out: values.out ?? null });
+  }
+  if (command === 'key') {
+    console.log(openAuditKey(loadConfig().keysFolder).keyId);
+    return 0;
+  }
+  console.error(usage);
+  return 2;
+};
+
 try {
-  process.exitCode = main();
+  process.exitCode = await main();
 } catch (error) {
   console.error(error instanceof Error ? visible(error.message) : String(error));
   process.exitCode = 2;
