@@ -105,6 +105,13 @@ test('RQ-03 nobody decides their own, whatever the rules say, nor by a second si
   await expect(office.access.decide(mira, input)).rejects.toEqual(refusal('own_request'));
   await expect(office.access.decide({ ...mira, isAdmin: true }, input)).rejects.toEqual(refusal('own_request'));
   await expect(office.access.claim(mira, asked.id)).rejects.toEqual(refusal('own_request'));
+  // It is the person that counts, not only the mailbox.
+  office.change('mira', { email: null });
+  const without = await office.reader('mira');
+  const now = (await office.access.card(without, asked.id)).seenHash;
+  await expect(office.access.decide(without, { ...input, seenHash: now })).rejects.toEqual(refusal('own_request'));
+  expect(without.decidable).toEqual([]);
+  office.change('mira', { email: 'mira@harborline.example' });
   // RQ-04: the same mailbox is the same person.
   const elin = await office.reader('elin');
   office.change('elin', { email: 'MIRA@harborline.example' });
