@@ -16,6 +16,12 @@ import { type Stack, startStack } from '../dev/start/stack.ts';
 /** The two accounts of the world. */
 export const accounts = { prod: '482011773306', dev: '739164205518' } as const;
 
+/** The ends that an access policy carries itself, ms since 1970, each once, soonest first. */
+export const endsIn = (document: unknown): number[] => {
+  const found = JSON.stringify(document).matchAll(/"DateLessThan":\{"aws:CurrentTime":"([^"]+)"/g);
+  return [...new Set([...found].map(([, end]) => Date.parse(end ?? '')))].sort((one, other) => one - other);
+};
+
 type AtApp = {
   /** Names the user data: the same name finds the data of an earlier app again. A new name when left out. */
   name?: string;
@@ -58,6 +64,16 @@ const attachFailure = async (info: TestInfo, people: readonly Person[], folder: 
     const file = info.outputPath(`failed-${path.relative(folder, log).replaceAll('/', '-')}`);
     fs.writeFileSync(file, fs.readFileSync(log, 'utf8').split('\n').slice(-80).join('\n'));
     info.attachments.push({ name: path.basename(file), path: file, contentType: 'text/plain' });
+  }
+};
+
+/** Runs `work` without a backend, stopped as an admin would or killed as the kernel would; it is there again afterwards, whatever happened. */
+export const withoutBackend = async (stack: Stack, how: 'stop' | 'kill', work: () => Promise<void>): Promise<void> => {
+  await stack.backend[how]();
+  try {
+    await work();
+  } finally {
+    await stack.backend.start();
   }
 };
 

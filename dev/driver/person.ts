@@ -167,6 +167,15 @@ export class Person {
     await this.sendRequest();
   }
 
+  /** Asks for what a rule gives at once, and waits for the prompt of the terminal that opens by itself. */
+  async openTerminal(instance: string, wish: { reason: string; duration: string }): Promise<Page> {
+    await this.request([instance], wish.reason, wish.duration);
+    const terminal = await this.terminal();
+    await terminal.getByText('Connected').waitFor({ timeout: 2 * patienceMs });
+    await this.sees('$');
+    return terminal;
+  }
+
   #form() {
     return this.window.getByRole('complementary', { name: 'Request access' });
   }
