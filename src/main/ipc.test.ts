@@ -21,7 +21,8 @@ type Sender = 'main' | 'terminal' | 'stranger';
 type Listener = (event: Knock<Sender>, ...values: unknown[]) => Promise<unknown>;
 
 /** A door with handlers that write down what reached them. */
-const build = (options: { lastInputAt?: number | null; result?: () => unknown } = {}) => {
+const build = (options: { lastInputAt?: number | null; result?: () => unknown; saysYes?: boolean } = {}) => {
+  const asked: string[] = [];
   const nowMs = 1_000_000;
   const handlers = new Map<string, Listener>();
   const ready: string[] = [];
@@ -41,6 +42,10 @@ const build = (options: { lastInputAt?: number | null; result?: () => unknown } 
     factsOf: (sender) => facts[sender],
     now: () => new Date(nowMs),
     log: (_level, what, given = {}) => logged.push([what, given]),
+    askPerson: async (intent) => {
+      asked.push(intent);
+      return options.saysYes ?? false;
+    },
   });
   const answering = new Proxy(Object.create(null), {
     get: (_target, intent) => (input: unknown) => {
@@ -60,7 +65,7 @@ const build = (options: { lastInputAt?: number | null; result?: () => unknown } 
   };
   const fromMain: Knock<Sender> = { sender: 'main', senderFrame: { url: mainUrl, parent: null } };
   const fromTerminal: Knock<Sender> = { sender: 'terminal', senderFrame: { url: terminalUrl, parent: null } };
-  return { handlers, knock, fromMain, fromTerminal, reached, logged, ready, readyListeners, nowMs };
+  return { handlers, knock, fromMain, fromTerminal, reached, logged, ready, readyListeners, nowMs, asked };
 };
 
 const refused = (code: string) => ({ ok: false, failure: expect.objectContaining({ kind: 'refusal', code }) });
@@ -149,6 +154,22 @@ describe('the door between windows and main', () => {
       value: null,
     });
     expect(reached.map(([intent]) => intent)).toEqual(['keystrokes']);
+  });
+
+  it('APP-09 asks the person outside of the window when a screen reader pressed the button, and only then', async () => {
+    const input = { grantId, comment: null };
+    const yes = build({ saysYes: true });
+    expect(await yes.knock('main:endGrant', yes.fromMain, input)).toEqual({ ok: true, value: null });
+    const no = build({ saysYes: false });
+    expect(await no.knock('main:endGrant', no.fromMain, input)).toEqual(refused('not_allowed'));
+    expect([yes.asked, no.asked, no.reached]).toEqual([['endGrant'], ['endGrant'], []]);
+    const key = build({ lastInputAt: yes.nowMs });
+    await key.knock('main:endGrant', key.fromMain, input);
+    const harmless = build();
+    await harmless.knock('main:claimRequest', harmless.fromMain, { requestId: `req_${'b'.repeat(26)}` });
+    const wrong = build({ saysYes: true });
+    await wrong.knock('main:endGrant', wrong.fromTerminal, input);
+    expect([...key.asked, ...harmless.asked, ...wrong.asked]).toEqual([]);
   });
 
   it('says a refusal with its advice, an unreachable backend by name, a fault by its id only', async () => {

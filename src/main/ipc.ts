@@ -51,6 +51,11 @@ export type DoorDeps<Sender> = {
   factsOf: (sender: Sender) => SenderFacts | null;
   now: () => Date;
   log: Log;
+  /**
+   * Screen readers press buttons without a key or click that we could see: where one is at work, the person is asked outside of the
+   * window, where no script of it can answer. False where none is.
+   */
+  askPerson: (intent: string) => Promise<boolean>;
 };
 
 const notForThisWindow = () => new Refusal('not_allowed', { message: 'This window may not do that.' });
@@ -88,7 +93,7 @@ export const failureOf = (error: unknown, what: string, log: Log): Failure => {
 };
 
 /** Who may come in, and what they may bring. */
-export const createDoor = <Sender>({ ipcMain, factsOf, now, log }: DoorDeps<Sender>) => {
+export const createDoor = <Sender>({ ipcMain, factsOf, now, log, askPerson }: DoorDeps<Sender>) => {
   const admit = (event: Knock<Sender>, kind: WindowKind, channel: string): SenderFacts => {
     const facts = factsOf(event.sender);
     const frame = event.senderFrame;
@@ -113,7 +118,8 @@ export const createDoor = <Sender>({ ipcMain, factsOf, now, log }: DoorDeps<Send
         const { lastInputAt } = admit(event, kind, channel);
         const input = parsed(schema, values);
         const sinceInput = now().getTime() - (lastInputAt ?? Number.NEGATIVE_INFINITY);
-        if (needsInput[kind].has(intent) && !(sinceInput >= 0 && sinceInput <= inputFreshMs)) {
+        const isFresh = sinceInput >= 0 && sinceInput <= inputFreshMs;
+        if (needsInput[kind].has(intent) && !isFresh && !(await askPerson(intent))) {
           log('warn', 'no key or click before it', { channel });
           throw new Refusal('not_allowed', { message: 'This needs a key or a click in the window just before it.' });
         }

@@ -32,6 +32,13 @@ const timers = {
     return () => clearTimeout(timer);
   },
 };
+/** Asked in a dialog of the desktop when no key or click was seen before it. */
+const askedOutside: Record<string, string> = {
+  decide: 'Send your decision on this request?',
+  endGrant: 'End this access now?',
+  end: 'End this access now?',
+  signOut: 'Sign out of Curfew?',
+};
 /** Electron gives its own binary, the stand-in gives Node: both run a program of ours with this set. */
 const sessionClientOf = (out: string) => ({
   command: process.execPath,
@@ -168,7 +175,18 @@ const start = (config: Config): void => {
     log,
   };
   const access = createAccessActions(intentDeps);
-  const door = createDoor({ ipcMain, factsOf: windows.factsOf, now, log });
+  const askPerson = async (intent: string): Promise<boolean> => {
+    if (app.accessibilitySupportEnabled !== true) return false;
+    const message = askedOutside[intent] ?? 'Curfew was told to go on by an assistive technology. Go on?';
+    const { response } = await dialog.showMessageBox({
+      type: 'question',
+      message,
+      buttons: ['No', 'Yes'],
+      cancelId: 0,
+    });
+    return response === 1;
+  };
+  const door = createDoor({ ipcMain, factsOf: windows.factsOf, now, log, askPerson });
   door.serveMain(createMainHandlers(intentDeps, access));
   door.serveTerminal(
     createTerminalHandlers({
