@@ -1,7 +1,10 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { expect, type Page } from '@playwright/test';
+import { parse, stringify } from 'yaml';
 import { type Person, until } from '../dev/driver/person.ts';
+import { type Stack, startStack } from '../dev/start/stack.ts';
 import { accounts, test } from './stack-fixture.ts';
 
 /**
@@ -314,5 +317,140 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
     await terminal.getByRole('dialog').getByRole('button', { name: 'Do not paste' }).click();
     await mira.typeLine('clear; echo still-$((40 + 2))');
     expect(await mira.sees('still-42')).not.toContain('never');
+  });
+});
+
+const script = 'window.hostileRan=1';
+const payloads = {
+  person: `Elin <img src=x onerror="${script}">`,
+  instance: `"><svg onload=${script}>&amp;<b id=hostile>d1</b>`,
+  production: `<script>${script}</script>{{7*7}}`,
+  tag: `<iframe srcdoc="<script>parent.${script}</script>">`,
+  reason: `<a id=hostile href="javascript:${script}">click</a> & <b>now</b> =1+1`,
+  comment: `<style>*{display:none}</style><img src=x onerror=${script}>`,
+};
+
+/** The same stack, in a world where everything that other people name is markup. */
+const hostile = test.extend<object, { stack: Stack }>({
+  stack: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads what a fixture needs from this pattern
+    async ({}, use) => {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-e2e-hostile-'));
+      const world: unknown = parse(fs.readFileSync(new URL('../dev/local-aws/world.yml', import.meta.url), 'utf8'));
+      const mark = (list: string, where: [string, string], change: Record<string, unknown>): void => {
+        const all: unknown = typeof world === 'object' && world !== null ? Reflect.get(world, list) : null;
+        const one = (Array.isArray(all) ? all : []).find((each: object) => Reflect.get(each, where[0]) === where[1]);
+        Object.assign(one, change);
+      };
+      mark('people', ['displayName', 'Elin Strand'], { displayName: payloads.person });
+      const tags = { team: 'payments', service: payloads.tag };
+      mark('instances', ['name', 'payments-sim-d1'], {
+        name: payloads.instance,
+        tags: { env: 'development', ...tags },
+      });
+      mark('instances', ['name', 'payments-api-1'], {
+        name: payloads.production,
+        tags: { env: 'production', ...tags },
+      });
+      const worldFile = path.join(folder, 'world.yml');
+      fs.writeFileSync(worldFile, stringify(world));
+      try {
+        const stack = await startStack({ folder, worldFile, say: () => undefined, durable: false });
+        await use(stack).finally(stack.stop);
+      } finally {
+        fs.rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      }
+    },
+    { scope: 'worker', timeout: 180_000 },
+  ],
+});
+
+/** No script ran and no element was made of a payload; links lead to https only. */
+const expectHarmless = async (people: readonly Person[]): Promise<void> => {
+  for (const page of people.flatMap(({ app }) => app.windows())) {
+    const found = await page.evaluate(() => ({
+      ran: Reflect.get(window, 'hostileRan') !== undefined,
+      made: document.querySelectorAll('#hostile, img[src="x"], svg[onload], iframe, [onerror], [onload], body script')
+        .length,
+      links: [...document.querySelectorAll('a[href]')]
+        .map((link) => link.getAttribute('href') ?? '')
+        .filter((href) => !href.startsWith('https:') && !href.startsWith('#')),
+    }));
+    expect(found).toEqual({ ran: false, made: page.url().includes('-window') ? await ownScripts(page) : 0, links: [] });
+  }
+};
+/** The page's own module script stands in its body. */
+const ownScripts = (page: Page): Promise<number> => page.locator('body script[src]').count();
+
+hostile('APP-08 markup in names, tags, reasons and comments is text everywhere', async ({ person, picture }) => {
+  hostile.setTimeout(240_000);
+  const elin = await person(payloads.person);
+  const jonas = await person('Jonas Lindqvist');
+  const shows = (page: Page, text: string) =>
+    expect(page.getByText(text).filter({ visible: true }).first()).toBeVisible();
+
+  await hostile.step('instances, request form and my access', async () => {
+    await elin.goTo('Instances');
+    await shows(elin.window, payloads.instance);
+    await shows(elin.window, payloads.production);
+    await elin.selectInstances([payloads.production]);
+    await elin.fillRequest(payloads.reason, '30m');
+    await shows(elin.window, payloads.production);
+    await picture(elin.window, 'form');
+    await elin.sendRequest();
+    await elin.goTo('My access');
+    await shows(elin.window, payloads.production);
+    await expectHarmless([elin, jonas]);
+  });
+
+  await hostile.step('notification, card and decision', async () => {
+    const notice = await jonas.waitForNotification(/asks for/);
+    expect(notice.title).toContain(payloads.production);
+    if (process.platform === 'linux') expect(notice.body).not.toMatch(/<|&(?!amp;|lt;|gt;)/);
+    await jonas.clickNotification(/asks for/);
+    await shows(jonas.window, payloads.reason);
+    await expect(jonas.window.getByRole('heading', { name: payloads.production }).first()).toContainText(
+      payloads.person,
+    );
+    await picture(jonas.window, 'card');
+    await expectHarmless([elin, jonas]);
+    await jonas.window.getByRole('button', { name: 'Deny' }).click();
+    await jonas.window.getByRole('main').getByRole('textbox').last().fill(payloads.comment);
+    await jonas.window.getByRole('button', { name: /^Deny/ }).last().click();
+    const told = await elin.waitForNotification(/^Not approved/);
+    if (process.platform === 'linux') expect(told.body).not.toMatch(/<|&(?!amp;|lt;|gt;)/);
+    await elin.clickNotification(/^Not approved/);
+    await shows(elin.window, payloads.comment);
+    await expectHarmless([elin, jonas]);
+  });
+
+  await hostile.step('audit and its story', async () => {
+    await jonas.goTo('Audit');
+    await jonas.window.getByRole('row').filter({ hasText: 'Elin' }).first().click();
+    await shows(jonas.window, payloads.reason);
+    await picture(jonas.window, 'story');
+    await expectHarmless([elin, jonas]);
+  });
+
+  await hostile.step('terminal window, tray and its tooltip', async () => {
+    await elin.request([payloads.instance], payloads.reason, '30m');
+    const terminal = await elin.terminal();
+    await expect(terminal.getByText('Connected')).toBeVisible({ timeout: 60_000 });
+    await expect(terminal.getByRole('tab').first()).toContainText(payloads.instance);
+    await picture(terminal, 'terminal');
+    await expectHarmless([elin, jonas]);
+    const tray = await elin.app.evaluate(({ Tray }) => {
+      const all: unknown = Reflect.get(Tray, 'all');
+      const labels = (menu: Electron.Menu | null | undefined): string[] =>
+        (menu?.items ?? []).flatMap((item) => [item.label, ...labels(item.submenu)]);
+      return (all instanceof Set ? [...all] : []).flatMap((one) => [
+        String(Reflect.get(one, 'toolTip')),
+        ...labels(Reflect.get(one, 'contextMenu')),
+      ]);
+    });
+    for (const text of tray) {
+      // A lone & would mark a key, a line break would make a second line.
+      expect(text.replaceAll('&&', ''), text).not.toMatch(/[&\r\n]/);
+    }
   });
 });

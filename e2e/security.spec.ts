@@ -308,6 +308,7 @@ test('a sign-in that ends while a terminal runs names the organisation and touch
   picture,
   stack,
 }) => {
+  test.setTimeout(180_000);
   // Long enough to connect, short enough to wait for.
   await control.call('changeLifetimes', { portalSessionSeconds: 40, accessTokenSeconds: 40 });
   try {
@@ -322,7 +323,9 @@ test('a sign-in that ends while a terminal runs names the organisation and touch
     const database = new pg.Client({ connectionString: stack.databaseUrl });
     await database.connect();
     await database.query('update tokens set revoked_at = now() where revoked_at is null').finally(() => database.end());
-    await expect(elin.window.getByText('Sign in to Harborline to go on')).toBeVisible({ timeout: 60_000 });
+    const again = elin.window.getByRole('heading', { name: 'Sign in again to Harborline' });
+    await expect(again).toBeVisible({ timeout: 60_000 });
+    await expect(elin.window.getByText('It stays connected and ends on time.')).toBeVisible();
     await elin.waitForNotification(/^Sign in again to Harborline$/);
     await elin.typeLine('clear; echo untouched-$((40 + 2))');
     await elin.sees('untouched-42');
