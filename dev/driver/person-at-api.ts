@@ -211,6 +211,8 @@ export const openTerminal = async (
       until('a prompt', () => {
         const tab = phase();
         if (tab?.phase === 'failed') throw new Error(`${tab.what} ${tab.advice}`);
+        if (tab?.phase === 'ended')
+          throw new Error(`The terminal ended before its prompt: ${tab.why}, ${tab.exitCode}.`);
         return /[$#] $/.test(stripVTControlCharacters(person.host.scrollback(id))) ? true : null;
       }),
   };
