@@ -32,7 +32,7 @@ export const table = (figures: readonly Figure[]): string => {
     shown(percentile(values, 0.95)),
     note ?? '',
   ]);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = head.map((title, column) => Math.max(title.length, 3, ...rows.map((row) => row[column]?.length ?? 0)));
   const isNumber = (column: number): boolean => column >= 2 && column <= 4;
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0))).join(' | ')} |`;
