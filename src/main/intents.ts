@@ -10,6 +10,10 @@ import type { Log } from './log.ts';
 import { PlainFault } from './ports.ts';
 import type { Services } from './services.ts';
 import type { SettingsStore } from './settings.ts';
+import { plainText } from './terminal/plain-text.ts';
+
+/** Asks where to save, with a title and a suggested name; null when the person cancelled. */
+type AskSavePath = (title: string, suggested: string) => Promise<string | null>;
 
 export type IntentDeps = {
   /** Null until the organisation is known. */
@@ -20,8 +24,7 @@ export type IntentDeps = {
   /** Puts settings into force: colour scheme, login item. */
   applySettings: (settings: Settings) => void;
   showTerminals: (tabId: string) => void;
-  /** Asks where to save; null when the person cancelled. */
-  askSavePath: (suggested: string) => Promise<string | null>;
+  askSavePath: AskSavePath;
   openExternal: (url: string) => Promise<void>;
   markOwnRead: (noticeIds: readonly string[]) => void;
   log: Log;
@@ -96,12 +99,12 @@ export const createAccessActions = (deps: IntentDeps): AccessActions => {
 const fileNameOf = (format: 'jsonl' | 'csv', requestId: string | null): string =>
   `curfew-audit${requestId === null ? '' : `-${requestId}`}.${format}`;
 
-const saveExport = async (file: string, text: string): Promise<void> => {
+const saveFile = async (what: string, file: string, text: string): Promise<void> => {
   try {
     await writeFile(file, text, { mode: 0o600 });
     await chmod(file, 0o600);
   } catch (error) {
-    throw new PlainFault('The audit trail could not be written there. Nothing was changed.', { cause: error });
+    throw new PlainFault(`${what} could not be written there. Nothing was changed.`, { cause: error });
   }
 };
 
@@ -166,10 +169,10 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
     openStory: (input) => services().backend.story(input),
     async exportAudit({ format, requestId }) {
       const { backend } = services();
-      const file = await deps.askSavePath(fileNameOf(format, requestId));
+      const file = await deps.askSavePath('Export the audit trail', fileNameOf(format, requestId));
       if (file === null) return null;
       const { text, rows } = await backend.exportAudit({ format, requestId });
-      await saveExport(file, text);
+      await saveFile('The audit trail', file, text);
       return { path: file, rows };
     },
     async markRead({ noticeIds }) {
@@ -217,6 +220,7 @@ export type TerminalIntentDeps = {
   selectTab: (tabId: string) => void;
   showMain: () => void;
   openExternal: (url: string) => Promise<void>;
+  askSavePath: AskSavePath;
 };
 
 export const createTerminalHandlers = (deps: TerminalIntentDeps): TerminalHandlers => {
@@ -273,6 +277,13 @@ export const createTerminalHandlers = (deps: TerminalIntentDeps): TerminalHandle
         ticket: grant?.ticket ?? '',
       });
       deps.showMain();
+      return null;
+    },
+    async saveText({ tabId }) {
+      const { instance } = tabOf(tabId);
+      const name = `${instance.name || instance.instanceId}.txt`.replaceAll(/[^\w.-]/g, '-');
+      const file = await deps.askSavePath('Save the text of this terminal', name);
+      if (file !== null) await saveFile('The text', file, plainText(host().scrollback(tabId)));
       return null;
     },
     async openLink({ url }) {

@@ -157,9 +157,9 @@ const start = (config: Config): void => {
     selectTab(tabId);
     windows.show('terminal');
   };
-  const askSavePath = async (suggested: string): Promise<string | null> => {
+  const askSavePath = async (title: string, suggested: string): Promise<string | null> => {
     const defaultPath = path.join(app.getPath('downloads'), suggested);
-    const { canceled, filePath } = await dialog.showSaveDialog({ title: 'Export the audit trail', defaultPath });
+    const { canceled, filePath } = await dialog.showSaveDialog({ title, defaultPath });
     return canceled ? null : filePath;
   };
   const intentDeps: IntentDeps = {
@@ -196,6 +196,7 @@ const start = (config: Config): void => {
       selectTab,
       showMain: () => windows.show('main'),
       openExternal,
+      askSavePath,
     }),
   );
   door.onReady('main', () => {

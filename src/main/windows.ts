@@ -43,6 +43,8 @@ const shapes: Record<WindowKind, Shape> = {
   },
 };
 
+const closeWithinMs = 2000;
+
 /** The same for every window; tests read it back from each window that was made. */
 const hardened = {
   contextIsolation: true,
@@ -150,9 +152,15 @@ export const createWindows = (options: {
       if (event.isMainFrame && !event.isSameDocument) ready.delete(kind);
     });
     window.on('close', (event) => {
-      if (released || !options.keepsOpen(kind)) return;
-      event.preventDefault();
       window.hide();
+      if (!released && options.keepsOpen(kind)) {
+        event.preventDefault();
+        return;
+      }
+      // A page that hangs is never done with closing (threats TERM-05).
+      setTimeout(() => {
+        if (!window.isDestroyed()) window.destroy();
+      }, closeWithinMs).unref();
     });
     window.on('closed', () => {
       open.delete(kind);
