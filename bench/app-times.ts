@@ -1,5 +1,6 @@
 /** The built app as a person has it: start to usable window, click to prompt with every pixel drawn, memory of ten terminals. */
 import fs from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { controlOf } from '../dev/driver/local-aws-control.ts';
 import { openSystemBrowser, Person, until } from '../dev/driver/person.ts';
 import { electronExecutable } from '../dev/electron-standin/find-electron.ts';
@@ -105,6 +106,8 @@ export const clickToPrompt = async (stack: Stack): Promise<Figure[]> => {
       values.push(performance.now() - since - settings.spreadingDelayMs);
       await endFromTerminal(person);
       await closeTabs(person);
+      // The ending must have spread, or the next round would begin on what is left of this one.
+      await sleep(settings.spreadingDelayMs);
     }
     return [
       {
