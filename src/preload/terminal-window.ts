@@ -13,6 +13,7 @@ const intents = {
   extend: true,
   end: true,
   askAgain: true,
+  saveText: true,
   openLink: true,
 } as const satisfies Record<TerminalIntent, true>;
 

@@ -240,6 +240,8 @@ export const terminalIntents = {
   }),
   end: z.strictObject({ tabId }),
   askAgain: z.strictObject({ tabId }),
+  /** Asks where, and writes the tab's kept text there. */
+  saveText: z.strictObject({ tabId }),
   /** A link a person clicked and confirmed: https only, opened in the system browser. */
   openLink: z.strictObject({ url: z.string().max(2000) }),
 } as const satisfies Record<string, z.ZodType>;

@@ -198,19 +198,6 @@ const questionWords = (asking: Asking) => {
   }
 };
 
-const saveText = (screen: Screen, name: string): void => {
-  const { buffer } = screen.terminal;
-  const lines = Array.from(
-    { length: buffer.normal.length },
-    (_, at) => buffer.normal.getLine(at)?.translateToString(true) ?? '',
-  );
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([`${lines.join('\n').trimEnd()}\n`], { type: 'text/plain' }));
-  link.download = `${name.replaceAll(/[^\w.-]/g, '-')}.txt`;
-  link.click();
-  URL.revokeObjectURL(link.href);
-};
-
 const isLive = (tab: TerminalTab): boolean => tab.phase === 'live' || tab.phase === 'reconnecting';
 
 /** The keys that are the window's: everything else goes to the shell (look.md 5). */
@@ -396,7 +383,7 @@ const Terminals = ({ bridge, state }: { bridge: TerminalBridge; state: TerminalS
             void bridge.send.end({ tabId: tab.id });
           }}
           onAskAgain={askAgain}
-          onSave={() => saveText(screens.of(tab.id), nameOf(tab.instance))}
+          onSave={() => void bridge.send.saveText({ tabId: tab.id })}
           extension={extension}
         />
       )}
