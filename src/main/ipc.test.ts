@@ -79,7 +79,7 @@ describe('the door between windows and main', () => {
         .map((intent) => `main:${intent}`)
         .sort(),
     );
-    expect([...handlers.keys()].filter((channel) => channel.startsWith('terminal:'))).toHaveLength(10);
+    expect([...handlers.keys()].filter((channel) => channel.startsWith('terminal:'))).toHaveLength(11);
   });
 
   it('lets a window do what is its own', async () => {
