@@ -57,6 +57,12 @@ const ssmEndpointOf = (notAws: readonly string[]): string | null => {
   return value('AWS_ENDPOINT_URL_SSM') ?? value('AWS_ENDPOINT_URL');
 };
 
+const notSpread = (): Refusal =>
+  new Refusal('not_allowed', {
+    message:
+      'IAM has not let the access through within 60 s. A service control policy or the permissions boundary may stand in the way.',
+  });
+
 /** What a child may inherit: nothing that is secret, nothing that changes what runs. */
 const plainEnvironment = (): Record<string, string> => {
   const names = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TMPDIR', 'SystemRoot', 'TEMP', 'USERPROFILE'];
@@ -148,10 +154,7 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
         if (started !== null) return started;
       }
       if (performance.now() - sinceMs > spreadingPatienceMs) {
-        throw new Refusal('not_allowed', {
-          message:
-            'IAM has not let the access through within 60 s. A service control policy or the permissions boundary may stand in the way.',
-        });
+        throw notSpread();
       }
       await sleep(spreadingLooksMs[Math.min(tries, spreadingLooksMs.length - 1)] ?? 1000);
     }
@@ -219,7 +222,8 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     call().catch((error: unknown) => deps.log('warn', what, { error }));
   };
 
-  const run = async (tab: Tab, session: StartedSession): Promise<void> => {
+  /** @returns true when the data channel was refused before a prompt: IAM let the start pass by an older policy. */
+  const run = async (tab: Tab, session: StartedSession): Promise<boolean> => {
     const { instance, grantId } = tab;
     const ref = { accountId: instance.accountId, region: instance.region, instanceId: instance.instanceId };
     const { sessionId } = session;
@@ -243,8 +247,10 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     const exitCode = await tab.pty.exited;
     tab.link?.close();
     tab.link = null;
-    enter(tab, exitPhase(tab, exitCode));
     tellSession('the backend was not told of a session’s end', () => deps.backend.sessionEnded({ sessionId }));
+    if (tab.end === 'refused' && tab.phase.phase === 'starting' && !isOver(tab)) return true;
+    enter(tab, exitPhase(tab, exitCode));
+    return false;
   };
 
   const terminate = async (tab: Tab, session: StartedSession): Promise<void> => {
@@ -259,12 +265,19 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
   const live = async (tab: Tab): Promise<void> => {
     try {
       await untilActive(tab);
-      const session = isOver(tab) ? null : await untilStarted(tab);
-      if (session === null) return;
-      tab.session = session;
-      // Closed while StartSession was on its way: it must not live on unseen.
-      if (isOver(tab)) return await terminate(tab, session);
-      await run(tab, session);
+      const sinceMs = performance.now();
+      // Asked again within the spreading of an ending, the old access policy may let StartSession pass and then be gone.
+      for (let refused = true; refused && !isOver(tab); ) {
+        const session = await untilStarted(tab);
+        if (session === null) return;
+        tab.session = session;
+        tab.end = null;
+        // Closed while StartSession was on its way: it must not live on unseen.
+        if (isOver(tab)) return await terminate(tab, session);
+        refused = await run(tab, session);
+        if (refused) await terminate(tab, session);
+        if (refused && performance.now() - sinceMs > spreadingPatienceMs) throw notSpread();
+      }
     } catch (error) {
       if (isOver(tab)) return;
       if (!(error instanceof Refusal)) deps.log('error', 'a terminal did not open', { tabId: tab.id, error });
