@@ -202,9 +202,15 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
       show: (element) => {
         if (opened === null) {
           terminal.open(element);
+          drawFast(terminal);
+        } else if (opened !== element && terminal.element !== undefined) {
+          // A tab that is shown again has a new frame, and xterm opens only once: what it has drawn moves there.
+          element.append(terminal.element);
+        }
+        if (opened !== element) {
+          opened?.removeEventListener('paste', onPaste, true);
           // In the capture phase: xterm's own paste would send what we have not cleaned.
           element.addEventListener('paste', onPaste, true);
-          drawFast(terminal);
           opened = element;
         }
         fitter.fit();
