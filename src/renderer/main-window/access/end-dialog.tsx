@@ -1,6 +1,6 @@
 /** Before something is ended: how many grants and sessions, what is kept, what may be lost. */
 import { Button, Modal, TextInput } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
 import { FailureNote } from '../../look/pieces.tsx';
 import { count, firstName, namesOf, seen } from '../../look/words.ts';
@@ -16,9 +16,21 @@ const whatHappens = (grant: Grant, own: boolean): string => {
   return 'The access policy is taken away and every session on these instances is terminated. The text of the terminals stays, what runs in them may not.';
 };
 
+/** Gives the focus back to what had it, when the dialog goes: it is gone from the page before Mantine could do that. */
+const useFocusBack = (): void => {
+  const [before] = useState(() => document.activeElement);
+  useEffect(
+    () => () => {
+      if (before instanceof HTMLElement) before.focus();
+    },
+    [before],
+  );
+};
+
 /** One's own access, or somebody else's by who may decide it or an admin: then the owner reads who ended it and why. */
 export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => void }) => {
   const { send, meId } = useMain();
+  useFocusBack();
   const own = grant.person.id === meId;
   const whose = own ? 'access' : `the access of ${seen(grant.person.displayName)}`;
   const ending = useIntent();
