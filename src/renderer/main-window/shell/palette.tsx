@@ -99,6 +99,8 @@ export const Palette = ({ onAsk }: { onAsk: () => void }) => {
       classNames={{ header: css['spoken'] }}
       overlayProps={{ backgroundOpacity: 0.35, blur: 0 }}
       clearQueryOnClose
+      // Opened again while it still closes, it would keep what was typed before.
+      onSpotlightOpen={() => setQuery('')}
     >
       <Spotlight.Search
         placeholder="Search or do"
