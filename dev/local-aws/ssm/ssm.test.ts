@@ -258,6 +258,8 @@ describe('the data channel', () => {
 
 describe('sessions', () => {
   it('are found by owner and target, page by page, and end for ever', async () => {
+    // What earlier tests left may still be on its way out.
+    await eventually(() => aws.control.sessions().every((one) => one.status === 'Terminated'));
     await put(me, { instances: [api1, api2] });
     const first = await start(me, api1);
     const second = await start(me, api2);
