@@ -262,21 +262,25 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     }
   };
 
+  /** One try from spreading to exit. @returns as `run`: true when it has to be tried again. */
+  const attempt = async (tab: Tab): Promise<boolean> => {
+    const session = await untilStarted(tab);
+    if (session === null) return false;
+    tab.session = session;
+    tab.end = null;
+    // Closed while StartSession was on its way: it must not live on unseen.
+    const again = isOver(tab) || (await run(tab, session));
+    if (again) await terminate(tab, session);
+    return again;
+  };
+
   const live = async (tab: Tab): Promise<void> => {
     try {
       await untilActive(tab);
       const sinceMs = performance.now();
       // Asked again within the spreading of an ending, the old access policy may let StartSession pass and then be gone.
-      for (let refused = true; refused && !isOver(tab); ) {
-        const session = await untilStarted(tab);
-        if (session === null) return;
-        tab.session = session;
-        tab.end = null;
-        // Closed while StartSession was on its way: it must not live on unseen.
-        if (isOver(tab)) return await terminate(tab, session);
-        refused = await run(tab, session);
-        if (refused) await terminate(tab, session);
-        if (refused && performance.now() - sinceMs > spreadingPatienceMs) throw notSpread();
+      while (!isOver(tab) && (await attempt(tab))) {
+        if (performance.now() - sinceMs > spreadingPatienceMs) throw notSpread();
       }
     } catch (error) {
       if (isOver(tab)) return;
