@@ -271,27 +271,25 @@ test('AU-07 random histories keep the promises after every step, and what is ref
   timeout: 180_000,
 }, async () => {
   const reached = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 40 }), async (steps) => {
-      const office = await openOffice();
-      try {
-        let now = await snapshot(office);
-        for (const act of steps) {
-          const { after, code } = await stepAndCheck(office, now, act);
-          if (code !== null) reached.add(code);
-          for (const row of [...after.requests, ...after.grants]) reached.add(row.state);
-          now = after;
-        }
-      } finally {
-        await office.close();
+  const wanted = ['waiting', 'approved', 'granting', 'ending', 'not_found', 'wrong_state'];
+  const gotAround = (): boolean => wanted.every((name) => reached.has(name));
+  const histories = fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 40 }), async (steps) => {
+    const office = await openOffice();
+    try {
+      let now = await snapshot(office);
+      for (const act of steps) {
+        const { after, code } = await stepAndCheck(office, now, act);
+        if (code !== null) reached.add(code);
+        for (const row of [...after.requests, ...after.grants]) reached.add(row.state);
+        now = after;
       }
-    }),
-    { numRuns: 8 },
-  );
-  // The histories are worth something only if they get around.
-  expect([...reached]).toEqual(
-    expect.arrayContaining(['waiting', 'approved', 'granting', 'ending', 'not_found', 'wrong_state']),
-  );
+    } finally {
+      await office.close();
+    }
+  });
+  // The histories are worth something only if they get around: eight nearly always do, else there are more.
+  for (let round = 0; round < 4 && !gotAround(); round += 1) await fc.assert(histories, { numRuns: 8 });
+  expect([...reached]).toEqual(expect.arrayContaining(wanted));
 });
 
 test('AU-07 SQL refuses a change without an audit row of the same transaction', async () => {
