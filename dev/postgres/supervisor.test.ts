@@ -62,3 +62,17 @@ test('it dies with a parent that is killed, and starts again', async () => {
   expect(await query(again.url('postgres'), 'select 1 as one')).toEqual([{ one: 1 }]);
   await again.stop();
 });
+
+test.runIf(process.getuid?.() === 0)(
+  'root with data in a private folder: the unprivileged server still reaches it',
+  async () => {
+    const closed = path.join(home, 'private');
+    fs.mkdirSync(closed, { mode: 0o700 });
+    const started = await startPostgres({ folder: path.join(closed, 'postgres') });
+    const [place] = await query(started.url('postgres'), "select current_setting('data_directory') as data");
+    await started.stop();
+    expect(place).toEqual({ data: expect.stringMatching(/^\/var\/lib\/curfew\/data-[0-9a-f]{12}$/) });
+    if (typeof place === 'object' && place !== null && 'data' in place)
+      fs.rmSync(String(place.data), { recursive: true });
+  },
+);

@@ -76,22 +76,26 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-/** Root with a project in a private folder: programs and data go where the unprivileged user can reach them. */
+const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
+
+/** Root with a project in a private folder: what the unprivileged user cannot reach goes where it can. */
 const places = (wanted: string): { data: string; binaries: string } => {
   const binaries = findBinaries();
-  if (!isRoot() || (reachable(path.dirname(wanted)) && reachable(binaries))) return { data: wanted, binaries };
-  const home = path.join(
-    '/var/lib/curfew',
-    createHash('sha256').update(path.resolve(wanted)).digest('hex').slice(0, 12),
-  );
-  const copied = path.join(home, 'programs');
+  if (!isRoot()) return { data: wanted, binaries };
+  const home = '/var/lib/curfew';
+  const data = reachable(path.dirname(wanted)) ? wanted : path.join(home, `data-${shortHash(path.resolve(wanted))}`);
+  if (reachable(binaries)) return { data, binaries };
+  const copied = path.join(home, `programs-${shortHash(binaries)}`);
   if (!fs.existsSync(copied)) {
     fs.mkdirSync(home, { recursive: true, mode: 0o755 });
-    fs.rmSync(`${copied}.new`, { recursive: true, force: true });
-    fs.cpSync(path.dirname(binaries), `${copied}.new`, { recursive: true, verbatimSymlinks: true });
-    fs.renameSync(`${copied}.new`, copied);
+    // A folder of our own until it is whole: another start may copy at the same time.
+    const fresh = fs.mkdtempSync(`${copied}.`);
+    fs.chmodSync(fresh, 0o755);
+    fs.cpSync(path.dirname(binaries), fresh, { recursive: true, verbatimSymlinks: true });
+    if (fs.existsSync(copied)) fs.rmSync(fresh, { recursive: true, force: true });
+    else fs.renameSync(fresh, copied);
   }
-  return { data: path.join(home, 'data'), binaries: path.join(copied, 'bin') };
+  return { data, binaries: path.join(copied, 'bin') };
 };
 
 const makeCluster = (binaries: string, data: string): void => {
@@ -128,7 +132,10 @@ const stopOrphan = async (data: string): Promise<void> => {
  */
 export const startPostgres = async (options: { folder: string; durable?: boolean }): Promise<RunningPostgres> => {
   const { data, binaries } = places(options.folder);
-  if (!fs.existsSync(data)) makeCluster(binaries, data);
+  if (!fs.existsSync(data)) {
+    fs.mkdirSync(path.dirname(data), { recursive: true });
+    makeCluster(binaries, data);
+  }
   await stopOrphan(data);
   // A socket path holds at most 107 bytes, so it does not live beside the data.
   const socket = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-pg-'));

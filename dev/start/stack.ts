@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -158,6 +159,13 @@ const backendConfig = (world: World, folder: string, port: number): Record<strin
   };
 };
 
+/** Open to pass through: as root the server runs as somebody else (dev/postgres). */
+const throwAwayFolder = (): string => {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-data-'));
+  fs.chmodSync(made, 0o755);
+  return made;
+};
+
 const ensureDatabase = async (postgres: RunningPostgres): Promise<string> => {
   const client = new pg.Client({ connectionString: postgres.url('postgres') });
   await client.connect();
@@ -197,7 +205,9 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   };
 
   try {
-    const postgres = await startPostgres({ folder: path.join(folder, 'postgres'), durable: options.durable ?? true });
+    const cluster = options.durable === false ? throwAwayFolder() : folder;
+    if (options.durable === false) stops.push(async () => fs.rmSync(cluster, { recursive: true, force: true }));
+    const postgres = await startPostgres({ folder: path.join(cluster, 'postgres'), durable: options.durable ?? true });
     stops.push(postgres.stop);
     const databaseUrl = await ensureDatabase(postgres);
     say('Postgres          on a unix socket, data kept');
