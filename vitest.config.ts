@@ -8,7 +8,5 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Real Postgres, real processes: two cores are soon full.
     maxWorkers: 2,
-    // As in e2e/playwright.config.ts: once more, and the reporter names it.
-    retry: 1,
   },
 });

@@ -7,9 +7,7 @@ export default defineConfig({
   outputDir: path.join(import.meta.dirname, '..', 'test-results'),
   workers: 1,
   fullyParallel: false,
-  // Real windows, processes and clocks on a machine that others use too: what fails is tried once more on a fresh stack. What passes
-  // only then is named at the end of the run, so nobody overlooks it.
-  retries: 1,
+  retries: 0,
   forbidOnly: true,
   timeout: 120_000,
   expect: { timeout: 15_000 },
