@@ -1,9 +1,10 @@
 /** The states of the app that are pictured: each a whole snapshot. */
-import type { AppState } from '../../src/shared/desktop.ts';
+import { type AppState, nothingKnown } from '../../src/shared/desktop.ts';
 import { asked, at, decided, grants, id, instances, named, noon, overview, people, refs } from './world.ts';
 
 const noonMs = noon;
 const signedIn: AppState = {
+  ...nothingKnown,
   appVersion: '0.1.0',
   runtime: 'stand-in',
   organisation: {
@@ -50,17 +51,6 @@ const signedIn: AppState = {
       since: at(-50),
     },
   ],
-  favourites: [],
-  settings: {
-    scheme: 'system',
-    sessionClient: 'built-in',
-    officialPluginPath: null,
-    notifications: true,
-    openAtLogin: false,
-    terminalFontSize: 13,
-  },
-  draft: null,
-  navigation: null,
 };
 
 function raise(what: string): never {

@@ -4,7 +4,7 @@
 import path from 'node:path';
 import { app, dialog, ipcMain, nativeTheme, powerMonitor, safeStorage, shell } from 'electron';
 import type { Notice } from '../shared/access.ts';
-import { type AppState, channels, type Organisation, type Settings } from '../shared/desktop.ts';
+import { type AppState, channels, nothingKnown, type Organisation, type Settings } from '../shared/desktop.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { backendNow, createState, terminalStateOf } from './app-state.ts';
 import { type Config, ConfigProblem, processEnvironment, readConfig } from './config.ts';
@@ -339,31 +339,13 @@ const start = (config: Config): void => {
 };
 
 const firstState = (config: Config, kept: Organisation | null, secretsPersist: boolean): AppState => ({
+  ...nothingKnown,
   appVersion: app.getVersion(),
   runtime: 'electron' in process.versions ? 'electron' : 'stand-in',
   organisation: config.organisation ?? kept,
-  organisationName: null,
   organisationManaged: config.organisation !== null,
-  deviceCodeAllowed: false,
   notAws: config.notAws,
   secretsPersist,
-  backend: { state: 'reaching' },
-  clock: null,
-  signIn: { state: 'signed-out' },
-  overview: null,
-  notices: [],
-  terminals: [],
-  favourites: [],
-  settings: {
-    scheme: 'system',
-    sessionClient: 'built-in',
-    officialPluginPath: null,
-    notifications: true,
-    openAtLogin: false,
-    terminalFontSize: 13,
-  },
-  draft: null,
-  navigation: null,
 });
 
 const begin = async (): Promise<void> => {

@@ -8,6 +8,7 @@ import ElectronStore from 'electron-store';
 import { z } from 'zod';
 import { type InstanceRef, instanceRef } from '../shared/access.ts';
 import {
+  defaultSettings,
   type Organisation,
   organisation,
   type SavedDraft,
@@ -16,15 +17,6 @@ import {
   settings,
 } from '../shared/desktop.ts';
 import { PlainFault } from './ports.ts';
-
-const defaults: Settings = {
-  scheme: 'system',
-  sessionClient: 'built-in',
-  officialPluginPath: null,
-  notifications: true,
-  openAtLogin: false,
-  terminalFontSize: 13,
-};
 
 const kept = z.object({
   settings: settings.partial().catch({}),
@@ -83,7 +75,7 @@ export const openSettings = (folder: string, now: () => Date): SettingsStore => 
     }
     current = { ...current, [name]: value };
   };
-  const all = (): Settings => settings.parse({ ...defaults, ...current.settings });
+  const all = (): Settings => settings.parse({ ...defaultSettings, ...current.settings });
   return {
     putAside,
     settings: all,

@@ -130,6 +130,35 @@ export type AppState = {
   navigation: Navigation | null;
 };
 
+/** How the app is set until a person changes something. */
+export const defaultSettings: Settings = {
+  scheme: 'system',
+  sessionClient: 'built-in',
+  officialPluginPath: null,
+  notifications: true,
+  openAtLogin: false,
+  terminalFontSize: 13,
+};
+
+/** The part of the snapshot that nobody knows before the backend, a person or the disk has said something. */
+export const nothingKnown: Omit<
+  AppState,
+  'appVersion' | 'runtime' | 'organisation' | 'organisationManaged' | 'notAws' | 'secretsPersist'
+> = {
+  organisationName: null,
+  deviceCodeAllowed: false,
+  backend: { state: 'reaching' },
+  clock: null,
+  signIn: { state: 'signed-out' },
+  overview: null,
+  notices: [],
+  terminals: [],
+  favourites: [],
+  settings: defaultSettings,
+  draft: null,
+  navigation: null,
+};
+
 const nothing = z.strictObject({});
 const tabId = z.uuid();
 

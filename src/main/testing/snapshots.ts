@@ -1,6 +1,6 @@
 /** Snapshots for tests: one person, one instance, grants and requests in the state that a test wants. */
 import type { AccessRequest, Grant, GrantState, Instance, Person } from '../../shared/access.ts';
-import type { AppState } from '../../shared/desktop.ts';
+import { type AppState, nothingKnown } from '../../shared/desktop.ts';
 import type { Overview } from '../../shared/views.ts';
 
 export const noon = new Date('2026-11-22T12:00:00.000Z');
@@ -92,31 +92,18 @@ export const overview = (part: Partial<Overview> = {}): Overview => ({
 });
 
 export const snapshot = (part: Partial<AppState> = {}): AppState => ({
+  ...nothingKnown,
   appVersion: '0.1.0',
   runtime: 'stand-in',
   organisation: null,
   organisationName: 'Harborline',
   organisationManaged: true,
-  deviceCodeAllowed: false,
   notAws: [],
   secretsPersist: true,
   backend: { state: 'ok', lastOkAt: noon.toISOString() },
   clock: { offsetMs: 0, checkedAt: noon.toISOString() },
   signIn: { state: 'signed-in', person: mira, until: inMs(480 * minutes) },
   overview: overview(),
-  notices: [],
-  terminals: [],
-  favourites: [],
-  settings: {
-    scheme: 'system',
-    sessionClient: 'built-in',
-    officialPluginPath: null,
-    notifications: true,
-    openAtLogin: false,
-    terminalFontSize: 13,
-  },
-  draft: null,
-  navigation: null,
   ...part,
 });
 
