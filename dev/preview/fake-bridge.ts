@@ -6,8 +6,9 @@ import { refKey } from '../../src/shared/access.ts';
 import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
+import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { scenarios } from './scenarios.ts';
-import { approvers, asked, at, auditRows, cardOf, decided, grants, instances, story } from './world.ts';
+import { approvers, asked, at, decided, grants, instances } from './world.ts';
 
 const name = String(Reflect.get(globalThis, 'name') ?? '');
 let state: AppState = scenarios[name] ?? scenarios['04-my-access'] ?? fail('no scenario');

@@ -1,6 +1,6 @@
 /** The made-up organisation that the pictures show: people, instances, grants and requests around one afternoon. */
 import type { AccessRequest, Grant, Instance, InstanceRef, Person, Session } from '../../src/shared/access.ts';
-import type { AuditRow, Overview, RequestCard, Story } from '../../src/shared/views.ts';
+import type { Overview } from '../../src/shared/views.ts';
 
 /** 15:00 in Berlin: the instant at which every picture is taken. */
 export const noon = Date.parse('2026-11-19T14:00:00.000Z');
@@ -23,7 +23,11 @@ export const people = {
 };
 export const approvers = [people.jonas, people.aiko, people.tomas, people.dele, people.elin];
 
-const accounts = { 'payments-prod': '482011773306', 'payments-stage': '482011773307', 'payments-dev': '482011773308' };
+export const accounts = {
+  'payments-prod': '482011773306',
+  'payments-stage': '482011773307',
+  'payments-dev': '482011773308',
+};
 type Row = [
   name: string,
   instanceId: string,
@@ -285,7 +289,13 @@ export const asked = {
   },
 } satisfies Record<string, AccessRequest>;
 
-const done = (word: string, who: Person, names: string[], verdict: 'approved' | 'denied'): AccessRequest => {
+/** A request that Jonas has decided. */
+export const decidedBy = (
+  word: string,
+  who: Person,
+  names: string[],
+  verdict: 'approved' | 'denied',
+): AccessRequest => {
   const base = request({ word, who, names, seconds: 3600, reason: 'Try the new queue consumer', ago: 24 * 60 });
   const said = {
     id: id('dec', word),
@@ -301,10 +311,10 @@ const done = (word: string, who: Person, names: string[], verdict: 'approved' | 
 };
 
 export const decided = {
-  kofi: done('kofi', people.kofi, ['search-index-3'], 'approved'),
-  elin: done('elin', people.elin, ['payments-ledger-db-2'], 'denied'),
-  mine: done('mine', people.mira, ['payments-worker-s1'], 'approved'),
-  refused: done('refused', people.mira, ['payments-ledger-db-2'], 'denied'),
+  kofi: decidedBy('kofi', people.kofi, ['search-index-3'], 'approved'),
+  elin: decidedBy('elin', people.elin, ['payments-ledger-db-2'], 'denied'),
+  mine: decidedBy('mine', people.mira, ['payments-worker-s1'], 'approved'),
+  refused: decidedBy('refused', people.mira, ['payments-ledger-db-2'], 'denied'),
 };
 
 export const overview: Overview = {
@@ -341,77 +351,4 @@ export const overview: Overview = {
     })),
   },
   spreading: [{ accountId: accounts['payments-prod'], medianMs: 3900, samples: 40 }],
-};
-
-const diff = `  "Statement": [
-    { "Sid": "Shell1642", 1 instance until 16:42, unchanged },
-+    { "Sid": "ShellNew", "Effect": "Allow", "Action": "ssm:StartSession",
-+      "Resource": [
-+        "arn:aws:ec2:eu-central-1:482011773306:instance/i-09a4d2e61f7c8b350",
-+        "arn:aws:ssm:eu-central-1:482011773306:document/Curfew-Shell" ],
-+      "Condition": { "DateLessThan": { "aws:CurrentTime": "connect + 2 h" } } }`;
-
-/** The card of a request as its approver sees it. */
-export const cardOf = (wanted: AccessRequest): RequestCard => ({
-  request: wanted,
-  seenHash: 'ab'.repeat(32),
-  change: [
-    {
-      accountId: accounts['payments-prod'],
-      accountName: 'payments-prod',
-      principal: 'arn:aws:iam::482011773306:role/curfew/a1',
-      allows: [
-        `May start a shell on ${wanted.instances.map(({ name }) => name).join(', ')} for 2 h from connecting, 20:00 at the latest.`,
-      ],
-      stillNot: ['other ledger instances', 'port forwarding', 'SSH', 'run command'],
-      diff: diff.split('\n').map((line) => ({
-        change: line.startsWith('+') ? 'added' : 'same',
-        text: line.startsWith('+') ? line.slice(1) : line,
-      })),
-      whole: `{\n  "Version": "2012-10-17",\n${diff.replaceAll('\n+', '\n ')}\n  ]\n}`,
-      room: { now: 812, after: 1324, limit: 10_240, moreInstances: 130 },
-    },
-  ],
-  why: { ruleId: 'ledger-data', text: 'No rule lets Payments in at once.', approvers, approvalsNeeded: 1 },
-  history: { asked: 6, approved: 6, denied: 0, lastAt: at(-3000), usedSeconds: 4320, endedEarly: 4 },
-  hasNow: [grants.soon, grants.calm],
-  mayDecide: wanted.state === 'waiting' ? { yes: true } : { yes: false, why: 'It is decided.' },
-});
-
-const lines: Array<[minutes: number, kind: string, actor: string, sentence: string]> = [
-  [-178, 'request.submitted', 'Rhea Nakamura', 'Rhea Nakamura asked for a shell on payments-ledger-db-2 for 30 min'],
-  [-178, 'rule.asks', 'rules', 'Rule ledger-data asks for 1 of 5'],
-  [-175, 'request.approved', 'Jonas Lindqvist', 'Jonas Lindqvist approved 30 min on payments-ledger-db-2'],
-  [-173, 'grant.connected', 'Rhea Nakamura', 'The clock started, end 12:37:02'],
-  [-173, 'access-policy.written', 'curfew', 'Access policy written and read back in 0.9 s'],
-  [-172, 'session.started', 'Rhea Nakamura', 'Session rhea.nakamura.4c1d09e2-0b7f3a started on payments-ledger-db-2'],
-  [-143, 'grant.ending', 'curfew', 'End reached, nobody extended'],
-  [-143, 'grant.ended', 'curfew', 'Access policy gone 0.4 s, sessions gone 1.8 s after the end, verified'],
-  [-120, 'session.terminated', 'curfew', 'A session without a grant on search-index-3 was found and terminated'],
-  [-6, 'request.submitted', 'Mira Okafor', 'Mira Okafor asked for a shell on payments-batch-1 for 1 h'],
-  [-3, 'request.submitted', 'Mira Okafor', 'Mira Okafor asked for a shell on payments-ledger-db-1 for 2 h'],
-];
-
-export const auditRows: AuditRow[] = lines
-  .map(([minutes, kind, actor, sentence], index) => ({
-    sequence: 48_101 + index,
-    at: at(minutes, 11),
-    kind,
-    actor,
-    sentence,
-    requestId: index < 8 ? id('req', 'ended') : index === 8 ? null : id('req', index === 9 ? 'batch' : 'ledger'),
-    grantId: null,
-    instances: [],
-    hash: `${(index + 10).toString(16).repeat(8)}a41f0c9e77d25b38`.slice(0, 64),
-  }))
-  .reverse();
-
-export const story: Story = {
-  request: {
-    ...done('ended', people.rhea, ['payments-ledger-db-2'], 'approved'),
-    reason: 'Check the index after the migration',
-    ticket: 'PAY-2279',
-  },
-  grants: [grants.ended],
-  rows: auditRows.filter((row) => row.requestId === id('req', 'ended')),
 };

@@ -1,4 +1,5 @@
 /** The countdown as a number and as a fuse. Look.md 3: nearness is told by weight, box and fill, never by hue alone. */
+import { VisuallyHidden } from '@mantine/core';
 import { IconCheck } from '@tabler/icons-react';
 import { type CSSProperties, useEffect, useRef, useState } from 'react';
 import type { Grant } from '../../shared/access.ts';
@@ -97,8 +98,8 @@ export const TimeSpeaker = ({ grants, clock, meId }: Speaking) => {
     }
   }, [grants, clock, meId, now]);
   return (
-    <div className={css['hidden']} aria-live={said.urgent ? 'assertive' : 'polite'}>
+    <VisuallyHidden component="div" aria-live={said.urgent ? 'assertive' : 'polite'}>
       {said.words}
-    </div>
+    </VisuallyHidden>
   );
 };

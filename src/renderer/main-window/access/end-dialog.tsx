@@ -6,7 +6,6 @@ import { FailureNote } from '../../look/pieces.tsx';
 import { count, firstName, namesOf, seen } from '../../look/words.ts';
 import { useIntent, useMain } from '../app-context.ts';
 import page from '../page.module.css';
-import css from './access.module.css';
 
 const whatHappens = (grant: Grant, own: boolean): string => {
   if (grant.state === 'ready') {
@@ -50,7 +49,7 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
       closeButtonProps={{ 'aria-label': 'Close' }}
     >
       <form
-        className={css['dialog']}
+        className={page['dialog']}
         onSubmit={(event) => {
           event.preventDefault();
           void end();
@@ -67,7 +66,7 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
           onChange={(event) => setComment(event.currentTarget.value)}
         />
         {ending.failure !== null && <FailureNote failure={ending.failure} />}
-        <div className={css['dialogFoot']}>
+        <div className={page['dialogFoot']}>
           <Button variant="subtle" onClick={onClose}>
             Keep it
           </Button>

@@ -1,5 +1,5 @@
 /** The parts of an approver's card. */
-import { SegmentedControl } from '@mantine/core';
+import { SegmentedControl, VisuallyHidden } from '@mantine/core';
 import { IconBan, IconCheck, IconCircleCheck, IconCircleX } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { AccessRequest, Grant, Person } from '../../../shared/access.ts';
@@ -117,7 +117,7 @@ const Diff = ({ lines }: { lines: DocumentLine[] }) => (
         <span className={css['sign']} aria-hidden="true">
           {marks[line.change]}
         </span>
-        {line.change !== 'same' && <span className={css['spoken']}>{markNames[line.change]}</span>}
+        {line.change !== 'same' && <VisuallyHidden>{markNames[line.change]}</VisuallyHidden>}
         {line.text}
       </div>
     ))}

@@ -120,7 +120,7 @@ const SignOutDialog = ({ onClose }: { onClose: () => void }) => {
   };
   return (
     <Modal opened onClose={onClose} title="Sign out?" closeButtonProps={{ 'aria-label': 'Close' }}>
-      <div className={css['dialog']}>
+      <div className={page['dialog']}>
         <p className={page['s2']}>
           Your sign-in is revoked here and at the backend. The next one goes through the browser.
         </p>
@@ -137,7 +137,7 @@ const SignOutDialog = ({ onClose }: { onClose: () => void }) => {
           />
         )}
         {leaving.failure !== null && <FailureNote failure={leaving.failure} />}
-        <div className={css['dialogFoot']}>
+        <div className={page['dialogFoot']}>
           <Button variant="subtle" onClick={onClose}>
             Stay signed in
           </Button>

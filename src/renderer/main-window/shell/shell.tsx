@@ -1,5 +1,5 @@
 /** The frame around every page: place list, next to end, bars about the whole app, the command palette, keys. */
-import { UnstyledButton } from '@mantine/core';
+import { UnstyledButton, VisuallyHidden } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import {
   type Icon,
@@ -46,7 +46,7 @@ const PlaceButton = ({ entry }: { entry: Entry }) => {
       {badge > 0 && (
         <span className={cx(css['count'], entry.ask === true && css['ask'])}>
           {badge}
-          {entry.ask === true && <span className={css['spoken']}> wait for you</span>}
+          {entry.ask === true && <VisuallyHidden> wait for you</VisuallyHidden>}
         </span>
       )}
     </UnstyledButton>

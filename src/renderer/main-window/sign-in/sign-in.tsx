@@ -1,13 +1,12 @@
 /** Signing in: the browser does it, this window says where it stands and what goes on meanwhile. */
-import { Button, Loader, TextInput } from '@mantine/core';
+import { Button, Loader } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconCircle, IconCircleCheck, IconCopy, IconExternalLink, IconTerminal2 } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
 import type { Grant, Person } from '../../../shared/access.ts';
-import { type Organisation, organisation as organisationSchema } from '../../../shared/desktop.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, useTimeOf } from '../../look/countdown.tsx';
-import { Avatar, FailureNote, Glyph, Keys, Mark } from '../../look/pieces.tsx';
+import { Avatar, FailureNote, Glyph, Keys } from '../../look/pieces.tsx';
 import { useSecond } from '../../look/ticking.ts';
 import { agoWords, byEnd, timeOfDay } from '../../look/time.ts';
 import { count, namesOf, seen } from '../../look/words.ts';
@@ -15,115 +14,11 @@ import { openTerminals } from '../access/access-lists.ts';
 import { liveGrants, useIntent, useMain } from '../app-context.ts';
 import { copyText } from '../copy-text.ts';
 import page from '../page.module.css';
+import { Frame } from './frame.tsx';
+import { OrganisationForm } from './organisation-form.tsx';
 import css from './sign-in.module.css';
 
-const Frame = ({ title, children, down }: { title: string; children: ReactNode; down: ReactNode }) => {
-  const { state } = useMain();
-  return (
-    <div className={css['ground']}>
-      {state.notAws.length > 0 && (
-        <p className={css['notAws']}>
-          <b>Not AWS.</b> This app talks to {state.notAws.join(', ')}.
-        </p>
-      )}
-      <main className={css['window']}>
-        <div className={css['brand']}>
-          <Mark /> Curfew
-        </div>
-        <h1>{title}</h1>
-        {children}
-        <div className={css['down']}>{down}</div>
-      </main>
-    </div>
-  );
-};
-
 const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : address);
-
-const addressProblem = (text: string): string | null => {
-  if (text.trim() === '') return null;
-  if (!URL.canParse(text.trim())) return 'An address begins with https://';
-  const { protocol, hostname } = new URL(text.trim());
-  const loopback = hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
-  return protocol === 'https:' || (protocol === 'http:' && loopback) ? null : 'An address begins with https://';
-};
-
-/** The address of the backend, of the access portal, and the portal's region: once, unless an admin has set them. */
-const OrganisationForm = ({
-  start,
-  onDone,
-  onBack,
-}: {
-  start: Organisation | null;
-  onDone: () => void;
-  onBack?: () => void;
-}) => {
-  const { send } = useMain();
-  const saving = useIntent();
-  const [fields, setFields] = useState<Organisation>(start ?? { backendUrl: '', startUrl: '', ssoRegion: '' });
-  const problems = { backendUrl: addressProblem(fields.backendUrl), startUrl: addressProblem(fields.startUrl) };
-  const checked = organisationSchema.safeParse({
-    backendUrl: fields.backendUrl.trim(),
-    startUrl: fields.startUrl.trim(),
-    ssoRegion: fields.ssoRegion.trim(),
-  });
-  const complete = checked.success && problems.backendUrl === null && problems.startUrl === null;
-  const save = async (): Promise<void> => {
-    if (!checked.success || !complete) return;
-    if (await saving.run(() => send.setOrganisation(checked.data))) onDone();
-  };
-  const field = (name: keyof Organisation) => ({
-    value: fields[name],
-    onChange: (event: { currentTarget: { value: string } }) =>
-      setFields({ ...fields, [name]: event.currentTarget.value }),
-  });
-  return (
-    <form
-      className={css['asForm']}
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
-      <Frame
-        title="Sign in to your organisation"
-        down={
-          <>
-            <Button size="lg" fullWidth type="submit" disabled={!complete} loading={saving.busy}>
-              Use this organisation
-            </Button>
-            {!complete && <p className={css['hint']}>Three answers are needed: an admin of Curfew knows them.</p>}
-            {onBack !== undefined && (
-              <Button variant="subtle" onClick={onBack}>
-                Back
-              </Button>
-            )}
-          </>
-        }
-      >
-        <p className={page['s2']}>You sign in with your browser, as you do for the access portal.</p>
-        <div className={css['fields']}>
-          <TextInput
-            label="Address of the Curfew backend"
-            description="From your admin."
-            placeholder="https://curfew.example"
-            error={problems.backendUrl}
-            {...field('backendUrl')}
-          />
-          <TextInput
-            label="Start URL"
-            description="On the page where you pick an account, or from your admin."
-            placeholder="https://start.example"
-            error={problems.startUrl}
-            {...field('startUrl')}
-          />
-          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion')} />
-        </div>
-        {saving.failure !== null && <FailureNote failure={saving.failure} />}
-      </Frame>
-    </form>
-  );
-};
 
 /** Buttons that begin a sign-in, by the browser or (where an admin allows it) by a code. */
 const Begin = ({ label, onOther }: { label: string; onOther: (() => void) | null }) => {
@@ -200,9 +95,29 @@ const Cancel = () => {
   );
 };
 
-const Waiting = ({ host, since, proving }: { host: string; since: string | null; proving: boolean }) => {
-  const { state, send } = useMain();
+/** The button for a tab that was closed or never opened. */
+const Reopen = ({ label }: { label: string }) => {
+  const { send } = useMain();
   const reopening = useIntent();
+  return (
+    <>
+      <Button
+        size="lg"
+        variant="default"
+        fullWidth
+        loading={reopening.busy}
+        leftSection={<Glyph icon={IconExternalLink} />}
+        onClick={() => reopening.run(() => send.reopenBrowser({}))}
+      >
+        {label}
+      </Button>
+      {reopening.failure !== null && <FailureNote failure={reopening.failure} />}
+    </>
+  );
+};
+
+const Waiting = ({ host, since, proving }: { host: string; since: string | null; proving: boolean }) => {
+  const { state } = useMain();
   const now = useSecond();
   const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? host));
   return (
@@ -210,19 +125,7 @@ const Waiting = ({ host, since, proving }: { host: string; since: string | null;
       title={proving ? 'Curfew checks who you are' : 'Waiting for your browser'}
       down={
         <>
-          {!proving && (
-            <Button
-              size="lg"
-              variant="default"
-              fullWidth
-              loading={reopening.busy}
-              leftSection={<Glyph icon={IconExternalLink} />}
-              onClick={() => reopening.run(() => send.reopenBrowser({}))}
-            >
-              Open the browser again
-            </Button>
-          )}
-          {reopening.failure !== null && <FailureNote failure={reopening.failure} />}
+          {!proving && <Reopen label="Open the browser again" />}
           <div className={css['others']}>
             <Cancel />
           </div>
@@ -255,24 +158,13 @@ const Waiting = ({ host, since, proving }: { host: string; since: string | null;
 };
 
 const DeviceCode = ({ code, host, expiresAt }: { code: string; host: string; expiresAt: string }) => {
-  const { send } = useMain();
-  const reopening = useIntent();
   const [copied, setCopied] = useState(false);
   return (
     <Frame
       title="Type this code in a browser"
       down={
         <>
-          <Button
-            size="lg"
-            variant="default"
-            fullWidth
-            loading={reopening.busy}
-            leftSection={<Glyph icon={IconExternalLink} />}
-            onClick={() => reopening.run(() => send.reopenBrowser({}))}
-          >
-            Open the page here
-          </Button>
+          <Reopen label="Open the page here" />
           <div className={css['others']}>
             <Button variant="subtle" leftSection={<Glyph icon={IconCopy} />} onClick={() => setCopied(copyText(code))}>
               {copied ? 'Copied' : 'Copy the code'}
