@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type ElectronExecutable, electronExecutable } from '../electron-standin/find-electron.ts';
 import { ensureChromium } from './chromium.ts';
+import { ensureNativeParts } from './native-parts.ts';
 
 const askAgainAfterMs = 24 * 3600_000;
 const fetchPatienceMs = 180_000;
@@ -24,7 +25,7 @@ const triedLately = (marker: string): boolean =>
   fs.existsSync(marker) && Date.now() - fs.statSync(marker).mtimeMs < askAgainAfterMs;
 
 /**
- * Finds or fetches what the app can run on, and installs Chromium for the stand-in where it must and may.
+ * Finds, makes or fetches what the app can run on, and installs Chromium for the stand-in where it must and may.
  * @param options.folder where the note of a failed fetch is kept.
  */
 export const ensureRuntime = async (options: {
@@ -34,6 +35,7 @@ export const ensureRuntime = async (options: {
   say: (line: string) => void;
 }): Promise<ElectronExecutable> => {
   const { folder, say, ...how } = options;
+  await ensureNativeParts(say);
   const found = electronExecutable(how);
   if (found.runtime === 'electron') return found;
   const marker = path.join(folder, 'electron-not-reached');
