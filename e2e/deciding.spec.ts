@@ -1,7 +1,31 @@
 /** Decisions that are not a plain yes: approve less, and two approvers who have the same request open. */
 import { expect } from '@playwright/test';
-import type { Person } from '../dev/driver/person.ts';
+import pg from 'pg';
+import { type Person, until } from '../dev/driver/person.ts';
 import { accounts, endsIn, test } from './stack-fixture.ts';
+
+/** Runs `work` while no request can change its state; `waiting` tells how many transactions stand at a lock. */
+const whileRequestsAreLocked = async (
+  databaseUrl: string,
+  work: (waiting: () => Promise<number>) => Promise<void>,
+): Promise<void> => {
+  const holder = new pg.Client({ connectionString: databaseUrl });
+  const onlooker = new pg.Client({ connectionString: databaseUrl });
+  await Promise.all([holder.connect(), onlooker.connect()]);
+  try {
+    await holder.query('begin');
+    await holder.query('select id from requests for update');
+    await work(async () => {
+      const { rows } = await onlooker.query(
+        "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows.length;
+    });
+  } finally {
+    await holder.query('rollback');
+    await Promise.all([holder.end(), onlooker.end()]);
+  }
+};
 
 const cardOf = (approver: Person) => approver.window.getByRole('main');
 
@@ -63,6 +87,7 @@ test('an approver approves less: fewer instances and shorter, and the engineer g
 test('two approvers: each sees that the other has it, one is faster, the other is told who and when', async ({
   person,
   picture,
+  stack,
   aws,
 }) => {
   const mira = await person('Mira Okafor');
@@ -103,8 +128,11 @@ test('two approvers: each sees that the other has it, one is faster, the other i
     for (const { window } of [jonas, aiko]) {
       await expect(window.getByRole('button', { name: 'Approve 15 min' })).toBeEnabled();
     }
-    // Neither can have heard of the other.
-    await Promise.all([jonas, aiko].map(({ window }) => window.keyboard.press('Control+Enter')));
+    // Neither can have heard of the other: both decisions have arrived before either can be written.
+    await whileRequestsAreLocked(stack.databaseUrl, async (waiting) => {
+      await Promise.all([jonas, aiko].map(({ window }) => window.keyboard.press('Control+Enter')));
+      await until('both decisions at the lock', async () => ((await waiting()) >= 2 ? true : null));
+    });
     const wonBy = async (who: Person): Promise<boolean> => {
       await expect(
         cardOf(who)

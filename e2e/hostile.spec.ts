@@ -5,16 +5,16 @@ import { expect, type Page } from '@playwright/test';
 import { parse, stringify } from 'yaml';
 import { type Person, until } from '../dev/driver/person.ts';
 import { type Stack, startStack } from '../dev/start/stack.ts';
-import { accounts, test } from './stack-fixture.ts';
+import { accounts, homeOf, test } from './stack-fixture.ts';
 
 /**
  * A hostile instance: what its programs print is tried on the built terminal window, through the real data channel. The sequences one by one,
  * with their times, are tried in `hostile-output.test.ts`.
  */
-const instance = { name: 'payments-sim-d1', id: 'i-02c9d47f8e0ab6513' };
+const instance = 'payments-sim-d1';
 
 const connect = async (who: Person, reason: string): Promise<Page> => {
-  await who.request([instance.name], reason, '30 min');
+  await who.request([instance], reason, '30 min');
   const terminal = await who.terminal();
   await expect(terminal.getByText('Connected')).toBeVisible({ timeout: 60_000 });
   await who.sees('$');
@@ -22,10 +22,8 @@ const connect = async (who: Person, reason: string): Promise<Page> => {
 };
 
 /** Lays a file into the home folder of the instance, as somebody who owns it would. */
-const plant = (stackFolder: string, name: string, text: string): void => {
-  const home = `${accounts.dev}-eu-central-1-${instance.id}`;
-  fs.writeFileSync(path.join(stackFolder, 'instances', 'instances', home, 'home', name), text);
-};
+const plant = (stack: Stack, name: string, text: string): void =>
+  fs.writeFileSync(path.join(homeOf(stack, instance), name), text);
 
 /** Keeps what the window types, and the longest time, ms, in which it could do nothing else. */
 const watch = (terminal: Page): Promise<void> =>
@@ -56,7 +54,7 @@ test('TERM-02 titles and the countdown are ours whatever the instance draws', as
   const tabs = terminal.getByRole('tab');
   const fake = '11 h 59 m left, extended by Jonas';
   plant(
-    stack.folder,
+    stack,
     'draw',
     [
       clearScreen,
@@ -71,7 +69,7 @@ test('TERM-02 titles and the countdown are ours whatever the instance draws', as
   await mira.sees('drawn-all');
   expect(await terminal.title()).toBe(titleBefore);
   await expect(tabs).toHaveCount(1);
-  await expect(tabs).toContainText(instance.name);
+  await expect(tabs).toContainText(instance);
   await expect(tabs).not.toContainText('extended');
   // The real countdown stands outside of the grid, uncovered, and says what is true.
   const bar = terminal.locator('footer').getByRole('timer');
@@ -96,18 +94,20 @@ test('TERM-04 keys typed into a flood arrive, answers of the terminal do not bec
   await test.step('cursor keys, F-keys and bracketed paste pass while output is drawn', async () => {
     // Puts the tty into raw mode, floods in the background and writes down each byte that is typed.
     plant(
-      stack.folder,
+      stack,
       'keys',
       [
         'stty raw -echo',
         "printf '\\033[?2004h\\033[?1000h\\033[?1006h'",
-        '(for n in $(seq 1 400000); do echo "flood $n \\033[6n\\033[c"; done) &',
+        '(n=0; while :; do n=$((n + 1)); echo "flood $n \\033[6n\\033[c"; done) &',
         'flood=$!',
-        'head -c 20000 < /dev/tty | stdbuf -o0 od -An -v -tx1 -w1 > typed &',
+        'head -c 2000000 < /dev/tty | stdbuf -o0 od -An -v -tx1 -w1 > typed &',
         'reader=$!',
-        'sleep 20; kill $flood $reader; stty sane; printf "\\033[?2004l\\033[?1000l\\033[?1006l"; clear; echo keys-over',
+        'while [ ! -e enough ]; do sleep 0.1; done',
+        'kill $flood $reader; stty sane; printf "\\033[?2004l\\033[?1000l\\033[?1006l"; clear; echo keys-over',
       ].join('\n'),
     );
+    const since = Date.now();
     await mira.typeLine('sh keys');
     await mira.sees(/flood \d{3,}/);
     const keys = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'Home', 'F5', 'Delete', 'PageUp'];
@@ -119,14 +119,16 @@ test('TERM-04 keys typed into a flood arrive, answers of the terminal do not bec
       area?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
     });
     await terminal.locator('[role="tabpanel"]:not([hidden]) .xterm-screen').click({ position: { x: 30, y: 30 } });
+    const typedInto = path.join(homeOf(stack, instance), 'typed');
+    const typedSoFar = (): string =>
+      Buffer.from(fs.readFileSync(typedInto, 'utf8').replaceAll(/[^0-9a-f]/g, ''), 'hex').toString('latin1');
+    // The click came last.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: mouse reports begin with ESC
+    await until('the click to arrive', async () => (/\u001b\[<0;\d+;\d+m/.test(typedSoFar()) ? true : null), 90_000);
+    plant(stack, 'enough', '');
     await mira.sees('keys-over', 60_000);
-    const home = path.join(stack.folder, 'instances', 'instances');
-    const typed = Buffer.from(
-      fs
-        .readFileSync(path.join(home, `${accounts.dev}-eu-central-1-${instance.id}`, 'home', 'typed'), 'utf8')
-        .replaceAll(/\s/g, ''),
-      'hex',
-    ).toString('latin1');
+    const typed = typedSoFar();
+    const seconds = (Date.now() - since) / 1000;
     const count = (text: string): number => typed.split(text).length - 1;
     for (const sequence of ['\u001b[A', '\u001b[B', '\u001b[D', '\u001b[H', '\u001b[15~', '\u001b[3~', '\u001b[5~']) {
       expect([JSON.stringify(sequence), count(sequence)]).toEqual([JSON.stringify(sequence), 10]);
@@ -138,13 +140,13 @@ test('TERM-04 keys typed into a flood arrive, answers of the terminal do not bec
     // biome-ignore lint/suspicious/noControlCharactersInRegex: answers begin with ESC
     const answers = typed.match(/\u001b\[[?0-9;]*[cR]/g) ?? [];
     expect(answers.length).toBeGreaterThan(10);
-    expect(answers.length).toBeLessThan(3000);
+    expect(answers.length).toBeLessThan(100 * seconds + 200);
     expect(typed).not.toMatch(/[\r\n]/);
   });
 
   await test.step('no report hands remote text to the shell', async () => {
     plant(
-      stack.folder,
+      stack,
       'ask',
       ['\u001b]2;\rtouch owned\r\u0007', '\u001b[21t', '\u001b[20t', '\u0005', '\u001bP$qm\rtouch owned\r\u001b\\']
         .concat(['\u001b]52;c;?\u0007', '\u001b]10;?\u0007', '\u001bP+q544e\u001b\\', '\u001b[>q', 'asked-all'])
@@ -168,9 +170,9 @@ test('TERM-05 bombs neither freeze the window nor stop anybody from ending the a
 
   await test.step('the window answers while each bomb comes', async () => {
     const bombs = ['S', 'L', 'M', 'T', 'Z', 'b', 'I', 'P', '@', 'X', ' @', ' A', "'}"];
-    plant(stack.folder, 'bombs', bombs.map((final) => `x\u001b[2147483647${final}`.repeat(500)).join(''));
+    plant(stack, 'bombs', bombs.map((final) => `x\u001b[2147483647${final}`.repeat(500)).join(''));
     plant(
-      stack.folder,
+      stack,
       'big',
       [
         "printf '\\033]52;c;'; head -c 60000000 /dev/zero | tr '\\0' A; printf '\\007'",
@@ -179,7 +181,7 @@ test('TERM-05 bombs neither freeze the window nor stop anybody from ending the a
       ].join('\n'),
     );
     plant(
-      stack.folder,
+      stack,
       'links',
       [
         'awk \'BEGIN { for (n = 0; n < 100000; n++) printf "\\033]8;;https://x.example/%d\\007l\\033]8;;\\007", n }\'',
@@ -201,41 +203,39 @@ test('TERM-05 bombs neither freeze the window nor stop anybody from ending the a
   });
 
   await test.step('a window that hangs can be closed, and the access ended from the tray’s way', async () => {
-    const hangsUntil = Date.now() + 20_000;
-    await terminal.evaluate((until) => {
+    const debuggee = await terminal.context().newCDPSession(terminal);
+    await terminal.evaluate(() => {
       setTimeout(() => {
-        while (Date.now() < until);
+        for (;;);
       }, 0);
-    }, hangsUntil);
+    });
     await mira.goTo('My access');
-    // Every access to it: what another grant still covers goes on, and earlier tests left some.
-    const end = mira.window.getByRole('button', { name: 'End', exact: true });
-    const live = mira.window.getByRole('article', { name: /^payments-sim-d1/ }).filter({ has: end });
-    for (let left = await live.count(); left > 0; left -= 1) {
-      await live.first().getByRole('button', { name: 'End', exact: true }).click();
-      await mira.window
-        .getByRole('dialog')
-        .getByRole('button', { name: /^End access/ })
-        .click();
-      await expect(live).toHaveCount(left - 1);
-    }
+    const grant = mira.window.getByRole('article', { name: /^payments-sim-d1/ });
+    await grant.getByRole('button', { name: 'End', exact: true }).click();
+    await mira.window
+      .getByRole('dialog')
+      .getByRole('button', { name: /^End access/ })
+      .click();
     await until('no session', async () =>
       (await aws.activeSessions('Mira Okafor', accounts.dev)).length === 0 ? true : null,
     );
+    // It hangs all the while.
+    const answer = terminal.evaluate(() => 'answers').catch(() => 'gone');
+    expect(await Promise.race([answer, mira.window.waitForTimeout(1000).then(() => 'hangs')])).toBe('hangs');
     const shown = await mira.app.evaluate(({ BrowserWindow }) => {
       const window = BrowserWindow.getAllWindows().find((one) => one.webContents.getURL().includes('terminal-window'));
       window?.close();
       return window !== undefined && !window.isDestroyed() && window.isVisible();
     });
     expect(shown).toBe(false);
-    expect(Date.now()).toBeLessThan(hangsUntil);
+    await debuggee.send('Runtime.terminateExecution');
   });
 });
 
 test('TERM-06 a flood leaves memory bounded, and Ctrl-C ends it', async ({ person, stack }) => {
   const mira = await person('Mira Okafor');
   const terminal = await connect(mira, 'Flood the window');
-  plant(stack.folder, 'flood', `${'0123456789 \u001b[31mflood\u001b[0m '.repeat(8)}\n`.repeat(4000));
+  plant(stack, 'flood', `${'0123456789 \u001b[31mflood\u001b[0m '.repeat(8)}\n`.repeat(4000));
   const pid = await mira.app.evaluate(() => process.pid);
   const heapOf = (): Promise<number> =>
     terminal.evaluate(() => {
@@ -253,14 +253,16 @@ test('TERM-06 a flood leaves memory bounded, and Ctrl-C ends it', async ({ perso
     );
   });
   const before = { main: memoryOf(pid), heap: await heapOf() };
-  // 500 MB when the machine is fast enough; what a busy one draws in a minute otherwise.
+  // 500 MB when the machine is fast enough; what a busy one draws in a while otherwise.
   await mira.typeLine('for n in $(seq 1 500); do cat flood; done; echo flood-over');
   const most = { main: 0, heap: 0 };
-  for (const end = Date.now() + 45_000; Date.now() < end; ) {
+  const since = performance.now();
+  for (let enough = false; !enough; ) {
     await terminal.waitForTimeout(1000);
     most.main = Math.max(most.main, memoryOf(pid));
     most.heap = Math.max(most.heap, await heapOf());
-    if ((await countOutput()) > 400_000_000) break;
+    const drawn = await countOutput();
+    enough = drawn > 400_000_000 || (drawn > 20_000_000 && performance.now() - since > 45_000);
   }
   const drawn = await countOutput();
   test.info().annotations.push({
@@ -272,7 +274,7 @@ test('TERM-06 a flood leaves memory bounded, and Ctrl-C ends it', async ({ perso
   expect(most.heap - before.heap).toBeLessThan(250_000_000);
   await terminal.keyboard.press('Control+c');
   await mira.typeLine('clear; echo after-$((40 + 2))');
-  await mira.sees(/^after-42/m, 20_000);
+  await mira.sees(/^after-42/m, 60_000);
 });
 
 test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({ person, picture, stack }) => {
@@ -290,6 +292,8 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
     await paste('echo one\u001b[201~; touch owned-by-paste\r');
     await mira.sees('[201~');
     await terminal.keyboard.press('Control+c');
+    // Between two prompts the shell takes no brackets.
+    await mira.sees(/\^C\s[^\n]*\$$/);
     await paste('echo two\u001b[201~\rtouch owned-by-paste\r');
     await terminal.getByRole('dialog').getByRole('button', { name: 'Paste', exact: true }).click();
     await mira.sees(/two\[201~\s+touch owned-by-paste/);
@@ -300,7 +304,8 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
 
   await test.step('many lines ask first, with a preview', async () => {
     const lines = Array.from({ length: 2000 }, (_, number) => `line ${number} ünï 漢字 🚀 ${'x'.repeat(number % 40)}`);
-    await mira.typeLine('clear; cat > pasted');
+    await mira.typeLine('clear; echo taking-$((40 + 2)); cat > pasted');
+    await mira.sees('taking-42');
     await paste(`${lines.join('\r\n')}\r\n`);
     const question = terminal.getByRole('dialog', { name: 'Paste 2,000 lines?' });
     await expect(question).toContainText('line 0 ünï 漢字 🚀');
@@ -308,10 +313,9 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
     await question.getByRole('button', { name: 'Paste', exact: true }).click();
     await mira.sees('line 1999', 60_000);
     await terminal.keyboard.press('Control+d');
-    const home = path.join(stack.folder, 'instances', 'instances', `${accounts.dev}-eu-central-1-${instance.id}`);
     await mira.typeLine('clear; echo kept-$((40 + 2))');
     await mira.sees('kept-42', 30_000);
-    expect(fs.readFileSync(path.join(home, 'home', 'pasted'), 'utf8')).toBe(`${lines.join('\n')}\n`);
+    expect(fs.readFileSync(path.join(homeOf(stack, instance), 'pasted'), 'utf8')).toBe(`${lines.join('\n')}\n`);
   });
 
   await test.step('a no pastes nothing', async () => {
@@ -333,8 +337,8 @@ const payloads = {
 };
 
 /** The same stack, in a world where everything that other people name is markup. */
-const hostile = test.extend<object, { stack: Stack }>({
-  stack: [
+const hostile = test.extend<object, { sharedStack: Stack }>({
+  sharedStack: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads what a fixture needs from this pattern
     async ({}, use) => {
       const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-e2e-hostile-'));

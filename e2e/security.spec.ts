@@ -1,17 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, type Page } from '@playwright/test';
 import pg from 'pg';
 import { Person, until } from '../dev/driver/person.ts';
 import { electronExecutable } from '../dev/electron-standin/find-electron.ts';
-import { startStack } from '../dev/start/stack.ts';
 import { terminalIntents } from '../src/shared/desktop.ts';
 import { sessionVariable } from '../src/shared/session-launch.ts';
 import { windowPreferences } from './app-fixture.ts';
-import { accounts, test } from './stack-fixture.ts';
+import { accounts, homeOf, test } from './stack-fixture.ts';
 
 /** What an attacker on the laptop, or in the terminal window, tries against a running session. */
 const connect = async (who: Person, reason: string): Promise<Page> => {
@@ -105,8 +103,7 @@ test('APP-13 nothing secret is in any command line or in the environment of the 
       'env > environment; tr "\\0" "\\n" < /proc/self/environ >> environment; echo looked-$((40 + 2))',
     );
     await mira.sees('looked-42');
-    const home = path.join(stack.folder, 'instances', 'instances', `${accounts.dev}-eu-central-1-i-02c9d47f8e0ab6513`);
-    const shell = fs.readFileSync(path.join(home, 'home', 'environment'), 'utf8');
+    const shell = fs.readFileSync(path.join(homeOf(stack, 'payments-sim-d1'), 'environment'), 'utf8');
     expect(shell).toContain('HOSTNAME=payments-sim-d1');
     for (const secret of secrets) expect(shell.includes(secret)).toBe(false);
     expect(shell).not.toMatch(/^(AWS_|CURFEW_)/m);
@@ -308,33 +305,22 @@ test('a sign-in that ends while a terminal runs names the organisation and touch
   picture,
   stack,
 }) => {
-  test.setTimeout(180_000);
-  // Long enough to connect, short enough to wait for.
-  await control.call('changeLifetimes', { portalSessionSeconds: 40, accessTokenSeconds: 40 });
-  try {
-    const elin = await person('Elin Strand');
-    const signedInAt = Date.now();
-    await elin.request(['payments-api-s1'], 'Work while signed out', '30 min');
-    const terminal = await elin.terminal();
-    await expect(terminal.getByText('Connected')).toBeVisible({ timeout: 30_000 });
-    await elin.sees('$');
-    await terminal.waitForTimeout(Math.max(0, signedInAt + 41_000 - Date.now()));
-    // The backend forgets its token too: only a person can help now.
-    const database = new pg.Client({ connectionString: stack.databaseUrl });
-    await database.connect();
-    await database.query('update tokens set revoked_at = now() where revoked_at is null').finally(() => database.end());
-    const again = elin.window.getByRole('heading', { name: 'Sign in again to Harborline' });
-    await expect(again).toBeVisible({ timeout: 60_000 });
-    await expect(elin.window.getByText('It stays connected and ends on time.')).toBeVisible();
-    await elin.waitForNotification(/^Sign in again to Harborline$/);
-    await elin.typeLine('clear; echo untouched-$((40 + 2))');
-    await elin.sees('untouched-42');
-    await expect(terminal.getByText('Connected')).toBeVisible();
-    await expect(terminal.getByRole('timer').first()).toHaveAccessibleName(/left/);
-    await picture(elin.window, 'again');
-  } finally {
-    await control.call('changeLifetimes', { portalSessionSeconds: 8 * 3600, accessTokenSeconds: 3600 });
-  }
+  const elin = await person('Elin Strand');
+  const terminal = await elin.openTerminal('payments-api-s1', { reason: 'Work while signed out', duration: '30m' });
+  // Identity Center ends the portal session, and the backend forgets its token: only a person can help now.
+  await control.call('endSignIns');
+  const database = new pg.Client({ connectionString: stack.databaseUrl });
+  await database.connect();
+  await database.query('update tokens set revoked_at = now() where revoked_at is null').finally(() => database.end());
+  const again = elin.window.getByRole('heading', { name: 'Sign in again to Harborline' });
+  await expect(again).toBeVisible({ timeout: 90_000 });
+  await expect(elin.window.getByText('It stays connected and ends on time.')).toBeVisible();
+  await elin.waitForNotification(/^Sign in again to Harborline$/);
+  await elin.typeLine('clear; echo untouched-$((40 + 2))');
+  await elin.sees('untouched-42');
+  await expect(terminal.getByText('Connected')).toBeVisible();
+  await expect(terminal.getByRole('timer').first()).toHaveAccessibleName(/left/);
+  await picture(elin.window, 'again');
 });
 
 test('a settings file that cannot be written any more: a sentence, the draft stays, the request goes out', async ({
@@ -347,48 +333,17 @@ test('a settings file that cannot be written any more: a sentence, the draft sta
   fs.mkdirSync(path.join(file, 'full'), { recursive: true });
   await mira.selectInstances(['payments-worker-s1']);
   await mira.fillRequest('Written on a full disk', '15m');
-  await mira.window.waitForTimeout(1500);
+  const log = path.join(mira.userData, 'logs', 'curfew.log');
+  await until('the app to have tried to keep the draft', async () =>
+    fs.readFileSync(log, 'utf8').includes('main:saveDraft') ? true : null,
+  );
   await mira.goTo('Audit');
   await mira.goTo('Instances');
   const form = mira.window.getByRole('complementary', { name: 'Request access' });
-  if (!(await form.isVisible())) await mira.window.getByRole('button', { name: 'Request access' }).first().click();
   await expect(form.getByLabel('Why')).toHaveValue('Written on a full disk');
   await mira.sendRequest();
   await expect((await mira.terminal()).getByText('Connected')).toBeVisible({ timeout: 60_000 });
   await mira.window.getByRole('button', { name: 'Settings' }).click();
   await mira.window.getByText('Dark', { exact: true }).click();
   await expect(mira.window.getByText(/could not be saved.*disk full/i)).toBeVisible();
-});
-
-test('ports that are taken: the start says which ones it uses instead', async () => {
-  const taken = await Promise.all(
-    [1, 2].map(
-      () =>
-        new Promise<net.Server>((resolve) => {
-          const server = net.createServer();
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const [localAws = 0, backend = 0] = taken.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-e2e-ports-'));
-  const said: string[] = [];
-  try {
-    const stack = await startStack({
-      folder,
-      say: (line) => said.push(line),
-      durable: false,
-      ports: { localAws, backend },
-    });
-    await stack.stop();
-    const portOf = (url: string): string => new URL(url).port;
-    expect(said).toContain(`Port ${localAws} is taken, so local-aws uses ${portOf(stack.localAwsUrl)}.`);
-    expect(said).toContain(`Port ${backend} is taken, so the backend uses ${portOf(stack.backendUrl)}.`);
-  } finally {
-    for (const server of taken) server.close();
-    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-  }
 });

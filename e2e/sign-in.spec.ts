@@ -118,6 +118,83 @@ test('APP-01 an error with markup and the right state ends in a fixed page, and 
   await elin.signIn(systemBrowser, 'Elin Strand');
 });
 
+const portOf = (server: http.Server): number => {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+};
+const listening = (listener: http.RequestListener): Promise<http.Server> =>
+  new Promise((resolve) => {
+    const server = http.createServer(listener).listen(0, '127.0.0.1', () => resolve(server));
+  });
+const closed = async (server: http.Server): Promise<void> => {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+};
+
+test('a wrong address of the organisation is told where it was typed, and everything typed stays', async ({
+  person,
+  stack,
+  systemBrowser,
+  picture,
+}) => {
+  const elin = await person('Elin Strand', { signIn: false, managed: false });
+  const { window } = elin;
+  const backend = window.getByRole('textbox', { name: 'Address of the Curfew backend' });
+  const startUrl = window.getByRole('textbox', { name: 'Start URL' });
+  const region = window.getByRole('textbox', { name: 'Region of the sign-in service' });
+  const go = window.getByRole('button', { name: 'Use this organisation' });
+  const { organisation } = stack.world;
+  await expect(window.getByRole('heading', { name: 'Sign in to your organisation' })).toBeVisible();
+  await startUrl.fill(organisation.startUrl);
+  await region.fill(organisation.region);
+
+  for (const wrong of ['curfew', 'ftp://curfew.example', 'http://curfew.example']) {
+    await backend.fill(wrong);
+    await expect(backend).toHaveAccessibleDescription(/An address begins with https:\/\//);
+    await expect(go).toBeDisabled();
+  }
+  await picture(window, 'no-address');
+
+  const stranger = await listening((_request, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end('<h1>It works!</h1>');
+  });
+  const address = `http://127.0.0.1:${portOf(stranger)}`;
+  try {
+    await test.step('a server that is not Curfew', async () => {
+      await backend.fill(address);
+      await go.click();
+      await expect(backend).toHaveAccessibleDescription(
+        new RegExp(`What answers at 127\\.0\\.0\\.1:${portOf(stranger)} is not a Curfew backend\\.`),
+      );
+      await picture(window, 'stranger');
+    });
+  } finally {
+    await closed(stranger);
+  }
+
+  await test.step('nobody listens there', async () => {
+    await go.click();
+    await expect(backend).toHaveAccessibleDescription(/Nobody answers at 127\.0\.0\.1:\d+\./);
+    await picture(window, 'nobody');
+  });
+
+  await test.step('a start URL that is not of Identity Center', async () => {
+    await backend.fill(stack.backendUrl);
+    await startUrl.fill('https://start.evil.example/start');
+    await go.click();
+    await expect(startUrl).toHaveAccessibleDescription(/This is not an Identity Center address like https:\/\//);
+    await picture(window, 'start-url');
+  });
+
+  await expect(backend).toHaveValue(stack.backendUrl);
+  await expect(region).toHaveValue(organisation.region);
+  await startUrl.fill(organisation.startUrl);
+  await go.click();
+  await expect(window.getByRole('heading', { name: 'Sign in to Harborline' })).toBeVisible();
+  await elin.signIn(systemBrowser, 'Elin Strand');
+});
+
 test('somebody without Curfew permissions is told what is missing', async ({ person, systemBrowser, picture }) => {
   const sanna = await person('Sanna Virtanen', { signIn: false });
   await sanna.window.getByRole('button', { name: 'Continue in the browser' }).click();

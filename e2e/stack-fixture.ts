@@ -1,6 +1,6 @@
 /**
- * What a test of the main job needs: one whole stack for the worker (Postgres, local-aws, provisioner, backend) in a folder of its own, one
- * system browser, and people at apps of their own. After a failure the report holds a picture of every window and the ends of the logs.
+ * What a test of the main job needs: a whole stack (Postgres, local-aws, backend) as if nobody had done anything yet, the
+ * system browser, and people at apps of their own. The processes are the worker's, what they hold is the test's. After a failure the report holds a picture of every window and the ends of the logs.
  */
 import fs from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,11 +22,21 @@ export const endsIn = (document: unknown): number[] => {
   return [...new Set([...found].map(([, end]) => Date.parse(end ?? '')))].sort((one, other) => one - other);
 };
 
+/** The home folder of an instance of the world, by its name: what a shell on it reads and writes. */
+export const homeOf = ({ folder, world }: Stack, name: string): string => {
+  const instance = world.instances.find((one) => one.name === name);
+  if (instance === undefined) throw new Error(`The world has no ${name}.`);
+  const { account, region, id } = instance;
+  return path.join(folder, 'instances', 'instances', `${account}-${region}-${id}`, 'home');
+};
+
 type AtApp = {
   /** Names the user data: the same name finds the data of an earlier app again. A new name when left out. */
   name?: string;
   /** False: the app is left at its sign-in screen. */
   signIn?: boolean;
+  /** False: no admin has set the organisation; the app asks for it. */
+  managed?: boolean;
 };
 
 /** What AWS itself says about a person of the world, by display name. */
@@ -38,12 +48,20 @@ export type AwsView = {
 };
 
 type TestFixtures = {
+  /** Renewed for each test: nothing that another test did is left. */
+  stack: Stack;
+  control: LocalAwsControl;
+  aws: AwsView;
   /** Launches the app for somebody of the world and signs in; closed at the end of the test. */
   person: (displayName: string, how?: AtApp) => Promise<Person>;
   /** Keeps a picture of a window in the test's output folder. */
   picture: (page: Page, name: string) => Promise<void>;
 };
-type WorkerFixtures = { stack: Stack; control: LocalAwsControl; aws: AwsView; systemBrowser: Browser };
+type WorkerFixtures = {
+  /** One for all tests of the worker: tests ask for `stack`. */
+  sharedStack: Stack;
+  systemBrowser: Browser;
+};
 
 const logsOf = (folder: string): string[] =>
   fs
@@ -80,7 +98,7 @@ export const withoutBackend = async (stack: Stack, how: 'stop' | 'kill', work: (
 let launched = 0;
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
-  stack: [
+  sharedStack: [
     // biome-ignore lint/correctness/noEmptyPattern: Playwright reads what a fixture needs from this pattern
     async ({}, use) => {
       const folder = await mkdtemp(path.join(os.tmpdir(), 'curfew-e2e-stack-'));
@@ -102,22 +120,26 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     },
     { scope: 'worker', timeout: 180_000 },
   ],
-  control: [async ({ stack }, use) => use(controlOf(stack.localAwsUrl)), { scope: 'worker' }],
-  aws: [
-    async ({ stack, control }, use) => {
-      const idOf = (displayName: string): string => {
-        const found = stack.world.people.find((one) => one.displayName === displayName);
-        if (found === undefined) throw new Error(`The world has no ${displayName}.`);
-        return found.id;
-      };
-      await use({
-        accessPolicy: (displayName, account) => accessPolicyOf(control, { account, personId: idOf(displayName) }),
-        activeSessions: async (displayName, account) =>
-          (await activeSessions(control, { account, personId: idOf(displayName) })).map(({ sessionId }) => sessionId),
-      });
+  stack: [
+    async ({ sharedStack }, use) => {
+      await sharedStack.renew();
+      await use(sharedStack);
     },
-    { scope: 'worker' },
+    { timeout: 120_000 },
   ],
+  control: async ({ stack }, use) => use(controlOf(stack.localAwsUrl)),
+  aws: async ({ stack, control }, use) => {
+    const idOf = (displayName: string): string => {
+      const found = stack.world.people.find((one) => one.displayName === displayName);
+      if (found === undefined) throw new Error(`The world has no ${displayName}.`);
+      return found.id;
+    };
+    await use({
+      accessPolicy: (displayName, account) => accessPolicyOf(control, { account, personId: idOf(displayName) }),
+      activeSessions: async (displayName, account) =>
+        (await activeSessions(control, { account, personId: idOf(displayName) })).map(({ sessionId }) => sessionId),
+    });
+  },
   systemBrowser: [
     // biome-ignore lint/correctness/noEmptyPattern: as above
     async ({}, use) => {
@@ -131,11 +153,12 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     const people: Person[] = [];
     await use(async (displayName, how = {}) => {
       launched += 1;
+      const unmanaged = Object.entries(stack.appEnv).filter(([name]) => !name.startsWith('CURFEW_'));
       const person = await Person.launch({
         name: how.name ?? `person-${launched}`,
         folder: stack.folder,
         runtime: electronExecutable({ keyring: true }),
-        appEnv: stack.appEnv,
+        appEnv: how.managed === false ? Object.fromEntries(unmanaged) : stack.appEnv,
       });
       people.push(person);
       if (how.signIn !== false) await person.signIn(systemBrowser, displayName);

@@ -19,7 +19,8 @@ export type LaunchOptions = {
 
 export type NoticeSeen = { title: string; body: string };
 
-const patienceMs = 30_000;
+/** Enough for a machine that is busy with other things. */
+const patienceMs = 60_000;
 
 /** The system browser of this machine: where a person signs in. */
 export const openSystemBrowser = async (): Promise<Browser> => {

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { GetRoleCommand, ListRolesCommand } from '@aws-sdk/client-iam';
+import { ListAccountsCommand, SSOClient } from '@aws-sdk/client-sso';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type LocalAws, startLocalAws } from './start.ts';
 import { asBroker, asPerson, assumeRole, iamClient, makePersonalRole, signIn } from './testing/act-as.ts';
@@ -88,6 +89,23 @@ describe('in this process', () => {
     control.removeInstance({ id: node.id });
     expect(world.instances.some((one) => one.id === node.id)).toBe(false);
     expect(() => control.removeInstance({ id: node.id })).toThrow('There is no instance');
+  });
+
+  it('ends sign-ins and takes faults away, each without touching the other', async () => {
+    const aws = await start();
+    const { control, world } = aws;
+    const portal = new SSOClient({ region: world.organisation.region, endpoint: aws.endpoint, maxAttempts: 1 });
+    const accessToken = await signIn(aws, mira);
+    const accounts = () => portal.send(new ListAccountsCommand({ accessToken }));
+    control.changeSettings({ spreadingDelayMs: 7 });
+    control.addFault({ match: { service: 'sso' }, times: null, effect: { kind: 'error', code: 'TooBusy' } });
+    await expect(accounts()).rejects.toMatchObject({ name: 'TooBusy' });
+    control.clearFaults();
+    expect((await accounts()).accountList?.length).toBeGreaterThan(0);
+    expect(control.faults()).toMatchObject({ rules: [], settings: { spreadingDelayMs: 7 } });
+    control.endSignIns();
+    await expect(accounts()).rejects.toMatchObject({ name: 'UnauthorizedException' });
+    portal.destroy();
   });
 });
 

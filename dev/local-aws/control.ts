@@ -90,6 +90,8 @@ export type Control = {
   roles(which: { account: string }): string[];
   faults(): { settings: FaultSettings; rules: FaultRule[]; lifetimes: z.infer<typeof lifetimes> };
   addFault(rule: z.input<typeof faultRule>): void;
+  /** Takes every fault of `addFault` away; settings, lifetimes and the link stay. */
+  clearFaults(): void;
   changeSettings(change: z.input<typeof settingsChange>): void;
   changeLifetimes(change: z.input<typeof lifetimesChange>): void;
   /** Faults of the data channel's frames; what is left out is switched off. */
@@ -104,6 +106,8 @@ export type Control = {
   removeInstance(which: z.input<typeof instancePick>): void;
   /** Changes a session document behind everybody's back, as somebody with SSM rights could. */
   changeDocument(change: z.input<typeof documentChange>): WorldSessionDocument;
+  /** Ends everybody's portal session with its tokens, as an Identity Center admin can. Shells and role credentials live on. */
+  endSignIns(): void;
   /** People, groups, accounts and instances as they are now; no keys. */
   world(): Pick<World, 'organisation' | 'people' | 'groups' | 'instances'> & {
     accounts: Array<{ id: string; name: string }>;
@@ -129,6 +133,9 @@ export const createControl = (parts: {
   const checkGroups = (groups: string[]): void => {
     const unknown = groups.find((group) => !world.groups.some((one) => one.name === group));
     if (unknown !== undefined) throw notFound(`group ${unknown}`);
+  };
+  const endSignIns = (): void => {
+    for (const id of [...signIn.portalSessions.keys()]) signIn.endPortalSession(id);
   };
   const checkNameIsFree = (userName: string): void => {
     if (world.people.some((one) => one.userName === userName)) throw conflict(`person ${userName}`);
@@ -175,6 +182,7 @@ export const createControl = (parts: {
         .map((role) => `${role.path}${role.name}`),
     faults: () => ({ settings: faults.settings(), rules: faults.rules(), lifetimes: parts.lifetimes.get() }),
     addFault: (rule) => faults.add(faultRule.parse(rule)),
+    clearFaults: () => faults.clear(),
     changeSettings: (change) => faults.change(settingsChange.parse(change)),
     changeLifetimes: (change) => parts.lifetimes.change(lifetimesChange.parse(change)),
     changeLink: (change) => host.setFaults(linkFaults.parse(change)),
@@ -231,6 +239,7 @@ export const createControl = (parts: {
       document.maxSessionMinutes = maxSessionMinutes;
       return document;
     },
+    endSignIns,
     world: () => ({
       organisation: world.organisation,
       people: world.people,
@@ -243,7 +252,7 @@ export const createControl = (parts: {
       parts.lifetimes.reset();
       host.setFaults(noFaults);
       for (const session of sessions.list()) host.terminate(session.sessionId, 'local-aws was reset');
-      for (const id of [...signIn.portalSessions.keys()]) signIn.endPortalSession(id);
+      endSignIns();
     },
   };
 };
@@ -266,6 +275,7 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   roles: (input) => control.roles(z.strictObject({ account: z.string() }).parse(input)),
   faults: () => control.faults(),
   addFault: (input) => control.addFault(faultRule.parse(input)),
+  clearFaults: () => control.clearFaults(),
   changeSettings: (input) => control.changeSettings(settingsChange.parse(input)),
   changeLifetimes: (input) => control.changeLifetimes(lifetimesChange.parse(input)),
   changeLink: (input) => control.changeLink(linkFaults.parse(input)),
@@ -275,6 +285,7 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   addInstance: (input) => control.addInstance(newInstance.parse(input)),
   removeInstance: (input) => control.removeInstance(instancePick.parse(input)),
   changeDocument: (input) => control.changeDocument(documentChange.parse(input)),
+  endSignIns: () => control.endSignIns(),
   world: () => control.world(),
   reset: () => control.reset(),
 });

@@ -104,6 +104,8 @@ export type Faults = {
   change(settings: SettingsChange): void;
   add(rule: FaultRule): void;
   rules(): FaultRule[];
+  /** Takes all rules away; the settings stay. */
+  clear(): void;
   /** Takes all rules away and puts the settings back. The list of calls stays. */
   reset(): void;
   /** The last 2,000 calls, oldest first. */
@@ -181,6 +183,9 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
       rules.push({ ...rule, seen: 0 });
     },
     rules: () => rules.map(({ seen: _seen, ...rule }) => rule),
+    clear() {
+      rules = [];
+    },
     reset() {
       rules = [];
       settings = { ...defaults };

@@ -44,6 +44,12 @@ export type Stack = {
   /** For tests: what an engineer of ours would do by hand. */
   backend: { stop: () => Promise<void>; kill: () => Promise<void>; start: () => Promise<void> };
   provision: () => Promise<void>;
+  /**
+   * For tests, on a throw-away stack only: what anybody has done since the first call is undone, for local-aws, its instances and the
+   * database alike. The first call, before anybody does anything, notes what that is. No app may be open. The provisioner does not come
+   * back: its roles are there. @throws Error when a part does not start again.
+   */
+  renew: () => Promise<void>;
   stop: () => Promise<void>;
 };
 
@@ -166,6 +172,17 @@ const throwAwayFolder = (): string => {
   return made;
 };
 
+const emptyDatabase = async (postgres: RunningPostgres): Promise<void> => {
+  const client = new pg.Client({ connectionString: postgres.url('postgres') });
+  await client.connect();
+  try {
+    await client.query('drop database if exists curfew with (force)');
+    await client.query('create database curfew');
+  } finally {
+    await client.end();
+  }
+};
+
 const ensureDatabase = async (postgres: RunningPostgres): Promise<string> => {
   const client = new pg.Client({ connectionString: postgres.url('postgres') });
   await client.connect();
@@ -215,24 +232,22 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     const localAwsPort = await choosePort(options.ports?.localAws, 'local-aws', say);
     const localAwsUrl = `http://127.0.0.1:${localAwsPort}`;
     const stateFile = path.join(folder, 'local-aws.json');
-    const aws = launch(
-      'local-aws',
-      [
-        path.join(root, 'dev/local-aws/cli.ts'),
-        'serve',
-        '--port',
-        String(localAwsPort),
-        '--state',
-        stateFile,
-        '--run',
-        path.join(folder, 'instances'),
-        '--world',
-        worldFile,
-      ],
-      {},
-    );
-    stops.push(aws.tied.stop);
-    await untilReady(`${localAwsUrl}/_control/health`, aws.tied, { name: 'local-aws', log: aws.log });
+    const runFolder = path.join(folder, 'instances');
+    let aws: TiedProcess | null = null;
+    const startAws = async (): Promise<void> => {
+      const cli = path.join(root, 'dev/local-aws/cli.ts');
+      const where = ['--port', String(localAwsPort), '--state', stateFile, '--run', runFolder, '--world', worldFile];
+      const started = launch('local-aws', [cli, 'serve', ...where], {});
+      aws = started.tied;
+      await untilReady(`${localAwsUrl}/_control/health`, started.tied, { name: 'local-aws', log: started.log });
+    };
+    const stopAws = async (): Promise<void> => {
+      const current = aws;
+      aws = null;
+      await current?.stop();
+    };
+    stops.push(stopAws);
+    await startAws();
     say(
       `local-aws         ${localAwsUrl}  a stand-in for AWS: ${world.instances.length} instances in ${world.accounts.length} accounts`,
     );
@@ -281,9 +296,31 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       running = null;
       await current?.stop();
     };
+    const killBackend = async (): Promise<void> => {
+      const current = running;
+      running = null;
+      // The group holds the shell beside it too, so nothing is left to wait for.
+      if (current?.child.pid !== undefined) process.kill(-current.child.pid, 'SIGKILL');
+      await current?.ended;
+    };
     stops.push(stopBackend);
     await startBackend();
     say(`backend           ${backendUrl}  health at /healthz, metrics at /metrics`);
+
+    const firstState = `${stateFile}.first`;
+    const renewAws = async (): Promise<void> => {
+      await stopAws();
+      if (fs.existsSync(firstState)) fs.copyFileSync(firstState, stateFile);
+      else fs.copyFileSync(stateFile, firstState);
+      fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+      await startAws();
+    };
+    const renew = async (): Promise<void> => {
+      if (options.durable !== false) throw new Error('Only a throw-away stack is renewed: this one keeps its data.');
+      await Promise.all([killBackend(), keeper.tied.stop()]);
+      await Promise.all([renewAws(), emptyDatabase(postgres)]);
+      await startBackend();
+    };
 
     return {
       folder,
@@ -300,15 +337,10 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       backend: {
         stop: stopBackend,
         start: startBackend,
-        kill: async () => {
-          const current = running;
-          running = null;
-          // The group holds the shell beside it too, so nothing is left to wait for.
-          if (current?.child.pid !== undefined) process.kill(-current.child.pid, 'SIGKILL');
-          await current?.ended;
-        },
+        kill: killBackend,
       },
       provision,
+      renew,
       stop,
     };
   } catch (error) {
