@@ -1,7 +1,7 @@
 import http from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Refusal } from '../shared/refusal.ts';
-import { createBackendClient } from './backend-client.ts';
+import { checkBackend, createBackendClient } from './backend-client.ts';
 import { Unreachable } from './ports.ts';
 
 const servers: http.Server[] = [];
@@ -49,6 +49,22 @@ describe('a backend that is not there', () => {
       response.end(body);
     });
     await expect(clientOf(origin).info()).rejects.toBeInstanceOf(Unreachable);
+  });
+
+  it('an address that somebody typed wrong is told apart: nobody there, and somebody else', async () => {
+    const origin = await answering((_request, response) => {
+      response.setHeader('content-type', 'text/html');
+      response.end('<h1>It works!</h1>');
+    });
+    const { host } = new URL(origin);
+    const refusal = (message: string) => ({ code: 'invalid_input', detail: { path: 'backendUrl', message } });
+    await expect(checkBackend(origin)).rejects.toMatchObject(
+      refusal(`What answers at ${host} is not a Curfew backend.`),
+    );
+    const [server] = servers.splice(0);
+    server?.closeAllConnections();
+    await new Promise((resolve) => server?.close(resolve));
+    await expect(checkBackend(origin)).rejects.toMatchObject(refusal(`Nobody answers at ${host}.`));
   });
 
   it('a redirect is not followed, and the token goes nowhere else', async () => {

@@ -72,6 +72,32 @@ const translated = (cause: unknown, host: string): unknown => {
   return new Unreachable(`the backend ${host}`, { cause });
 };
 
+/** No answer came at all: fetch itself failed, or its time was over. */
+const isSilence = (error: unknown): boolean => {
+  const cause = error instanceof TRPCClientError ? error.cause : undefined;
+  return cause?.message === 'fetch failed' || cause?.name === 'TimeoutError' || cause?.name === 'AbortError';
+};
+
+/**
+ * Asks at an address that somebody typed for the backend's public facts. @throws Refusal `invalid_input` in words for the person when
+ * nobody answers there within 20 s, or somebody who is not Curfew.
+ */
+export const checkBackend = async (url: string): Promise<void> => {
+  try {
+    await createBackendClient({ url, token: () => null, onUnauthorized: () => undefined }).info();
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    const { host } = new URL(url);
+    throw new Refusal('invalid_input', {
+      path: 'backendUrl',
+      message: isSilence(error.cause)
+        ? `Nobody answers at ${host}.`
+        : `What answers at ${host} is not a Curfew backend.`,
+      cause: error,
+    });
+  }
+};
+
 export const createBackendClient = (options: BackendClientOptions): BackendClient => {
   const origin = checkedOrigin(options.url);
   const { host } = new URL(origin);

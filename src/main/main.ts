@@ -7,6 +7,7 @@ import type { Notice } from '../shared/access.ts';
 import { type AppState, channels, nothingKnown, type Organisation, type Settings } from '../shared/desktop.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { backendNow, createState, terminalStateOf } from './app-state.ts';
+import { checkBackend } from './backend-client.ts';
 import { type Config, ConfigProblem, processEnvironment, readConfig } from './config.ts';
 import { dangerousSwitch } from './dangerous-switches.ts';
 import { placeOfLink } from './deep-link.ts';
@@ -144,6 +145,8 @@ const start = (config: Config): void => {
       throw new Refusal('wrong_state', { message: 'Sign out first, then enter another organisation.' });
     }
     checkOrganisation(organisation);
+    // A wrong address is found while what was typed still stands there, and not after a sign-in in the browser.
+    await checkBackend(organisation.backendUrl);
     store.setOrganisation(organisation);
     await takeOrganisation(organisation);
   };

@@ -2,6 +2,7 @@
 import { Button, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { type Organisation, organisation as organisationSchema } from '../../../shared/desktop.ts';
+import type { Failure } from '../../../shared/refusal.ts';
 import { FailureNote } from '../../look/pieces.tsx';
 import { useIntent, useMain } from '../app-context.ts';
 import page from '../page.module.css';
@@ -14,6 +15,12 @@ const addressProblem = (text: string): string | null => {
   const { protocol, hostname } = new URL(text.trim());
   const loopback = hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
   return protocol === 'https:' || (protocol === 'http:' && loopback) ? null : 'An address begins with https://';
+};
+
+/** What was refused about one part of the form, as its own sentence; null when it was about something else. */
+const refusedAt = (failure: Failure | null, name: keyof Organisation): string | null => {
+  if (failure?.kind !== 'refusal' || failure.path !== name || failure.message === undefined) return null;
+  return failure.message.startsWith('is ') ? `This ${failure.message}` : failure.message;
 };
 
 /** The address of the backend, of the access portal, and the portal's region: once, unless an admin has set them. */
@@ -40,11 +47,16 @@ export const OrganisationForm = ({
     if (!checked.success || !complete) return;
     if (await saving.run(() => send.setOrganisation(checked.data))) onDone();
   };
-  const field = (name: keyof Organisation) => ({
+  const field = (name: keyof Organisation, problem: string | null) => ({
     value: fields[name],
-    onChange: (event: { currentTarget: { value: string } }) =>
-      setFields({ ...fields, [name]: event.currentTarget.value }),
+    error: problem ?? refusedAt(saving.failure, name),
+    onChange: (event: { currentTarget: { value: string } }) => {
+      saving.clear();
+      setFields({ ...fields, [name]: event.currentTarget.value });
+    },
   });
+  const names: Array<keyof Organisation> = ['backendUrl', 'startUrl', 'ssoRegion'];
+  const toldAtField = names.some((name) => refusedAt(saving.failure, name) !== null);
   return (
     <form
       className={css['asForm']}
@@ -75,19 +87,17 @@ export const OrganisationForm = ({
             label="Address of the Curfew backend"
             description="From your admin."
             placeholder="https://curfew.example"
-            error={problems.backendUrl}
-            {...field('backendUrl')}
+            {...field('backendUrl', problems.backendUrl)}
           />
           <TextInput
             label="Start URL"
             description="On the page where you pick an account, or from your admin."
             placeholder="https://start.example"
-            error={problems.startUrl}
-            {...field('startUrl')}
+            {...field('startUrl', problems.startUrl)}
           />
-          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion')} />
+          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion', null)} />
         </div>
-        {saving.failure !== null && <FailureNote failure={saving.failure} />}
+        {saving.failure !== null && !toldAtField && <FailureNote failure={saving.failure} />}
       </Frame>
     </form>
   );
