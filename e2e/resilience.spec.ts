@@ -258,8 +258,8 @@ test('the network is cut and comes back, and is bad for a while: nothing is lost
   await test.step('cut: it says that it reconnects, and what ran meanwhile is all there', async () => {
     const home = homeOf(stack, 'payments-sim-d1');
     const whenCut = 'until [ -e cut ]; do sleep 0.1; done; seq -f "meanwhile-%g-" 1 30; touch ran';
-    await mira.typeLine(`clear; (${whenCut}) & read answer; echo "got $answer"`);
-    await mira.sees('read answer');
+    await mira.typeLine(`clear; echo going-$((40 + 2)); (${whenCut}) & read answer; echo "got $answer"`);
+    await mira.sees('going-42');
     // AWS lets the session be resumed only when we say so.
     await control.call('addFault', {
       match: { service: 'ssm', operation: 'ResumeSession' },

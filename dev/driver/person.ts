@@ -93,7 +93,12 @@ export class Person {
       env,
       timeout: patienceMs,
     });
-    const window = await app.firstWindow();
+    app.context().setDefaultTimeout(patienceMs);
+    // On a display the stand-in shows its tray as a window too.
+    const window = await until(
+      'the main window',
+      async () => app.windows().find((page) => page.url().includes('/main-window/')) ?? null,
+    );
     // The system browser is ours to play: what the app would open there is kept instead.
     await app.evaluate(({ shell }) => {
       const opened: string[] = [];

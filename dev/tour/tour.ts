@@ -190,12 +190,20 @@ const play = async (
   });
 
   await step('Mira connects; IAM spreads the change', async () => {
+    const control = controlOf(stack.localAwsUrl);
+    // As long as IAM spreads the change AWS answers like this; on a busy machine it would be over before the picture is taken.
+    await control.call('addFault', {
+      match: { service: 'ssm', operation: 'GetConnectionStatus' },
+      times: null,
+      effect: { kind: 'error', code: 'AccessDeniedException' },
+    });
     await mira.goTo('My access');
     await mira.window.getByRole('button', { name: 'Connect' }).first().click();
     await mira.window.getByRole('menuitem', { name: instances[0].name }).click();
     const terminal = await mira.terminal();
     await terminal.getByText('IAM is spreading the change').waitFor();
     const picture = await shoot(terminal, '05-spreading.png');
+    await control.call('clearFaults');
     await mira.sees(/:~\$$/);
     const policy = (await look.accessPolicy()) ?? '';
     for (const { id } of instances) verify(policy.includes(id), `the access policy names ${id}`);
