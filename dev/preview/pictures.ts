@@ -1,6 +1,7 @@
 /**
  * Takes a picture of every screen and state of the main window, in light and dark and in narrow windows, and runs axe over each.
- * `node dev/preview/pictures.ts FOLDER [part of a name]`: exit 1 when axe finds something serious or the page complains.
+ * `node dev/preview/pictures.ts FOLDER [part of a picture's name]`: exit 1 when axe finds something serious, text is cut or covered, something
+ * cannot be reached or scrolls sideways, or the page complains.
  */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -87,6 +88,10 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   },
   '05-approve-less': async (page) => {
     await page.getByRole('button', { name: 'Approve less' }).click();
+    await page.getByRole('radio', { name: '30 min' }).click();
+    await page.getByRole('checkbox', { name: /^payments-api-1/ }).uncheck();
+    await page.getByRole('checkbox', { name: /^payments-api-2/ }).uncheck();
+    await page.getByLabel('Say why').fill('Two proxies are enough to see whether the reload works.');
   },
   '05-deny': async (page) => {
     await page.getByRole('button', { name: 'Deny' }).click();
@@ -97,7 +102,7 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   },
   '09-palette': async (page) => {
     await page.keyboard.press('Control+k');
-    await page.keyboard.type('pay');
+    await page.getByRole('textbox', { name: 'Search or do' }).fill('pay');
     await page.waitForTimeout(500);
   },
 };
@@ -107,7 +112,8 @@ const openForm = async (page: Page): Promise<void> => {
   await page.keyboard.press('Control+n');
 };
 
-type View = { name: string; width: number; height: number; scheme: 'light' | 'dark'; only?: RegExp };
+/** `text`: how large the letters are, in % of the usual size, as a person sets it without zooming the page. */
+type View = { name: string; width: number; height: number; scheme: 'light' | 'dark'; only?: RegExp; text?: number };
 const views: View[] = [
   { name: 'light', width: 1280, height: 800, scheme: 'light' },
   { name: 'dark', width: 1280, height: 800, scheme: 'dark' },
@@ -120,13 +126,17 @@ const views: View[] = [
   },
   // 200 % zoom of a window of 1280 is a page of 640.
   { name: 'zoom-200', width: 640, height: 800, scheme: 'light' },
+  // The same of a window of 1280 x 800.
+  { name: 'zoom-200-low', width: 640, height: 400, scheme: 'light', only: /^03-/ },
+  { name: 'text-200', width: 1280, height: 800, scheme: 'light', text: 200 },
+  { name: 'text-200-960', width: 960, height: 640, scheme: 'dark', text: 200 },
 ];
 
 type Finding = { picture: string; what: string };
 
 const picture = async (
   context: BrowserContext,
-  at: { url: string; scenario: string; file: string },
+  at: { url: string; scenario: string; file: string; text: number },
 ): Promise<Finding[]> => {
   const findings: Finding[] = [];
   const page = await context.newPage();
@@ -137,6 +147,10 @@ const picture = async (
   page.on('pageerror', (error) => found(`page: ${error.message}`));
   await page.addInitScript(`window.name = ${JSON.stringify(at.scenario)};`);
   await page.addInitScript({ path: path.join(path.dirname(at.file), '.build/bridge/bridge.js') });
+  await page.addInitScript({ path: path.join(import.meta.dirname, 'layout-check.js') });
+  await page.addInitScript(
+    `document.addEventListener('readystatechange', () => { document.documentElement.style.fontSize = '${at.text}%'; }, { once: true });`,
+  );
   await page.clock.setFixedTime(noon);
   await page.goto(at.url);
   await page.waitForTimeout(500);
@@ -147,9 +161,11 @@ const picture = async (
   }
   await page.waitForTimeout(450);
   await page.screenshot({ path: at.file });
-  const sideways = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
-  if (sideways === true) found('layout: the page scrolls sideways');
-  const { violations } = await new AxeBuilder({ page }).analyze();
+  const problems = await page.evaluate('layoutProblems()');
+  if (!Array.isArray(problems)) throw new Error('the layout check gave no list');
+  for (const problem of problems) found(`layout: ${problem}`);
+  // Larger letters change no role and no colour.
+  const { violations } = at.text !== 100 ? { violations: [] } : await new AxeBuilder({ page }).analyze();
   for (const violation of violations) {
     if (violation.impact !== 'serious' && violation.impact !== 'critical') continue;
     found(`axe ${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
@@ -188,9 +204,12 @@ for (const view of views) {
     reducedMotion: 'reduce',
   });
   for (const scenario of Object.keys(scenarios)) {
-    if (!scenario.includes(wanted) || (view.only !== undefined && !view.only.test(scenario))) continue;
+    if (!`${scenario}-${view.name}`.includes(wanted) || (view.only !== undefined && !view.only.test(scenario)))
+      continue;
     const file = path.join(out, `${scenario}-${view.name}.png`);
-    findings.push(...(await picture(context, { url: server.url, scenario, file })));
+    const found = await picture(context, { url: server.url, scenario, file, text: view.text ?? 100 });
+    for (const finding of found) console.log(`${finding.picture}: ${finding.what}`);
+    findings.push(...found);
     pictures += 1;
   }
   await context.close();
@@ -198,6 +217,5 @@ for (const view of views) {
 await browser.close();
 server.close();
 await rm(profile, { recursive: true, force: true });
-for (const finding of findings) console.log(`${finding.picture}: ${finding.what}`);
 console.log(`${pictures} pictures in ${out}, ${findings.length} findings`);
 process.exitCode = findings.length === 0 ? 0 : 1;

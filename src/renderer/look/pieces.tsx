@@ -8,21 +8,21 @@ import {
   IconEye,
   IconInfoCircle,
 } from '@tabler/icons-react';
-import type { ReactNode } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import type { Instance, Person } from '../../shared/access.ts';
 import type { Failure } from '../../shared/refusal.ts';
 import { cx } from './class-names.ts';
 import css from './pieces.module.css';
 import { failureWords, initials, mixesScripts, nameOf } from './words.ts';
 
-/** Every icon: Tabler outline, 16 px, stroke 1.5, beside a word; hidden from screen readers. */
+/** Every icon: Tabler outline, 16 px, stroke 1.5, beside a word and growing with it; hidden from screen readers. */
 export const Glyph = ({ icon: Drawn, size = 16 }: { icon: Icon; size?: number }) => (
-  <Drawn size={size} stroke={1.5} aria-hidden="true" className={css['glyph']} />
+  <Drawn size={`${size / 16}rem`} stroke={1.5} aria-hidden="true" className={css['glyph']} />
 );
 
 /** The brand's mark: the sun over the line. Says nothing about state. */
 export const Mark = () => (
-  <svg viewBox="0 0 18 18" width="18" height="18" fill="none" aria-hidden="true">
+  <svg viewBox="0 0 18 18" width="1.125rem" height="1.125rem" fill="none" aria-hidden="true">
     <path d="M3 11.2a6 6 0 0 1 12 0Z" fill="currentColor" />
     <path d="M1 14.4h16" stroke="currentColor" strokeWidth="1.6" strokeLinecap="round" />
   </svg>
@@ -133,19 +133,30 @@ export const Empty = ({ icon, title, children, action }: EmptyProps) => (
 
 const widths = [62, 48, 70, 55, 40, 66, 58, 44];
 
-/** The shapes of the rows that are being read. */
-export const RowShapes = ({ rows = 8, label }: { rows?: number; label: string }) => (
-  <div role="status" aria-label={label}>
-    {widths.slice(0, rows).map((width) => (
-      <div key={width} className={css['shapes']}>
-        <Skeleton width={16} height={16} radius={4} animate={false} />
-        <Skeleton width={`${width / 3}%`} height={9} radius={4} animate={false} />
-        <Skeleton width={120} height={9} radius={4} ml="auto" animate={false} />
-        <Skeleton width={60} height={9} radius={4} animate={false} />
-      </div>
-    ))}
-  </div>
-);
+/** Words come to the shapes after this long, ms: what is quick needs none. */
+const wordsAfterMs = 1000;
+
+/** The shapes of the rows that are being read; `label` says what is, to all eyes after a second. */
+export const RowShapes = ({ rows = 8, label }: { rows?: number; label: string }) => {
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), wordsAfterMs);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div role="status" aria-label={label} className={css['reads']}>
+      {widths.slice(0, rows).map((width) => (
+        <div key={width} className={css['shapes']}>
+          <Skeleton width={16} height={16} radius={4} animate={false} />
+          <Skeleton width={`${width / 3}%`} height={9} radius={4} animate={false} />
+          <Skeleton width={120} height={9} radius={4} ml="auto" animate={false} />
+          <Skeleton width={60} height={9} radius={4} animate={false} />
+        </div>
+      ))}
+      {slow && <p className={css['reading']}>{label}</p>}
+    </div>
+  );
+};
 
 /** A button that looks like a link: for what goes somewhere or mends something small. */
 export const LinkButton = ({ onClick, children }: { onClick: () => void; children: ReactNode }) => (

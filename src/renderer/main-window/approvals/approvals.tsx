@@ -15,6 +15,9 @@ import css from './approvals.module.css';
 import { CardView } from './card-view.tsx';
 import { outcomeAt, outcomeWords } from './deciding.ts';
 
+/** From this width on the card stands beside the list, rem (approvals.module.css has the same number). */
+const besideRem = 56.25;
+
 type ItemProps = { request: AccessRequest; current: boolean; onOpen: () => void };
 
 const Third = ({ request }: { request: AccessRequest }) => {
@@ -83,6 +86,20 @@ const useGroups = (): Group[] => {
   }, [state]);
 };
 
+const isWide = (): boolean =>
+  document.body.clientWidth >= besideRem * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+
+/** Whether the card has room beside the list: as the style sheet sees it, so larger letters count as well. */
+const useWide = (): boolean => {
+  const [wide, setWide] = useState(isWide);
+  useEffect(() => {
+    const watcher = new ResizeObserver(() => setWide(isWide()));
+    watcher.observe(document.body);
+    return () => watcher.disconnect();
+  }, []);
+  return wide;
+};
+
 export const Approvals = () => {
   const { state, placeId } = useMain();
   const groups = useGroups();
@@ -92,13 +109,7 @@ export const Approvals = () => {
   }, [placeId]);
   const first = groups[0]?.title === 'For you to decide' ? (groups[0].requests[0]?.id ?? null) : null;
   const waiting = state.overview?.toDecide.length ?? 0;
-  const [wide, setWide] = useState(() => window.matchMedia('(min-width: 56.25rem)').matches);
-  useEffect(() => {
-    const query = window.matchMedia('(min-width: 56.25rem)');
-    const follow = (): void => setWide(query.matches);
-    query.addEventListener('change', follow);
-    return () => query.removeEventListener('change', follow);
-  }, []);
+  const wide = useWide();
   // Beside the list the first one opens by itself; where the card covers the list, a person picks.
   const shown = openId ?? (wide ? first : null);
   return (

@@ -70,6 +70,13 @@ const Form = ({ title, aside, card, onBack, send, foot, children }: FrameProps) 
   );
 };
 
+/** A field's label with what belongs to it in the same line. */
+const Beside = ({ label, words }: { label: string; words: string }) => (
+  <>
+    {label} <span className={cx(page['small'], page['s3'], css['beside'])}>{words}</span>
+  </>
+);
+
 export const ApproveLess = ({ card, deciding, decide, onBack }: FormProps) => {
   const { request } = card;
   const name = firstName(request.requester);
@@ -137,8 +144,7 @@ export const ApproveLess = ({ card, deciding, decide, onBack }: FormProps) => {
       <Checkbox.Group
         value={chosen}
         onChange={setChosen}
-        label="Which instances"
-        description={`${instances.length} of ${request.instances.length}`}
+        label={<Beside label="Which instances" words={`${instances.length} of ${request.instances.length}`} />}
       >
         <div className={cx(page['card'], css['pick'])}>
           {request.instances.map((instance) => (
@@ -151,8 +157,7 @@ export const ApproveLess = ({ card, deciding, decide, onBack }: FormProps) => {
         </div>
       </Checkbox.Group>
       <Textarea
-        label="Say why"
-        description={`${name} reads it`}
+        label={<Beside label="Say why" words={`${name} reads it`} />}
         rows={2}
         maxLength={500}
         value={comment}

@@ -259,14 +259,16 @@ export const Audit = () => {
           <Export />
         </header>
         {chain !== undefined && !chain.verified.ok && (
-          <Note
-            tone="no"
-            title={`The chain does not hold from row ${chain.verified.sequence.toLocaleString('en-GB')} on`}
-            role="alert"
-          >
-            {seen(chain.verified.what)} Rows above it cannot be trusted by themselves. Live access ends on time all the
-            same. Export it now and tell security.
-          </Note>
+          <div className={css['padded']}>
+            <Note
+              tone="no"
+              title={`The chain does not hold from row ${chain.verified.sequence.toLocaleString('en-GB')} on`}
+              role="alert"
+            >
+              {seen(chain.verified.what)} Rows above it cannot be trusted by themselves. Live access ends on time all
+              the same. Export it now and tell security.
+            </Note>
+          </div>
         )}
         <Tools wanted={wanted} set={setWanted} kinds={kinds} />
         {failure !== null && (

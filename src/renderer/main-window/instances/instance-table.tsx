@@ -159,7 +159,8 @@ const useRows = (rows: number, onEnd: () => void) => {
   const measure = (): void => {
     const { current } = frame;
     if (current === null) return;
-    const rowHeight = current.querySelector('tbody tr[data-row]')?.getBoundingClientRect().height ?? 36;
+    const rowHeight =
+      current.querySelector('tbody tr[data-row]:not(:focus-within)')?.getBoundingClientRect().height ?? 36;
     setView({ scrollTop: current.scrollTop, height: current.clientHeight, rowHeight });
   };
   useLayoutEffect(() => {

@@ -52,27 +52,29 @@ const Partial = () => {
   const names = failed.map((place) => `${seen(place.accountName)}, ${place.region}`).join('; ');
   const now = Date.now();
   return (
-    <Note
-      title={`${names} ${failed.length === 1 ? 'does' : 'do'} not answer`}
-      action={
-        <Button
-          size="xs"
-          variant="default"
-          loading={looking.busy}
-          onClick={() => looking.run(() => send.refreshInventory({}))}
-        >
-          Look again
-        </Button>
-      }
-    >
-      {places.length - failed.length} of {places.length} places are shown as they are.{' '}
-      {failed
-        .map(
-          (place) =>
-            `${place.problem ?? 'No reason known'}${place.checkedAt === null ? '' : `, last seen ${agoWords(place.checkedAt, now)} ago`}.`,
-        )
-        .join(' ')}
-    </Note>
+    <div className={css['padded']}>
+      <Note
+        title={`${names} ${failed.length === 1 ? 'does' : 'do'} not answer`}
+        action={
+          <Button
+            size="xs"
+            variant="default"
+            loading={looking.busy}
+            onClick={() => looking.run(() => send.refreshInventory({}))}
+          >
+            Look again
+          </Button>
+        }
+      >
+        {places.length - failed.length} of {places.length} places are shown as they are.{' '}
+        {failed
+          .map(
+            (place) =>
+              `${place.problem ?? 'No reason known'}${place.checkedAt === null ? '' : `, last seen ${agoWords(place.checkedAt, now)} ago`}.`,
+          )
+          .join(' ')}
+      </Note>
+    </div>
   );
 };
 
@@ -250,7 +252,11 @@ export const Instances = () => {
           )}
         </div>
         <Partial />
-        {answer !== null && list.failure !== null && <FailureNote failure={list.failure} onRetry={list.reload} />}
+        {answer !== null && list.failure !== null && (
+          <div className={css['padded']}>
+            <FailureNote failure={list.failure} onRetry={list.reload} />
+          </div>
+        )}
         <Rows list={list} filters={filters} onFilters={setFilters} />
         {!formOpen && <SelectionBar />}
       </main>

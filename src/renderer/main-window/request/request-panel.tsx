@@ -207,18 +207,22 @@ export const RequestPanel = () => {
           </ActionIcon>
         </Tooltip>
       </header>
-      <Fields checked={checked} />
-      <RulesStrip
-        say={say}
-        preview={answer.value}
-        stale={answer.loading}
-        failure={answer.failure}
-        missing={missing}
-        onDuration={(durationSeconds) => setDraft({ ...draft, durationSeconds })}
-        onTakeOut={(keys) => setDraft({ ...draft, instances: draft.instances.filter((ref) => !keys.has(refKey(ref))) })}
-        onStartNow={(refs) => void submit(refs)}
-        onRetry={answer.reload}
-      />
+      <div className={css['told']}>
+        <Fields checked={checked} />
+        <RulesStrip
+          say={say}
+          preview={answer.value}
+          stale={answer.loading}
+          failure={answer.failure}
+          missing={missing}
+          onDuration={(durationSeconds) => setDraft({ ...draft, durationSeconds })}
+          onTakeOut={(keys) =>
+            setDraft({ ...draft, instances: draft.instances.filter((ref) => !keys.has(refKey(ref))) })
+          }
+          onStartNow={(refs) => void submit(refs)}
+          onRetry={answer.reload}
+        />
+      </div>
       {sending.failure !== null && <FailureNote failure={sending.failure} />}
       <footer className={page['foot']}>
         <span className={cx(page['small'], page['s3'])}>{blocked ?? 'Draft kept'}</span>

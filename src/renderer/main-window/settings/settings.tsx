@@ -141,7 +141,7 @@ const SignOutDialog = ({ onClose }: { onClose: () => void }) => {
           <Button variant="subtle" onClick={onClose}>
             Stay signed in
           </Button>
-          <Button variant={will ? 'sure' : 'filled'} loading={leaving.busy} onClick={() => void leave()}>
+          <Button variant={will ? 'sure' : 'filled'} loading={leaving.busy} onClick={() => void leave()} data-autofocus>
             {words}
           </Button>
         </div>
@@ -204,7 +204,7 @@ const Account = ({ onSignOut }: { onSignOut: () => void }) => {
         </Button>
       )}
       {!state.organisationManaged && signIn.state === 'signed-in' && (
-        <p className={cx(page['small'], page['s3'])}>To use another organisation, sign out first.</p>
+        <p className={cx(page['small'], page['s3'], css['below'])}>To use another organisation, sign out first.</p>
       )}
     </section>
   );

@@ -23,6 +23,9 @@ const refusedAt = (failure: Failure | null, name: keyof Organisation): string | 
   return failure.message.startsWith('is ') ? `This ${failure.message}` : failure.message;
 };
 
+/** What helps to answer stands below the field, as an error does. */
+const below: ('label' | 'input' | 'description' | 'error')[] = ['label', 'input', 'description', 'error'];
+
 /** The address of the backend, of the access portal, and the portal's region: once, unless an admin has set them. */
 export const OrganisationForm = ({
   start,
@@ -85,12 +88,14 @@ export const OrganisationForm = ({
         <div className={css['fields']}>
           <TextInput
             label="Address of the Curfew backend"
+            inputWrapperOrder={below}
             description="From your admin."
             placeholder="https://curfew.example"
             {...field('backendUrl', problems.backendUrl)}
           />
           <TextInput
             label="Start URL"
+            inputWrapperOrder={below}
             description="On the page where you pick an account, or from your admin."
             placeholder="https://start.example"
             {...field('startUrl', problems.startUrl)}

@@ -21,7 +21,7 @@ import css from './sign-in.module.css';
 const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : address);
 
 /** Buttons that begin a sign-in, by the browser or (where an admin allows it) by a code. */
-const Begin = ({ label, onOther }: { label: string; onOther: (() => void) | null }) => {
+const Begin = ({ label, onOther, others }: { label: string; onOther: () => void; others?: ReactNode }) => {
   const { state, send } = useMain();
   const starting = useIntent();
   const begin = (how: 'browser' | 'device-code'): void => {
@@ -45,11 +45,12 @@ const Begin = ({ label, onOther }: { label: string; onOther: (() => void) | null
             Use a code on another device
           </Button>
         )}
-        {onOther !== null && !state.organisationManaged && (
+        {!state.organisationManaged && (
           <Button variant="subtle" onClick={onOther}>
             Use another organisation
           </Button>
         )}
+        {others}
       </div>
     </>
   );
@@ -223,16 +224,17 @@ const Again = ({
     <Frame
       title={`Sign in again to ${name}`}
       down={
-        <>
-          <Begin label="Sign in again" onOther={onOther} />
-          {onLookAround !== undefined && (
-            <div className={css['others']}>
+        <Begin
+          label="Sign in again"
+          onOther={onOther}
+          others={
+            onLookAround !== undefined && (
               <Button variant="subtle" onClick={onLookAround}>
                 Look at what is known
               </Button>
-            </div>
-          )}
-        </>
+            )
+          }
+        />
       }
     >
       <div className={css['person']}>
