@@ -3,12 +3,21 @@
  * secret: no token, no credential, no session TokenValue (threats AU-09).
  */
 import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+import type { FindingKind } from '../../src/shared/views.ts';
 
 /** Who did it: a person, a rule, or the backend by itself (a due time, a sweep). */
 export type Actor = { kind: 'person'; person: Person } | { kind: 'rule'; ruleId: string } | { kind: 'curfew' };
 
 type AboutRequest = { requestId: string; requester: Person };
 type AboutGrant = { grantId: string; requestId: string; owner: Person; accountId: string };
+type AboutFinding = {
+  findingId: string;
+  finding: FindingKind;
+  accountId: string | null;
+  region: string | null;
+  subject: string;
+  what: string;
+};
 
 export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'signed_in'; arn: string }
@@ -78,6 +87,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
     }
   | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
   | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }
+  | ({ kind: 'finding_reported' } & AboutFinding)
+  | ({ kind: 'finding_mended' } & AboutFinding)
   | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }
   | { kind: 'role_provisioned'; accountId: string; principal: string; personId: string }
 );

@@ -81,6 +81,8 @@ const sentences: Sentences = {
     `Session ${e.sessionId} of ${e.owner} on ${e.target} has no grant${e.terminated ? ' and was terminated' : ''}`,
   access_policy_mended: (e) => `The access policy of ${e.principal} was mended: ${e.what}`,
   leftover_reported: (e) => `Left over on ${e.principal}: ${e.what}`,
+  finding_reported: (e) => `Found at ${e.subject}: ${e.what}`,
+  finding_mended: (e) => `No longer there at ${e.subject}: ${e.what}`,
   seal_broken: (e) => `Row ${e.rowId} in ${e.table} does not carry a valid seal: nothing was written for it`,
   role_provisioned: (e) => `Personal role ${e.principal} was made in ${e.accountId}`,
 };

@@ -6,6 +6,7 @@ import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Trans
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { up as init } from './migrations/001-init.ts';
+import { up as findings } from './migrations/005-findings.ts';
 import type { Schema } from './schema.ts';
 
 /** A database or a transaction on it: what reads take. */
@@ -60,7 +61,7 @@ const pool = ({ url, name, connections, onIdleError }: PoolOptions): pg.Pool => 
 const database = <T>(connections: pg.Pool): Kysely<T> =>
   new KyselyDatabase<T>({ dialect: new PostgresDialect({ pool: connections }) });
 
-const migrations: Record<string, Migration> = { '001-init': { up: init } };
+const migrations: Record<string, Migration> = { '001-init': { up: init }, '005-findings': { up: findings } };
 
 /** Brings the database to this version's shape. Several backends may do it at once: they wait for each other. */
 export const migrate = async (db: Kysely<unknown>): Promise<void> => {

@@ -1,6 +1,7 @@
 /** The tables as Kysely sees them. Keep in step with the migrations. */
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { FindingKind } from '../../src/shared/views.ts';
 import type { AuditEvent } from '../audit/event.ts';
 
 type Json<T> = ColumnType<T, string, string>;
@@ -154,7 +155,7 @@ export type Schema = {
     kind: string;
     title: string;
     body: string;
-    target_kind: 'request' | 'grant';
+    target_kind: 'request' | 'grant' | 'finding';
     target_id: string;
     read_at: Date | null;
   };
@@ -166,4 +167,17 @@ export type Schema = {
     audience: string[] | null;
   };
   spreading: { account_id: string; at: Date; ms: number };
+  findings: {
+    id: string;
+    kind: FindingKind;
+    account_id: string | null;
+    account_name: string | null;
+    region: string | null;
+    subject: string;
+    what: string;
+    advice: string;
+    since: Date;
+    last_seen: Date;
+    mended_at: Date | null;
+  };
 };

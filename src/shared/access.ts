@@ -191,6 +191,6 @@ export type Notice = {
   kind: 'to-approve' | 'approved' | 'denied' | 'lapsed' | 'ending-soon' | 'ended' | 'failed' | 'sign-in-needed';
   title: string;
   body: string;
-  target: { kind: 'request' | 'grant'; id: string } | { kind: 'sign-in' };
+  target: { kind: 'request' | 'grant' | 'finding'; id: string } | { kind: 'sign-in' };
   readAt: Instant | null;
 };

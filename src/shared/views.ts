@@ -219,3 +219,38 @@ export type Story = { request: AccessRequest; grants: Grant[]; rows: AuditRow[] 
 
 /** Sent over the event stream: no content, only what to fetch again. */
 export type ChangeEvent = { topic: 'requests' | 'grants' | 'notices' | 'inventory' | 'me'; id: string | null };
+
+/** What the sweep and the reconciler find that no row explains, or that takes longer than it should. */
+export const findingKinds = [
+  'leftover_policy',
+  'changed_document',
+  'role_not_ours',
+  'session_without_grant',
+  'session_outside_app',
+  'bypass',
+  'session_document_changed',
+  'leaver_role',
+  'slow_ending',
+  'clock_skew',
+] as const;
+export const findingKind = z.enum(findingKinds);
+export type FindingKind = z.infer<typeof findingKind>;
+
+/** One thing for admins: open until it is mended, kept afterwards. */
+export const finding = z.strictObject({
+  id: z.string(),
+  kind: findingKind,
+  /** Null: of the installation, not of one account. */
+  accountId: accountId.nullable(),
+  accountName: z.string().nullable(),
+  region: regionName.nullable(),
+  /** An ARN or a session id. */
+  subject: z.string().min(1).max(300),
+  /** A sentence: what was found, and what Curfew did about it. */
+  what: z.string(),
+  advice: z.string(),
+  since: instant,
+  lastSeen: instant,
+  mendedAt: instant.nullable(),
+});
+export type Finding = z.infer<typeof finding>;

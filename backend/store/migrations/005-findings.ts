@@ -1,0 +1,30 @@
+/** What the sweep found: open until mended, never deleted. Notices may lead to a finding. */
+import { type Kysely, sql } from 'kysely';
+
+export const up = async (db: Kysely<unknown>): Promise<void> => {
+  await sql
+    .raw(`
+create table findings (
+  id text primary key,
+  kind text not null,
+  -- Null: of the installation, not of one account.
+  account_id text,
+  account_name text,
+  region text,
+  subject text not null check (length(subject) between 1 and 300),
+  what text not null,
+  advice text not null,
+  since timestamptz(3) not null,
+  last_seen timestamptz(3) not null check (last_seen >= since),
+  mended_at timestamptz(3) check (mended_at >= since)
+);
+-- One open finding for one thing, whichever backend sees it.
+create unique index findings_open on findings (kind, coalesce(account_id, ''), coalesce(region, ''), subject) where mended_at is null;
+create index findings_newest on findings (last_seen desc, id);
+
+-- The list of kinds is kept by the code that reads it: an older backend hands on what it does not know.
+alter table notices drop constraint notices_target_kind_check;
+alter table notices add constraint notices_target_kind_check check (target_kind ~ '^[a-z-]{1,30}$');
+`)
+    .execute(db);
+};
