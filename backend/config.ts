@@ -81,6 +81,8 @@ const fields = z.strictObject({
       inventorySeconds: seconds(3600, 60),
       sweepSeconds: seconds(3600, 60),
       auditHeadSeconds: seconds(60, 60),
+      /** Quiet time after an end until its receipt is sealed (design 7); shorter ones are for exercises on local-aws. */
+      sealSeconds: seconds(600, limits.sealSeconds),
     })
     .prefault({}),
 });

@@ -3,7 +3,6 @@
  * one worker of one backend at once. A nudge, a due instant, or a sweep may start it: a lost nudge costs time only.
  */
 import { sql } from 'kysely';
-import { limits } from '../../src/shared/limits.ts';
 import { roleSetting } from '../aws/iam.ts';
 import type { AccountConfig, Config } from '../config.ts';
 import type { Log } from '../log.ts';
@@ -22,7 +21,7 @@ export type ReconcilerDeps = {
   log: Log;
   now: () => Date;
   sleep?: (ms: number) => Promise<void>;
-  /** Milliseconds; defaults: 90 s, 10 s, 0.5 s, 2 s and the configured sweep interval. */
+  /** Milliseconds; defaults: the configured seal time, 10 s, 0.5 s, 2 s and the configured sweep interval. */
   timing?: Partial<{ sealMs: number; lookEveryMs: number; lookAgainMs: number; pollMs: number; sweepMs: number }>;
   workers?: number;
 };
@@ -163,7 +162,7 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   accountName: (accountId) => nameOf(deps.config.accounts, accountId),
   now: deps.now,
   sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
-  sealMs: deps.timing?.sealMs ?? limits.sealSeconds * 1000,
+  sealMs: deps.timing?.sealMs ?? deps.config.intervals.sealSeconds * 1000,
   lookEveryMs: deps.timing?.lookEveryMs ?? 10_000,
   lookAgainMs: deps.timing?.lookAgainMs ?? 500,
   roleCheckMs: sweepEvery(deps),

@@ -78,7 +78,7 @@ export const sceneConfig: Config = {
   keysFolder: 'keys',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60 },
+  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
 };
 
 const asUser = (accessKeyId: string, secretAccessKey: string): void => {
