@@ -8,6 +8,7 @@ import { parseYamlFile } from './yaml-file.ts';
 
 const roleArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/);
 const policyArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:policy\/[\w+=,.@/-]{1,512}$/);
+const iamGroupName = z.string().regex(/^[\w+=,.@-]{1,128}$/);
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise);
 
 const account = z.strictObject({
@@ -21,8 +22,13 @@ const account = z.strictObject({
   /** Made per installation and account (threats AWS-10). */
   externalId: z.string().regex(/^[\w+=,.@:/-]{16,200}$/),
   boundaryArn: policyArn,
-  /** What carries the access policy. The other kinds of design 6 come later. */
-  principal: z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
+  /** What carries the access policy (design 6). `user` and `group` need a directory of IAM users. */
+  principal: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
+    z.strictObject({ kind: z.literal('user'), carrier: z.literal('inline') }),
+    /** Every member of this IAM group gets what any of them is granted (threats RQ-20). */
+    z.strictObject({ kind: z.literal('group'), carrier: z.literal('inline'), group: iamGroupName }),
+  ]),
 });
 type Account = z.output<typeof account>;
 
@@ -39,6 +45,26 @@ const accountsFit = (accounts: readonly Account[], context: z.RefinementCtx): vo
   }
 };
 
+/** Who people are, and who approves: Identity Center's identity store, or IAM users where there is no Identity Center. */
+const directory = z.discriminatedUnion('kind', [
+  z.strictObject({
+    /** Left out by configurations from before there was another. */
+    kind: z.literal('identity-store').optional(),
+    identityStoreId: z.string().regex(/^d-[0-9a-f]{10}$/),
+    region: regionName,
+    /** Groups whose members get personal roles. */
+    groups: z.array(z.string().min(1).max(256)).min(1),
+    adminGroup: z.string().min(1).max(256),
+  }),
+  z.strictObject({
+    /** The IAM users of the sign-in accounts; people sign in with an AWS profile. */
+    kind: z.literal('iam-users'),
+    /** IAM groups, by the same name in each sign-in account, whose members may use Curfew. */
+    groups: z.array(iamGroupName).min(1),
+    adminGroup: iamGroupName,
+  }),
+]);
+
 const fields = z.strictObject({
   organisationName: z.string().min(1).max(64),
   partition: z.enum(['aws', 'aws-cn', 'aws-us-gov', 'aws-eusc']).default('aws'),
@@ -53,13 +79,7 @@ const fields = z.strictObject({
     ssoRegion: regionName,
     deviceCodeAllowed: z.boolean().default(false),
   }),
-  directory: z.strictObject({
-    identityStoreId: z.string().regex(/^d-[0-9a-f]{10}$/),
-    region: regionName,
-    /** Groups whose members get personal roles. */
-    groups: z.array(z.string().min(1).max(256)).min(1),
-    adminGroup: z.string().min(1).max(256),
-  }),
+  directory,
   accounts: z.array(account).min(1).superRefine(accountsFit),
   /** Folder with schema.cedarschema and *.cedar, beside this file unless absolute. */
   rulesFolder: z.string().min(1),
@@ -87,8 +107,22 @@ const fields = z.strictObject({
     .prefault({}),
 });
 
-/** Sign-ins are vouched for by accounts whose reserved roles we can look up: those must be ours. */
-const configSchema = fields.superRefine(({ signIn, accounts }, context) => {
+/** What carries the access policy must be what people sign in as: an IAM user has no personal role, and a role is no IAM user's. */
+const principalProblem = (
+  one: Account,
+  { directory, signIn }: Pick<z.output<typeof fields>, 'directory' | 'signIn'>,
+): string | null => {
+  if (directory.kind !== 'iam-users') {
+    if (one.principal.kind === 'role') return null;
+    return `${one.principal.kind} needs people who are IAM users: directory.kind iam-users`;
+  }
+  if (one.principal.kind === 'role')
+    return 'role needs Identity Center: with directory.kind iam-users it is user or group';
+  return signIn.accounts.includes(one.id) ? null : `${one.id} must be among signIn.accounts: its own IAM users sign in`;
+};
+
+/** Sign-ins are vouched for by accounts whose reserved roles (or users) we can look up: those must be ours. */
+const fitting = fields.superRefine(({ signIn, accounts, directory }, context) => {
   for (const [at, id] of signIn.accounts.entries()) {
     if (accounts.some((one) => one.id === id)) continue;
     context.addIssue({
@@ -97,10 +131,34 @@ const configSchema = fields.superRefine(({ signIn, accounts }, context) => {
       message: `${id} is not among the accounts below`,
     });
   }
+  for (const [at, one] of accounts.entries()) {
+    const message = principalProblem(one, { directory, signIn });
+    if (message !== null) context.addIssue({ code: 'custom', path: ['accounts', at, 'principal', 'kind'], message });
+  }
 });
+
+const anObject = z.record(z.string(), z.unknown());
+
+/** Without Identity Center nobody has a permission set or a home region to write down. */
+const withoutIdentityCenter = (file: unknown): unknown => {
+  const read = z
+    .looseObject({ directory: z.looseObject({ kind: z.literal('iam-users') }), signIn: anObject })
+    .safeParse(file);
+  if (!read.success) return file;
+  const { signIn } = read.data;
+  return { ...read.data, signIn: { permissionSet: 'none', ssoRegion: signIn['stsRegion'], ...signIn } };
+};
+
+const configSchema = z.preprocess(withoutIdentityCenter, fitting);
 
 export type Config = z.output<typeof configSchema> & { databaseUrl: string };
 export type AccountConfig = Config['accounts'][number];
+
+/** The identity store that people come from. @throws Error where people are IAM users: nobody has a personal role there. */
+export const identityStoreOf = ({ directory }: Pick<Config, 'directory'>) => {
+  if (directory.kind === 'iam-users') throw new Error('People are IAM users here: there is no identity store.');
+  return directory;
+};
 
 /**
  * The file alone, for a process that opens no database (the provisioner).

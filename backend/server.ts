@@ -20,7 +20,7 @@ import { callerIdentity } from './aws/caller-identity.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createSsm } from './aws/ssm.ts';
-import { type Config, loadConfig, stsEndpoint } from './config.ts';
+import { type Config, identityStoreOf, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
 import { startReconciler } from './reconcile/reconciler.ts';
@@ -135,8 +135,8 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const broker = openBroker({ config, as: 'broker' });
   const [iam, ssm] = [createIam(broker), createSsm(broker)];
   const directory = createDirectory({
-    identityStoreId: config.directory.identityStoreId,
-    region: config.directory.region,
+    identityStoreId: identityStoreOf(config).identityStoreId,
+    region: identityStoreOf(config).region,
     now,
     remember: (person) => savePerson(store.api, person),
   });

@@ -4,6 +4,7 @@ import { Refusal } from '../../src/shared/refusal.ts';
 import type { PolicyCarrier } from '../access-policy/compile.ts';
 import { headroom, type PlannedGrant } from '../access-policy/describe-change.ts';
 import { personalRoleName, roleSessionName } from '../access-policy/principal.ts';
+import { identityStoreOf } from '../config.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { groupBy } from '../store/rows.ts';
@@ -39,7 +40,7 @@ export const ensurePrincipals = async (
         person_id: person.id,
         kind: 'role',
         carrier: 'inline',
-        name: personalRoleName(deps.config.directory.identityStoreId, person.id),
+        name: personalRoleName(identityStoreOf(deps.config).identityStoreId, person.id),
         arn: role.roleArn,
         session_name: roleSessionName(person.userName, person.id),
         document_hash: null,
@@ -76,7 +77,7 @@ export const carrierOf = async (
     partition: deps.config.partition,
     accountId,
     sessionName: row?.session_name ?? roleSessionName(person.userName, person.id),
-    principal: row?.name ?? personalRoleName(deps.config.directory.identityStoreId, person.id),
+    principal: row?.name ?? personalRoleName(identityStoreOf(deps.config).identityStoreId, person.id),
   };
 };
 

@@ -18,7 +18,7 @@ import {
   type SeenRole,
 } from '../access-policy/personal-role.ts';
 import { accessPolicyName, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
-import type { Config } from '../config.ts';
+import { type Config, identityStoreOf } from '../config.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
@@ -140,7 +140,7 @@ export const roleSetting = (
   return {
     partition: config.partition,
     accountId,
-    identityStoreId: config.directory.identityStoreId,
+    identityStoreId: identityStoreOf(config).identityStoreId,
     ssoRegion: config.signIn.ssoRegion,
     permissionSet: config.signIn.permissionSet,
     signInAccounts: config.signIn.accounts,

@@ -17,7 +17,7 @@ import { openBroker } from '../../aws/broker.ts';
 import { realTiming } from '../../aws/budget.ts';
 import { createIam } from '../../aws/iam.ts';
 import { createSsm } from '../../aws/ssm.ts';
-import type { Config } from '../../config.ts';
+import { type Config, identityStoreOf } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { newId } from '../../store/ids.ts';
 import type { Db } from '../../store/open.ts';
@@ -186,7 +186,7 @@ export const openScene = async (): Promise<Scene> => {
 };
 
 export const roleNameOf = (person: { id: string }): string =>
-  personalRoleName(sceneConfig.directory.identityStoreId, person.id);
+  personalRoleName(identityStoreOf(sceneConfig).identityStoreId, person.id);
 
 const keepInstance = async (db: Db, ref: InstanceRef): Promise<void> => {
   const now = new Date();
