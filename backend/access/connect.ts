@@ -62,7 +62,7 @@ const start = (deps: AccessDeps, set: RuleSet, grant: Grant) =>
     const endsAt = new Date(at.getTime() + locked.row.duration_seconds * 1000);
     await changeGrant(tx, deps.sealKey, {
       grant: locked,
-      change: { state: 'granting', connected_at: at, ends_at: endsAt },
+      change: { state: 'granting', connected_at: at, ends_at: endsAt, end_set_at: at },
       event: {
         kind: 'grant_connected',
         at: instantOf(at),

@@ -184,6 +184,7 @@ const makeGrant = async (
     approved_at: yes.at,
     activate_by: activateBy,
     connected_at: null,
+    end_set_at: null,
     active_at: null,
     ends_at: null,
     cause: null,
@@ -252,7 +253,7 @@ export const extendGrant = async (
   const endsAt = new Date(row.ends_at.getTime() + bySeconds * 1000);
   await changeGrant(tx, deps.sealKey, {
     grant,
-    change: { ends_at: endsAt, duration_seconds: row.duration_seconds + bySeconds },
+    change: { ends_at: endsAt, end_set_at: at, duration_seconds: row.duration_seconds + bySeconds },
     event: {
       kind: 'grant_extended',
       at: instantOf(at),

@@ -149,7 +149,7 @@ export const aboutGrant = ({ row, owner }: Pick<LockedGrant, 'row' | 'owner'>) =
 });
 
 type GrantChange = Partial<
-  Pick<GrantRow, 'state' | 'connected_at' | 'ends_at' | 'duration_seconds' | 'cause' | 'closed_at'>
+  Pick<GrantRow, 'state' | 'connected_at' | 'ends_at' | 'end_set_at' | 'duration_seconds' | 'cause' | 'closed_at'>
 >;
 
 /**

@@ -3,6 +3,7 @@
  * secret: no token, no credential, no session TokenValue (threats AU-09).
  */
 import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+import type { SwitchScope } from '../../src/shared/kill-switch.ts';
 import type { FindingKind } from '../../src/shared/views.ts';
 
 /** Who did it: a person, a rule, or the backend by itself (a due time, a sweep). */
@@ -54,8 +55,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       ruleSetHash: string;
       seenHash: string | null;
     } & AboutRequest)
-  /** `left`: not by the person, but because they left. */
-  | ({ kind: 'request_withdrawn'; left?: true } & AboutRequest)
+  /** `left`: because they left; `stopped`: by a kill switch, or with everything of the person on an instance. */
+  | ({ kind: 'request_withdrawn'; left?: true; stopped?: { switchId: string | null } } & AboutRequest)
   | ({ kind: 'request_lapsed' } & AboutRequest)
   | ({
       kind: 'grant_made';
@@ -73,7 +74,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | ({ kind: 'grant_sealed'; receipt: Receipt } & AboutGrant)
   | ({ kind: 'grant_lapsed' } & AboutGrant)
   | ({ kind: 'grant_failed'; code: string; advice: string } & AboutGrant)
-  | ({ kind: 'session_started'; sessionId: string; instance: InstanceRef } & AboutGrant)
+  /** `closesAt`: when the app's own timer closes it, as the app says. */
+  | ({ kind: 'session_started'; sessionId: string; instance: InstanceRef; closesAt?: Instant } & AboutGrant)
   | ({ kind: 'session_ended'; sessionId: string; instance: InstanceRef } & AboutGrant)
   | ({ kind: 'session_terminated'; sessionId: string; instance: InstanceRef } & AboutGrant)
   | {
@@ -85,6 +87,18 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       target: string;
       terminated: boolean;
     }
+  /** From then on everything in its scope is refused and ended; `within`: what an approver may decide about, null for all of it. */
+  | {
+      kind: 'kill_switch_pulled';
+      switchId: string;
+      scope: SwitchScope;
+      name: string;
+      within: string[] | null;
+      reason: string;
+    }
+  /** Every grant that it ended has its receipt; `totalMs` from the pull to the last one verified. */
+  | { kind: 'kill_switch_done'; switchId: string; name: string; grants: number; requests: number; totalMs: number }
+  | { kind: 'kill_switch_lifted'; switchId: string; scope: SwitchScope; name: string }
   | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
   | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }
   | ({ kind: 'finding_reported' } & AboutFinding)

@@ -31,6 +31,8 @@ const causeWords = (cause: EndCause): string => {
       return `${cause.person.displayName} signed out`;
     case 'left':
       return `${cause.person.displayName} left the organisation`;
+    case 'kill':
+      return `${cause.person.displayName} pulled a kill switch: “${cause.reason}”`;
     case 'inventory':
       return cause.what;
   }
@@ -59,13 +61,16 @@ const sentences: Sentences = {
   request_withdrawn: (e) =>
     e.left === true
       ? `The request of ${e.requester.displayName}, who left the organisation, was withdrawn`
-      : `${e.requester.displayName} withdrew the request`,
+      : e.stopped !== undefined
+        ? `${actorName(e.actor)} took back the request of ${e.requester.displayName}${e.stopped.switchId === null ? ' with the access it was for' : ' by a kill switch'}`
+        : `${e.requester.displayName} withdrew the request`,
   request_lapsed: (e) => `Nobody decided the request of ${e.requester.displayName} in time`,
   grant_made: (e) =>
     `${e.owner.displayName} may connect to ${ids(e.instances)} for ${durationWords(e.durationSeconds)}`,
-  grant_connected: (e) => `${e.owner.displayName} connected: access until ${e.endsAt}`,
+  grant_connected: (e) =>
+    `${e.owner.displayName} connected: access until ${e.endsAt}, and its removal is scheduled for then`,
   access_policy_written: (e) =>
-    `The access policy of ${e.principal} was written and read back, ${e.documentHash.slice(0, 12)}`,
+    `The access policy of ${e.principal} was written and read back with its own end ${e.endsAt}, ${e.documentHash.slice(0, 12)}`,
   grant_active: (e) => `Access of ${e.owner.displayName} is active`,
   grant_extended: (e) => `${deciderName(e.by)} extended the access of ${e.owner.displayName} to ${e.endsAt}`,
   grant_ending: (e) => `Access of ${e.owner.displayName} is ending: ${causeWords(e.cause)}`,
@@ -74,11 +79,17 @@ const sentences: Sentences = {
   grant_sealed: (e) => `Sealed: ${e.receipt.looks} looks after the end found nothing more`,
   grant_lapsed: (e) => `${e.owner.displayName} did not connect in time`,
   grant_failed: (e) => `Access of ${e.owner.displayName} failed (${e.code}): ${e.advice}`,
-  session_started: (e) => `${e.owner.displayName} opened session ${e.sessionId} on ${e.instance.instanceId}`,
+  session_started: (e) =>
+    `${e.owner.displayName} opened session ${e.sessionId} on ${e.instance.instanceId}${e.closesAt === undefined ? '' : `; the app closes it at ${e.closesAt}`}`,
   session_ended: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} ended`,
   session_terminated: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} was terminated by Curfew`,
   session_unexplained: (e) =>
     `Session ${e.sessionId} of ${e.owner} on ${e.target} has no grant${e.terminated ? ' and was terminated' : ''}`,
+  kill_switch_pulled: (e) =>
+    `${actorName(e.actor)} pulled the kill switch for ${e.name}${e.within === null ? '' : `, on the ${e.within.length} instances they may decide about`}: “${e.reason}”`,
+  kill_switch_done: (e) =>
+    `The kill switch for ${e.name} has ended ${e.grants} grants and taken back ${e.requests} requests, the last one verified after ${seconds(e.totalMs)}`,
+  kill_switch_lifted: (e) => `${actorName(e.actor)} lifted the kill switch for ${e.name}`,
   access_policy_mended: (e) => `The access policy of ${e.principal} was mended: ${e.what}`,
   leftover_reported: (e) => `Left over on ${e.principal}: ${e.what}`,
   finding_reported: (e) => `Found at ${e.subject}: ${e.what}`,

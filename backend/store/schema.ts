@@ -126,6 +126,8 @@ export type Schema = {
     approved_at: Date;
     activate_by: Date;
     connected_at: Date | null;
+    /** Null in rows of an older backend: at the first connect. */
+    end_set_at: Date | null;
     active_at: Date | null;
     ends_at: Date | null;
     cause: NullableJson<EndCause>;
@@ -147,6 +149,7 @@ export type Schema = {
     instance_id: string;
     started_at: Date;
     ended_at: Date | null;
+    closes_at: Date | null;
   };
   notices: {
     id: string;
@@ -155,7 +158,7 @@ export type Schema = {
     kind: string;
     title: string;
     body: string;
-    target_kind: 'request' | 'grant' | 'finding';
+    target_kind: 'request' | 'grant' | 'finding' | 'switch';
     target_id: string;
     read_at: Date | null;
   };
@@ -167,6 +170,31 @@ export type Schema = {
     audience: string[] | null;
   };
   spreading: { account_id: string; at: Date; ms: number };
+  kill_switches: {
+    id: string;
+    scope: 'person' | 'instance' | 'account' | 'everything';
+    person_id: string | null;
+    account_id: string | null;
+    region: string | null;
+    instance_id: string | null;
+    within: NullableJson<string[]>;
+    name: string;
+    reason: string;
+    by_id: string;
+    at: Date;
+    lifted_at: Date | null;
+    lifted_by: string | null;
+    done_at: Date | null;
+    total_ms: number | null;
+    audit_sequence: number;
+  };
+  kill_switch_hits: {
+    switch_id: string;
+    position: Generated<number>;
+    person_id: string;
+    grant_id: string | null;
+    request_id: string | null;
+  };
   findings: {
     id: string;
     kind: FindingKind;

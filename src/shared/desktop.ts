@@ -32,7 +32,7 @@ import {
   type Story,
 } from './views.ts';
 
-export const place = z.enum(['instances', 'access', 'approvals', 'audit', 'settings', 'inbox']);
+export const place = z.enum(['instances', 'access', 'approvals', 'audit', 'admin', 'settings', 'inbox']);
 export type Place = z.infer<typeof place>;
 
 /** Where a notification or the tray wants the main window to go. A new `seq` means: go there now. */

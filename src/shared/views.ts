@@ -16,6 +16,8 @@ import {
   regionName,
   requestId,
 } from './access.ts';
+import type { KillSwitch } from './kill-switch.ts';
+import type { GroupReach } from './group-reach.ts';
 import { commentText } from './text.ts';
 
 /** Where the backend's tRPC endpoint is, below its origin. */
@@ -77,6 +79,8 @@ export type Overview = {
   notices: Notice[];
   inventory: InventoryHealth;
   spreading: SpreadingTime[];
+  /** Kill switches that are on: all of them for admins, for others those that stop them. */
+  switches?: KillSwitch[];
 };
 
 export const instanceQuery = z.strictObject({

@@ -1,0 +1,90 @@
+/**
+ * What a kill switch keeps from beginning (threats RQ-18): while one is on, whoever asks, decides, connects or extends within its scope
+ * is refused. A switch is a row, so it holds for every backend on this database and survives restarts.
+ */
+import { type Selectable, sql } from 'kysely';
+import { type InstanceRef, refKey } from '../../src/shared/access.ts';
+import type { SwitchScope } from '../../src/shared/kill-switch.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { Db, Tx } from '../store/open.ts';
+import type { Schema } from '../store/schema.ts';
+import { instantOf } from './rows.ts';
+
+export type SwitchRow = Selectable<Schema['kill_switches']>;
+
+/** What the switch is about. The table's checks promise the columns of each scope. */
+export const scopeOf = (
+  row: Pick<SwitchRow, 'id' | 'scope' | 'person_id' | 'account_id' | 'region' | 'instance_id'>,
+): SwitchScope => {
+  const { person_id: personId, account_id: accountId, region, instance_id: instanceId } = row;
+  if (row.scope === 'everything') return { kind: 'everything' };
+  if (row.scope === 'person' && personId !== null) return { kind: 'person', personId };
+  if (row.scope === 'account' && accountId !== null) return { kind: 'account', accountId };
+  if (row.scope === 'instance' && accountId !== null && region !== null && instanceId !== null) {
+    return { kind: 'instance', instance: { accountId, region, instanceId } };
+  }
+  throw new Error(`Kill switch ${row.id} does not name its ${row.scope}.`);
+};
+
+/** Ids of everybody who has a part in it, and the instances it is about. */
+export type Matter = { people: readonly string[]; instances: readonly InstanceRef[] };
+
+/** Does this switch hold for any of it? */
+export const isHeldBy = (row: SwitchRow, { people, instances }: Matter): boolean => {
+  const scope = scopeOf(row);
+  switch (scope.kind) {
+    case 'everything':
+      return true;
+    case 'account':
+      return instances.some((ref) => ref.accountId === scope.accountId);
+    case 'instance':
+      return instances.some((ref) => refKey(ref) === refKey(scope.instance));
+    case 'person':
+      if (!people.includes(scope.personId)) return false;
+      return row.within === null || instances.some((ref) => row.within?.includes(refKey(ref)) === true);
+  }
+};
+
+const switchesOn = (db: Db) =>
+  db
+    .selectFrom('kill_switches')
+    .innerJoin('people', 'people.id', 'kill_switches.by_id')
+    .selectAll('kill_switches')
+    .select('people.display_name as by_name')
+    .where('lifted_at', 'is', null)
+    .orderBy('at')
+    .orderBy('kill_switches.id')
+    .execute();
+
+/** The sentence for a person: who stopped what, and why. */
+export const pausedWords = (row: Pick<SwitchRow, 'scope' | 'name' | 'reason'>, byName: string): string =>
+  `${byName} stopped ${row.scope === 'everything' ? 'everything' : `all access ${row.scope === 'person' ? 'of' : 'to'} ${row.name}`}: “${row.reason}”`;
+
+/** @throws Refusal `paused` that says who stopped it, when and why. */
+export const assertNotPaused = async (db: Db, matter: Matter): Promise<void> => {
+  const held = (await switchesOn(db)).find((row) => isHeldBy(row, matter));
+  if (held === undefined) return;
+  throw new Refusal('paused', {
+    message: pausedWords(held, held.by_name),
+    by: held.by_name,
+    at: instantOf(held.at),
+  });
+};
+
+const lockName = 'curfew kill switches';
+
+/**
+ * To be called first in every transaction that begins or lengthens access. Pulling a switch waits for all of these that run, and those
+ * that come later wait for it: nothing slips in between.
+ * @throws Refusal `paused`.
+ */
+export const beginUnlessPaused = async (tx: Tx, matter: Matter): Promise<void> => {
+  // Two statements: the second one sees what was committed while the first one waited.
+  await sql`select pg_advisory_xact_lock_shared(hashtextextended(${lockName}, 0))`.execute(tx);
+  await assertNotPaused(tx, matter);
+};
+
+/** Waits until nothing that could begin access is in flight, and keeps it so until the transaction is over. */
+export const keepOthersFromBeginning = async (tx: Tx): Promise<void> => {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${lockName}, 0))`.execute(tx);
+};
