@@ -113,7 +113,20 @@ export type Schema = {
     due_at: Date | null;
     attempts: Generated<number>;
     problem: string | null;
+    /** Number of the backend that works on it now. */
+    holder: number | null;
   };
+  backends: {
+    number: number;
+    name: string;
+    version: string;
+    started_at: Generated<Date>;
+    seen_at: Generated<Date>;
+    clock_ahead_ms: Generated<number>;
+  };
+  budgets: { name: string; tokens: number; share: Generated<number>; filled_at: Date };
+  duties: { name: string; taken_at: Date };
+  schema_generation: { single: Generated<boolean>; generation: number };
   grants: {
     id: string;
     request_id: string;
