@@ -1,7 +1,7 @@
 /** A person's principal in an account, and what its access policy carries and would carry. */
 import type { InstanceRef, Person } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
-import type { PolicyCarrier } from '../access-policy/compile.ts';
+import { type PolicyCarrier, personalCarrier } from '../access-policy/compile.ts';
 import { headroom, type PlannedGrant } from '../access-policy/describe-change.ts';
 import { personalRoleName, roleSessionName } from '../access-policy/principal.ts';
 import { identityStoreOf } from '../config.ts';
@@ -74,9 +74,11 @@ export const carrierOf = async (
     .where('person_id', '=', person.id)
     .executeTakeFirst();
   return {
-    partition: deps.config.partition,
-    accountId,
-    sessionName: row?.session_name ?? roleSessionName(person.userName, person.id),
+    ...personalCarrier({
+      partition: deps.config.partition,
+      accountId,
+      sessionName: row?.session_name ?? roleSessionName(person.userName, person.id),
+    }),
     principal: row?.name ?? personalRoleName(identityStoreOf(deps.config).identityStoreId, person.id),
   };
 };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compileAccessPolicy } from '../access-policy/compile.ts';
+import { compileAccessPolicy, personalCarrier } from '../access-policy/compile.ts';
 import {
   nextDue,
   planPrincipal,
@@ -12,7 +12,7 @@ import {
 } from './plan.ts';
 
 const accountId = '482011773306';
-const carrier = { partition: 'aws', accountId, sessionName: 'alice.1a2b3c4d' };
+const carrier = personalCarrier({ partition: 'aws', accountId, sessionName: 'alice.1a2b3c4d' });
 const targets = ['i-0123456789abcdef0', 'i-0123456789abcdef1', 'i-0123456789abcdef2'];
 const regions = ['eu-central-1', 'eu-west-1'];
 const start = Date.parse('2026-11-22T09:00:00.000Z');
@@ -130,7 +130,7 @@ describe('planPrincipal', () => {
               endsAt,
             })),
           });
-          expect(end.document).toBe(wish.document);
+          expect(end.document).toBe(wish.documents[0]?.document ?? null);
           expect(live.every(({ endsAt }) => endsAt > now)).toBe(true);
           expect(end.grants.some(({ state }) => state === 'granting' || state === 'ending')).toBe(false);
           const looked = new Set(end.done.flatMap((step) => (step.do === 'look' ? step.regions : [])));
@@ -161,23 +161,24 @@ describe('planPrincipal', () => {
   });
 
   test('a document with no room refuses the youngest grant that is not given yet, and writes nothing first', () => {
-    const many = Array.from({ length: 20 }, (_, n) => ({
-      accountId,
-      region: 'eu-central-1',
-      instanceId: `i-0123456789abcd${String(n).padStart(3, '0')}`,
-    }));
+    const many = (grant: number) =>
+      Array.from({ length: 20 }, (_, n) => ({
+        accountId,
+        region: 'eu-central-1',
+        instanceId: `i-0123456789abc${grant}${String(n).padStart(3, '0')}`,
+      }));
     const grants = Array.from(
-      { length: 6 },
+      { length: 7 },
       (_, n): WishedGrant => ({
         id: `g${n}`,
-        instances: many,
+        instances: many(n),
         state: n < 2 ? 'active' : 'granting',
         connectedAt: at(n),
         endsAt: at(600 + n),
       }),
     );
     const steps = planPrincipal({ carrier, grants }, { document: null, sessions: undefined }, at(10));
-    expect(steps).toEqual([{ do: 'refuse-full', grantId: 'g5' }]);
+    expect(steps).toEqual([{ do: 'refuse-full', grantId: 'g6' }]);
   });
 
   test('is due again at the earliest end, activation limit or look; at once while something is under way', () => {

@@ -68,15 +68,16 @@ const covers = (grants: readonly WishedGrant[], { region, target }: SeenSession)
 const policySteps = (wished: Wished, document: string | null | undefined): Step[] => {
   const live = wished.grants.filter(isLive);
   const wish = compileAccessPolicy({ ...wished.carrier, grants: compiled(live) });
-  if (wish.characters > wish.limit) {
+  const wishedDocument = wish.documents[0]?.document ?? null;
+  if (!wish.fits) {
     const youngest = live
       .filter(({ state }) => state === 'granting')
       .toSorted((a, b) => b.connectedAt.getTime() - a.connectedAt.getTime())[0];
     if (youngest !== undefined) return [{ do: 'refuse-full', grantId: youngest.id }];
   }
   if (document === undefined) return [{ do: 'read-policy' }];
-  if (document !== wish.document) {
-    return wish.document === null ? [{ do: 'delete-policy' }] : [{ do: 'write-policy', document: wish.document }];
+  if (document !== wishedDocument) {
+    return wishedDocument === null ? [{ do: 'delete-policy' }] : [{ do: 'write-policy', document: wishedDocument }];
   }
   // From here on IAM was seen to hold exactly what should be.
   return wished.grants.flatMap((grant): Step[] => {

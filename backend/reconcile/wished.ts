@@ -1,6 +1,7 @@
 /** What should be, read from the rows of one principal; rows whose seal does not hold open nothing (threats AU-05). */
 import type { Selectable } from 'kysely';
 import { type InstanceRef, type Person, type Receipt, refKey } from '../../src/shared/access.ts';
+import { personalCarrier } from '../access-policy/compile.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
@@ -181,7 +182,7 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
     grants,
     broken,
     wished: {
-      carrier: { partition: deps.partition, accountId, sessionName },
+      carrier: personalCarrier({ partition: deps.partition, accountId, sessionName }),
       grants: [...grants.values()].flatMap((facts) =>
         opensNothing.has(facts.row.id) ? [] : (wishedGrant(facts, deps) ?? []),
       ),
