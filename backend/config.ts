@@ -22,6 +22,10 @@ const account = z.strictObject({
   /** Made per installation and account (threats AWS-10). */
   externalId: z.string().regex(/^[\w+=,.@:/-]{16,200}$/),
   boundaryArn: policyArn,
+  /** Parameters of the account's stack that its session documents are made of; missing: the template's defaults (threats AWS-12). */
+  sessionDocuments: z
+    .strictObject({ idleMinutes: z.int().min(1).max(60), logBucket: z.string().max(63) })
+    .optional(),
   /** What carries the access policy (design 6). `user` and `group` need a directory of IAM users. */
   principal: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),

@@ -20,6 +20,7 @@ import { callerIdentity } from './aws/caller-identity.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createSsm } from './aws/ssm.ts';
+import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
@@ -147,7 +148,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     listenConnection: store.listenConnection,
     onError: (error) => log.warn({ event: 'feed_lost', error }, 'the change feed was interrupted'),
   });
-  const reconciler = startReconciler({ db: store.reconcile, aws: { iam, ssm }, config, sealKey, log, now });
+  const reconciler = startReconciler({ db: store.reconcile, aws: { iam, ssm, reads: createSweepReads(broker) }, config, sealKey, log, now });
   const inventory = startInventory({
     db: store.reconcile,
     ssm,

@@ -3,6 +3,7 @@ import { DescribeInstancesCommand, type Instance as Ec2Instance } from '@aws-sdk
 import {
   DescribeInstanceInformationCommand,
   DescribeSessionsCommand,
+  GetDocumentCommand,
   type InstanceInformation,
   type Session,
   TerminateSessionCommand,
@@ -14,7 +15,7 @@ import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
 /** An active session as SSM tells it. The owner is an assumed-role or user ARN. */
-export type ActiveSession = { region: string; id: string; owner: string; target: string };
+export type ActiveSession = { region: string; id: string; owner: string; target: string; startedAt: Date | null };
 
 /** One instance that SSM manages, with its tags. */
 export type FoundInstance = {
@@ -34,13 +35,15 @@ export type Ssm = {
   terminate: (accountId: string, region: string, sessionId: string) => Promise<void>;
   /** Every instance that SSM knows in a region. */
   findInstances: (accountId: string, region: string) => Promise<FoundInstance[]>;
+  /** A session document's content, as JSON; null: there is none of that name. */
+  sessionDocument: (accountId: string, region: string, name: string) => Promise<string | null>;
 };
 
 const activeSession = (region: string, session: Session): ActiveSession[] => {
   const { SessionId: id, Owner: owner, Target: target } = session;
   // SSM may still list a session whose end it has recorded.
   if (id === undefined || owner === undefined || target === undefined || session.Status === 'Terminated') return [];
-  return [{ region, id, owner, target }];
+  return [{ region, id, owner, target, startedAt: session.StartDate ?? null }];
 };
 
 const platforms = z.enum(['Linux', 'Windows', 'MacOS']).catch('Linux');
@@ -137,6 +140,18 @@ export const createSsm = (broker: Broker): Ssm => {
           online: information.PingStatus === 'Online',
         };
       });
+    },
+    sessionDocument: async (accountId, region, Name) => {
+      const { ssm, call } = broker.account(accountId);
+      const send = () => ssm(region).send(new GetDocumentCommand({ Name, DocumentFormat: 'JSON' }));
+      try {
+        return (await call('ssm:GetDocument', 'inventory', send, region)).Content ?? '';
+      } catch (error) {
+        // SSM's word for it is its own: InvalidDocument.
+        const gone = error instanceof AwsProblem && (error.kind === 'gone' || error.code.startsWith('InvalidDocument'));
+        if (gone) return null;
+        throw error;
+      }
     },
   };
 };

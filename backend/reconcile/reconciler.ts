@@ -22,7 +22,14 @@ export type ReconcilerDeps = {
   now: () => Date;
   sleep?: (ms: number) => Promise<void>;
   /** Milliseconds; defaults: the configured seal time, 10 s, 0.5 s, 2 s and the configured sweep interval. */
-  timing?: Partial<{ sealMs: number; lookEveryMs: number; lookAgainMs: number; pollMs: number; sweepMs: number }>;
+  timing?: Partial<{
+    sealMs: number;
+    lookEveryMs: number;
+    lookAgainMs: number;
+    pollMs: number;
+    sweepMs: number;
+    appTellsMs: number;
+  }>;
   workers?: number;
 };
 
@@ -233,7 +240,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       await wakeUnfinished(deps.db, deps.now());
       nudge();
       const { db, aws, config, now, log } = deps;
-      await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, knownRoles, now, log });
+      await sweepAccounts({ db, aws, config, knownRoles, appTellsMs: deps.timing?.appTellsMs ?? 15_000, now, log });
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');
     }

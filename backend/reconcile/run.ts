@@ -6,6 +6,7 @@ import { appendAudit } from '../audit/chain.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Iam } from '../aws/iam.ts';
 import type { Ssm } from '../aws/ssm.ts';
+import type { SweepReads } from '../aws/sweep-reads.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
@@ -30,7 +31,8 @@ export type ReconcileAws = {
     Iam,
     'readRole' | 'readAccessPolicy' | 'writeAccessPolicy' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
   >;
-  ssm: Pick<Ssm, 'activeSessions' | 'terminate'>;
+  ssm: Pick<Ssm, 'activeSessions' | 'terminate' | 'sessionDocument'>;
+  reads: SweepReads;
 };
 
 export type RunDeps = {

@@ -208,6 +208,7 @@ export type Schema = {
     grant_id: string | null;
     request_id: string | null;
   };
+  sweeps: { account_id: string; began_at: Date; ended_at: Date | null; problem: string | null };
   findings: {
     id: string;
     kind: FindingKind;

@@ -17,6 +17,7 @@ import { openBroker } from '../../aws/broker.ts';
 import { realTiming } from '../../aws/budget.ts';
 import { createIam } from '../../aws/iam.ts';
 import { createSsm } from '../../aws/ssm.ts';
+import { createSweepReads, type SweepReads } from '../../aws/sweep-reads.ts';
 import { type Config, identityStoreOf } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { newId } from '../../store/ids.ts';
@@ -123,7 +124,7 @@ export type Scene = {
   sealKey: SealKey;
   errors: LoggedError[];
   log: Log;
-  aws: { iam: ReturnType<typeof createIam>; ssm: ReturnType<typeof createSsm> };
+  aws: { iam: ReturnType<typeof createIam>; ssm: ReturnType<typeof createSsm>; reads: SweepReads };
   provisioned: ProvisionerLine[];
   /** One method of local-aws' control API. */
   control: (method: string, body?: object) => Promise<unknown>;
@@ -161,7 +162,7 @@ export const openScene = async (): Promise<Scene> => {
     sealKey: createSecretKey(randomBytes(32)),
     errors,
     log: quietLog(errors),
-    aws: { iam: createIam(broker), ssm: createSsm(broker) },
+    aws: { iam: createIam(broker), ssm: createSsm(broker), reads: createSweepReads(broker) },
     provisioned,
     control: async (method, body = {}) => {
       const response = await fetch(`${endpoint}/_control/${method}`, {

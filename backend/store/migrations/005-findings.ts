@@ -21,6 +21,13 @@ create table findings (
 -- One open finding for one thing, whichever backend sees it.
 create unique index findings_open on findings (kind, coalesce(account_id, ''), coalesce(region, ''), subject) where mended_at is null;
 create index findings_newest on findings (last_seen desc, id);
+-- Of several backends one sweeps an account at a time.
+create table sweeps (
+  account_id text primary key,
+  began_at timestamptz(3) not null,
+  ended_at timestamptz(3),
+  problem text
+);
 
 -- The list of kinds is kept by the code that reads it: an older backend hands on what it does not know.
 alter table notices drop constraint notices_target_kind_check;
