@@ -34,8 +34,9 @@ import { openSealKey } from './store/seal.ts';
 
 const now = () => new Date();
 const lapseEveryMs = 5_000;
-/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything after 90 s (ID-12). */
-const leaversEveryMs = 60_000;
+const switchesEveryMs = 1_000;
+/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything within 60 s (ID-12). */
+const leaversEveryMs = 25_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
 /** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
@@ -161,7 +162,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const stopListening = feed.subscribe(({ event }) => {
     if (event.topic === 'grants') reconciler.nudge();
   });
-  const access = createAccess({
+  const accessDeps = {
     db: store.api,
     rules,
     sealKey,
@@ -171,7 +172,10 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     now,
     nudge: reconciler.nudge,
     newId,
-  });
+  };
+  const access = createAccess(accessDeps);
+  // What ends access must not wait behind those who ask for much (threats API-07).
+  const upkeep = createAccess({ ...accessDeps, db: store.reconcile });
 
   const metrics = createMetrics();
   const { adminGroup } = config.directory;
@@ -221,8 +225,9 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   });
 
   const repeated = [
-    repeat('lapse', lapseEveryMs, access.lapseDue, log),
-    repeat('leavers', leaversEveryMs, access.closeLeavers, log),
+    repeat('lapse', lapseEveryMs, upkeep.lapseDue, log),
+    repeat('kill switches', switchesEveryMs, upkeep.enforceSwitches, log),
+    repeat('leavers', leaversEveryMs, upkeep.closeLeavers, log),
     repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
     repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
     repeat(

@@ -9,6 +9,7 @@ import type { Db } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherInstances, gatherPerson, gatherRoles, requireRoles } from './gather.ts';
+import { assertNotPaused, beginUnlessPaused, type Matter } from './pause.ts';
 import { assertRoom, carrierOf, plannedGrants } from './principals.ts';
 import { aboutGrant, assertGrantCan, changeGrant, instantOf, lockGrant } from './rows.ts';
 import { assertContinuous, requireAllowed } from './submit.ts';
@@ -48,10 +49,13 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
   assertRoom(carrier, grant.accountName, planned);
 };
 
+const matterOf = ({ person, instances }: Grant): Matter => ({ people: [person.id], instances });
+
 /** Starts the clock. @throws Refusal `wrong_state` when the time to connect is over. */
 const start = (deps: AccessDeps, set: RuleSet, grant: Grant) =>
   deps.db.transaction().execute(async (tx) => {
     const at = deps.now();
+    await beginUnlessPaused(tx, matterOf(grant));
     const locked = await lockGrant(tx, grant.id, { action: 'connect', dueAt: at });
     // Somebody else of the same person, in another window, was first: the clock runs already.
     if (locked.row.state !== 'ready') return;
@@ -119,7 +123,8 @@ const assertNotOver = (grant: Grant, now: Date): void => {
 /**
  * The caller connects to a grant of theirs. The first connect starts its clock and records the wish; the reconciler writes
  * the access policy.
- * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `role_missing`, `limit_reached`, `policy_full`.
+ * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `role_missing`, `limit_reached`, `policy_full`,
+ * `paused` (somebody pulled a kill switch).
  */
 export const connect = (
   deps: AccessDeps,
@@ -129,6 +134,7 @@ export const connect = (
   withRules(deps, async (set) => {
     const grant = await loadGrant(deps.db, caller, grantId);
     requireOwner(grant, caller.person);
+    await assertNotPaused(deps.db, matterOf(grant));
     assertGrantCan('connect', { state: grant.state, closed_at: null });
     assertNotOver(grant, deps.now());
     requireRoles(await gatherRoles(deps, grant.person, grant.instances));

@@ -30,7 +30,7 @@ export type AccessDeps = {
   now: () => Date;
   /** Called after a commit that gives the reconciler work; losing it costs time only. */
   nudge: () => void;
-  newId: (prefix: 'req' | 'grt' | 'dec') => string;
+  newId: (prefix: 'req' | 'grt' | 'dec' | 'kil') => string;
 };
 
 /** The rules were reloaded while something was judged: judge it again (threats RQ-08). */

@@ -2,29 +2,12 @@
  * What a kill switch keeps from beginning (threats RQ-18): while one is on, whoever asks, decides, connects or extends within its scope
  * is refused. A switch is a row, so it holds for every backend on this database and survives restarts.
  */
-import { type Selectable, sql } from 'kysely';
+import { sql } from 'kysely';
 import { type InstanceRef, refKey } from '../../src/shared/access.ts';
-import type { SwitchScope } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import { type SwitchRow, scopeOf } from '../store/kill-switches.ts';
 import type { Db, Tx } from '../store/open.ts';
-import type { Schema } from '../store/schema.ts';
 import { instantOf } from './rows.ts';
-
-export type SwitchRow = Selectable<Schema['kill_switches']>;
-
-/** What the switch is about. The table's checks promise the columns of each scope. */
-export const scopeOf = (
-  row: Pick<SwitchRow, 'id' | 'scope' | 'person_id' | 'account_id' | 'region' | 'instance_id'>,
-): SwitchScope => {
-  const { person_id: personId, account_id: accountId, region, instance_id: instanceId } = row;
-  if (row.scope === 'everything') return { kind: 'everything' };
-  if (row.scope === 'person' && personId !== null) return { kind: 'person', personId };
-  if (row.scope === 'account' && accountId !== null) return { kind: 'account', accountId };
-  if (row.scope === 'instance' && accountId !== null && region !== null && instanceId !== null) {
-    return { kind: 'instance', instance: { accountId, region, instanceId } };
-  }
-  throw new Error(`Kill switch ${row.id} does not name its ${row.scope}.`);
-};
 
 /** Ids of everybody who has a part in it, and the instances it is about. */
 export type Matter = { people: readonly string[]; instances: readonly InstanceRef[] };

@@ -32,6 +32,7 @@ import {
   totalSeconds,
 } from './judge.ts';
 import { activateByOf, insertDecision, insertRequest, makeGrants, type NewRequest } from './make.ts';
+import { beginUnlessPaused } from './pause.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { closeRequest } from './rows.ts';
 import { instancesWords, toApproveWords } from './words.ts';
@@ -204,7 +205,7 @@ const giveAtOnce = async (
 /**
  * Submits a request for the caller.
  * @returns the request: approved with its grants when a rule allows all of it at once, else waiting.
- * @throws Refusal `not_found`, `not_allowed`, `limit_reached`, `too_many`, `role_missing`, `policy_full`.
+ * @throws Refusal `not_found`, `not_allowed`, `limit_reached`, `too_many`, `role_missing`, `policy_full`, `paused` (a kill switch).
  */
 export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
@@ -226,6 +227,7 @@ export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): P
       ruleSetHash: set.hash,
     };
     const id = await deps.db.transaction().execute(async (tx) => {
+      await beginUnlessPaused(tx, { people: [requester.id], instances: request.instances });
       await assertWithinLimits(tx, requester.id, at);
       await assertFewReady(tx, requester.id, judgement.kind === 'at-once' ? roles.length : 0);
       // Locks of principals come before the audit head (rows.ts).

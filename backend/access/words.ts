@@ -52,3 +52,26 @@ export const revokedWords = (grant: What, by: Person, comment: string | null): N
   title: `${by.displayName} ended your access to ${instancesWords(grant.instances)}`,
   body: comment === null || comment === '' ? 'Your terminal text is kept.' : `“${comment}” Your terminal text is kept.`,
 });
+
+/** For the other admins: who pulled a kill switch, on what and why. */
+export const pulledWords = (name: string, by: Person, reason: string): NoticeWords => ({
+  title: `${by.displayName} ended ${name === 'everything' ? 'everything' : `all access: ${name}`}`,
+  body: `“${reason}” It stays stopped until somebody lifts it.`,
+});
+
+export const liftedWords = (name: string, by: Person): NoticeWords => ({
+  title: `${by.displayName} lifted the stop: ${name}`,
+  body: 'What was ended stays ended. It can be asked for again.',
+});
+
+const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
+/** For the person hit: who ended it and why. */
+export const stoppedWords = (what: { grants: number; requests: number }, by: Person, reason: string): NoticeWords => {
+  const access = what.grants === 0 ? '' : `ended your access (${counted(what.grants, 'grant')})`;
+  const requests = what.requests === 0 ? '' : `took back ${counted(what.requests, 'request')} of yours`;
+  return {
+    title: `${by.displayName} ${[access, requests].filter(Boolean).join(' and ')}`,
+    body: `“${reason}” It stays stopped until somebody else lifts it.${what.grants === 0 ? '' : ' Your terminal text is kept.'}`,
+  };
+};

@@ -9,6 +9,7 @@ import {
   requestDraft,
   requestId,
 } from '../../src/shared/access.ts';
+import type { Stays } from '../../src/shared/kill-switch.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { commentText, reasonText } from '../../src/shared/text.ts';
 import {
@@ -83,7 +84,7 @@ export const requestRoutes = (deps: ApiDeps) => ({
 
   end: signedIn
     .input(z.strictObject({ grantId, comment: commentText.nullable() }))
-    .mutation(({ ctx, input }): Promise<Grant> => deps.access.end(ctx.reader, input)),
+    .mutation(({ ctx, input }): Promise<Grant & { stays: Stays }> => deps.access.end(ctx.reader, input)),
 
   sessionStarted: signedIn
     .input(z.strictObject({ grantId, instance: instanceRef, sessionId }))
