@@ -6,6 +6,7 @@ import {
   type Grant,
   grantId,
   instanceRef,
+  instant,
   requestDraft,
   requestId,
 } from '../../src/shared/access.ts';
@@ -87,7 +88,7 @@ export const requestRoutes = (deps: ApiDeps) => ({
     .mutation(({ ctx, input }): Promise<Grant & { stays: Stays }> => deps.access.end(ctx.reader, input)),
 
   sessionStarted: signedIn
-    .input(z.strictObject({ grantId, instance: instanceRef, sessionId }))
+    .input(z.strictObject({ grantId, instance: instanceRef, sessionId, closesAt: instant.optional() }))
     .mutation(async ({ ctx, input }): Promise<null> => {
       await sessionStarted(deps, ctx.reader, input);
       return null;

@@ -68,7 +68,13 @@ export type BackendClient = {
   connect(input: { grantId: string }): Promise<{ grant: Grant; connection: Connection }>;
   extend(input: { grantId: string; bySeconds: number }): Promise<ExtendOutcome>;
   end(input: { grantId: string; comment: string | null }): Promise<Grant>;
-  sessionStarted(input: { grantId: string; instance: InstanceRef; sessionId: string }): Promise<void>;
+  /** `closesAt`: when this app's own timer closes it; told again when an extension moves it. */
+  sessionStarted(input: {
+    grantId: string;
+    instance: InstanceRef;
+    sessionId: string;
+    closesAt?: Instant;
+  }): Promise<void>;
   sessionEnded(input: { sessionId: string }): Promise<void>;
   spreadingMeasured(input: { accountId: string; ms: number }): Promise<void>;
   markRead(input: { noticeIds: string[] }): Promise<void>;
@@ -168,6 +174,8 @@ export type TerminalHost = {
   closeTab(tabId: string): void;
   /** The third lock: the app closes its own terminals of this grant. The text stays. */
   endAllOf(grantId: string, why: 'grant-over' | 'closed'): void;
+  /** Tells the backend when the timers close the open terminals, where an extension has moved that. */
+  tellClosing(): void;
   /** Kept output, for a window that was loaded again. */
   scrollback(tabId: string): string;
   /** Ends every session and its processes; called once when the app quits. */
