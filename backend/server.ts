@@ -2,6 +2,7 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { GroupReach } from '../src/shared/group-reach.ts';
 import { serverIdOf } from '../src/shared/identity-proof.ts';
 import { createAccess } from './access/access.ts';
 import { createApprovals } from './api/decidable.ts';
@@ -19,6 +20,7 @@ import { openBroker } from './aws/broker.ts';
 import { callerIdentity } from './aws/caller-identity.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
+import { createIamUsers } from './aws/iam-users.ts';
 import { createSsm } from './aws/ssm.ts';
 import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, loadConfig, stsEndpoint } from './config.ts';
@@ -29,7 +31,7 @@ import { openRules } from './rules/rules.ts';
 import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
 import { newId } from './store/ids.ts';
 import { type Db, openStore } from './store/open.ts';
-import { savePerson } from './store/people.ts';
+import { type PersonFacts, savePerson } from './store/people.ts';
 import { openSealKey } from './store/seal.ts';
 
 const now = () => new Date();
@@ -136,12 +138,17 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
 
   const broker = openBroker({ config, as: 'broker' });
   const [iam, ssm] = [createIam(broker), createSsm(broker)];
-  const directory = createDirectory({
-    identityStoreId: identityStoreOf(config).identityStoreId,
-    region: identityStoreOf(config).region,
-    now,
-    remember: (person) => savePerson(store.api, person),
-  });
+  const remember = (person: PersonFacts) => savePerson(store.api, person);
+  const iamUsers =
+    config.directory.kind === 'iam-users'
+      ? createIamUsers({ broker, accounts: config.signIn.accounts, groups: config.directory.groups, now, remember })
+      : null;
+  const directory = iamUsers ?? createDirectory({ ...identityStoreOf(config), now, remember });
+  const groupReach = async (accountId: string): Promise<GroupReach | null> => {
+    const account = config.accounts.find(({ id }) => id === accountId);
+    if (account?.principal.kind !== 'group' || iamUsers === null) return null;
+    return { ...(await iamUsers.reach(accountId, account.principal.group)), accountName: account.name };
+  };
   const roles = { check: createRoleCheck({ config, iam, now }) };
 
   const feed = await startChangeFeed({
@@ -169,6 +176,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     config,
     directory,
     roles,
+    groupReach,
     now,
     nudge: reconciler.nudge,
     newId,
@@ -196,6 +204,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       signInAccounts: config.signIn.accounts,
       stsRegion: config.signIn.stsRegion,
       deviceCodeAllowed: config.signIn.deviceCodeAllowed,
+      signInWith: config.directory.kind === 'iam-users' ? 'aws-profile' : 'identity-center',
     },
     access,
     inventory,
@@ -206,6 +215,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       directory,
       callerIdentity: (proof) => callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: sts }),
       reservedRoleId: iam.reservedRoleId,
+      iamUsers,
       log,
       now,
     }),

@@ -116,6 +116,7 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
   return {
     request,
     seenHash: recorded.seenHash,
+    wider: recorded.wider,
     change,
     why: {
       ruleId: row.rule_id,

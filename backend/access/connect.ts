@@ -2,6 +2,7 @@
 import type { Connection, Grant, Person } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { sessionDocumentFor } from '../access-policy/compile.ts';
+import { userOwnerArn } from '../access-policy/principal.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { tellChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
@@ -91,7 +92,9 @@ const connectionOf = async (db: Db, grantId: string): Promise<Connection> => {
   const principal = await db
     .selectFrom('grants')
     .innerJoin('principals', 'principals.id', 'grants.principal_id')
-    .select(['principals.id', 'principals.arn', 'principals.session_name', 'principals.account_id'])
+    .innerJoin('people', 'people.id', 'grants.person_id')
+    .select(['principals.id', 'principals.arn', 'principals.kind', 'principals.session_name', 'principals.account_id'])
+    .select('people.user_name')
     .where('grants.id', '=', grantId)
     .executeTakeFirstOrThrow();
   const live = await db
@@ -104,14 +107,18 @@ const connectionOf = async (db: Db, grantId: string): Promise<Connection> => {
     connected_at === null || ends_at === null ? [] : [{ notBefore: connected_at, endsAt: ends_at }],
   );
   if (windows.length === 0) throw new Refusal('wrong_state', { message: 'This access has ended meanwhile.' });
-  return {
-    grantId,
-    accountId: principal.account_id,
-    roleArn: principal.arn,
-    roleSessionName: principal.session_name,
-    documentName: sessionDocumentFor(windows),
-    reason: `Curfew ${grantId}`,
-  };
+  const { arn, account_id: accountId } = principal;
+  const common = { grantId, accountId, documentName: sessionDocumentFor(windows), reason: `Curfew ${grantId}` };
+  switch (principal.kind) {
+    case 'role':
+      return { ...common, as: 'personal-role', roleArn: arn, roleSessionName: principal.session_name };
+    case 'user':
+      return { ...common, as: 'iam-user', userArn: arn };
+    case 'group': {
+      const [, partition = 'aws'] = arn.split(':');
+      return { ...common, as: 'iam-user', userArn: userOwnerArn(partition, accountId, principal.user_name) };
+    }
+  }
 };
 
 const assertNotOver = (grant: Grant, now: Date): void => {

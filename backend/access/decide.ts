@@ -134,6 +134,7 @@ const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, 
     at,
     ruleSetHash: set.hash,
     seenHash: input.seenHash,
+    wider: recorded.wider,
   });
 
 const tellRequester = async (

@@ -22,6 +22,7 @@ import {
   requireAllowed,
   requireApprovers,
 } from './submit.ts';
+import { gatherWider } from './wider.ts';
 
 export type ExtendInput = {
   grantId: string;
@@ -69,6 +70,7 @@ const approveByRule = async (
     at,
     ruleSetHash,
     seenHash: null,
+    wider: request.wider,
   });
   await closeRequest(tx, { id }, { state: 'approved', at, auditSequence });
   await extendGrant(tx, deps, { grant: locked, bySeconds: durationSeconds, by, at });
@@ -96,6 +98,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })
       : [];
   const requester = plainPerson(ask.person);
+  const wider = await gatherWider(deps, ask.instances);
   const at = deps.now();
   return deps.db.transaction().execute(async (tx) => {
     await beginUnlessPaused(tx, { people: [requester.id], instances: ask.instances });
@@ -116,6 +119,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       approvalsNeeded: judgement.kind === 'person' ? judgement.approvalsNeeded : 0,
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
+      wider,
     };
     const id = await insertRequest(tx, deps, request);
     if (judgement.kind === 'person') {

@@ -1,6 +1,7 @@
 /** Asking: judged by the rules, then either given at once or put before people. */
 import type { AccessRequest, Person, RequestDraft } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
@@ -35,6 +36,7 @@ import { activateByOf, insertDecision, insertRequest, makeGrants, type NewReques
 import { beginUnlessPaused } from './pause.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { closeRequest } from './rows.ts';
+import { gatherWider } from './wider.ts';
 import { instancesWords, toApproveWords } from './words.ts';
 
 /** A request as its window shows it, whoever asks: for the answer to the person who just changed it. */
@@ -143,7 +145,7 @@ export const requireApprovers = (
   throw new Refusal('not_allowed', { message: tooFewApprovers(approvers.length, needed) });
 };
 
-type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[] };
+type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[]; wider: GroupReach[] };
 
 const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: RequestDraft): Promise<Gathered> => {
   const instances = await gatherInstances(deps.db, draft.instances);
@@ -169,7 +171,7 @@ const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: Req
           needed: judgement.approvalsNeeded,
         }).map(plainPerson)
       : [];
-  return { ask, judgement, roles, approvers };
+  return { ask, judgement, roles, approvers, wider: await gatherWider(deps, instances) };
 };
 
 /** Decides by the rule and makes the grants, in the transaction that records the request. */
@@ -189,6 +191,7 @@ const giveAtOnce = async (
     at,
     ruleSetHash: request.ruleSetHash,
     seenHash: null,
+    wider: request.wider,
   });
   await closeRequest(tx, { id }, { state: 'approved', at, auditSequence });
   await makeGrants(tx, deps, {
@@ -209,7 +212,7 @@ const giveAtOnce = async (
  */
 export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
-    const { ask, judgement, roles, approvers } = await gather(deps, set, caller, draft);
+    const { ask, judgement, roles, approvers, wider } = await gather(deps, set, caller, draft);
     const requester = plainPerson(ask.person);
     const at = ask.at;
     const request: NewRequest = {
@@ -225,6 +228,7 @@ export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): P
       approvalsNeeded: judgement.kind === 'person' ? judgement.approvalsNeeded : 0,
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
+      wider,
     };
     const id = await deps.db.transaction().execute(async (tx) => {
       await beginUnlessPaused(tx, { people: [requester.id], instances: request.instances });

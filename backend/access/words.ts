@@ -1,6 +1,7 @@
 /** The words of notices: native notifications and the inbox show the same (look 4). */
 import type { Instance, Person } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
 
 /** "payments-api-1", "edge-proxy-1 and 5 more". */
 export const instancesWords = (instances: ReadonlyArray<Pick<Instance, 'name' | 'instanceId'>>): string => {
@@ -18,11 +19,11 @@ const what = ({ instances, durationSeconds }: What): string =>
 export type NoticeWords = { title: string; body: string };
 
 export const toApproveWords = (
-  request: What & { requester: Person; reason: string; extends: boolean },
+  request: What & { requester: Person; reason: string; extends: boolean; wider: readonly GroupReach[] },
   ruleId: string,
 ): NoticeWords => ({
   title: `${request.requester.displayName} asks for ${request.extends ? 'more time on ' : ''}${what(request)}`,
-  body: `“${request.reason}” Rule: ${ruleId}.`,
+  body: [widerWords(request.wider), `“${request.reason}” Rule: ${ruleId}.`].filter((words) => words !== '').join(' '),
 });
 
 export const approvedWords = (

@@ -16,7 +16,8 @@ const grantOf = (db: Db, reader: Reader, grantId: string) =>
     .selectFrom('grants')
     .innerJoin('principals', 'principals.id', 'grants.principal_id')
     .select(['grants.id', 'grants.request_id', 'grants.person_id', 'grants.account_id', 'grants.state'])
-    .select('principals.session_name')
+    .innerJoin('people', 'people.id', 'grants.person_id')
+    .select(['principals.kind', 'principals.session_name', 'people.user_name'])
     .where('grants.id', '=', grantId)
     .where(visibleTo(reader).grants)
     .executeTakeFirst();
@@ -54,8 +55,9 @@ export const sessionStarted = async (
   if (!instances.some((row) => refKey(refOfRow(row)) === refKey(input.instance))) {
     throw new Refusal('invalid_input', { path: 'instance', message: 'is not part of this grant' });
   }
-  // Session ids are made of the role session name, a dash and random letters (aws-facts 4.4).
-  if (!input.sessionId.startsWith(`${grant.session_name}-`)) {
+  // Session ids are made of the role session name or the IAM user's name, a dash and random letters (aws-facts 4.4).
+  const name = grant.kind === 'group' ? grant.user_name : grant.session_name;
+  if (!input.sessionId.startsWith(`${name}-`)) {
     throw new Refusal('invalid_input', { path: 'sessionId', message: 'is not a session of this person’s role' });
   }
   const { accountId: account_id, region, instanceId: instance_id } = input.instance;

@@ -70,6 +70,7 @@ beforeAll(async () => {
   const waiting = await client.submit.mutate(draftFor(prod));
   const grant = decided.state === 'approved' ? (decided.grantIds[0] ?? '') : '';
   const { connection } = await client.connect.mutate({ grantId: grant });
+  if (connection.as !== 'personal-role') throw new Error('Mira has a personal role.');
   const session = `${connection.roleSessionName}-${'b'.repeat(26)}`;
   await client.sessionStarted.mutate({ grantId: grant, instance: refOf(dev), sessionId: session });
   const notices = (await backend.client(tokens.jonas).overview.query()).notices;

@@ -3,6 +3,7 @@
  * secret: no token, no credential, no session TokenValue (threats AU-09).
  */
 import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { SwitchScope } from '../../src/shared/kill-switch.ts';
 import type { FindingKind } from '../../src/shared/views.ts';
 
@@ -43,6 +44,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       reason: string;
       ticket: string | null;
       ruleSetHash: string;
+      /** IAM groups whose members all get what is granted (threats RQ-20). */
+      wider?: GroupReach[];
     } & AboutRequest)
   | ({
       kind: 'request_decided';
@@ -54,6 +57,7 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       comment: string | null;
       ruleSetHash: string;
       seenHash: string | null;
+      wider?: GroupReach[];
     } & AboutRequest)
   /** `left`: because they left; `stopped`: by a kill switch, or with everything of the person on an instance. */
   | ({ kind: 'request_withdrawn'; left?: true; stopped?: { switchId: string | null } } & AboutRequest)

@@ -1,6 +1,7 @@
 /** One plain sentence for each audit event: what a person reads in the audit view, the CSV and the CLI. */
 import type { DecidedBy, EndCause, InstanceRef } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
 import type { Actor, AuditEvent } from './event.ts';
 
 export const actorName = (actor: Actor): string => {
@@ -42,6 +43,9 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 const commented = (comment: string | null): string => (comment ? `: “${comment}”` : '');
 
+/** A second sentence where a group carries the access. */
+const widely = (wider: readonly GroupReach[] = []): string => (wider.length === 0 ? '' : `. ${widerWords(wider)}`);
+
 type Sentences = { [K in AuditEvent['kind']]: (event: Extract<AuditEvent, { kind: K }>) => string };
 
 const sentences: Sentences = {
@@ -53,10 +57,10 @@ const sentences: Sentences = {
     `${e.person.displayName} is ${e.why === 'gone' ? 'not in the identity store any more' : 'disabled in the identity store'}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
   request_submitted: (e) =>
-    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”`,
+    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}`,
   request_decided: (e) =>
     e.verdict === 'yes'
-      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}`
+      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}${widely(e.wider)}`
       : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}`,
   request_withdrawn: (e) =>
     e.left === true

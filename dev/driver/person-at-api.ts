@@ -103,7 +103,7 @@ export const signInAsPerson = async (stack: Stack, userName: string): Promise<Si
     onFault: (_id, error) => faults.push(error),
   });
   signIn = signedIn;
-  await signedIn.start('browser');
+  await signedIn.start({ how: 'browser' });
   await until(`${userName} to be signed in`, () => {
     const { state } = signedIn.state();
     if (state === 'failed') throw new Error(`${userName} could not sign in.`, { cause: faults.at(-1) });

@@ -50,6 +50,7 @@ const previewOf = (keys: string[], seconds: number): Preview => {
     nearest: strictest?.verdict.kind === 'no' ? { durationSeconds: 2 * 3600, kind: 'person' } : null,
     longestSeconds: 4 * 3600,
     roleMissing: [],
+    wider: [],
   };
 };
 
@@ -62,6 +63,7 @@ const chain =
 const send: MainBridge['send'] = {
   setOrganisation: () => ok(null),
   signIn: () => ok(null),
+  listProfiles: () => ok({ profiles: name === '01-profile-none' ? [] : ['default', 'harborline-dana', 'home'] }),
   cancelSignIn: () => ok(null),
   reopenBrowser: () => ok(null),
   signOut: () => ok(null),

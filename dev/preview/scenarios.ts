@@ -14,6 +14,7 @@ const signedIn: AppState = {
   organisationName: 'Harborline',
   organisationManaged: false,
   deviceCodeAllowed: true,
+  signInWith: 'identity-center',
   notAws: [],
   secretsPersist: true,
   backend: { state: 'ok', lastOkAt: at(0) },

@@ -120,10 +120,11 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
       await deps.setOrganisation(organisation);
       return null;
     },
-    async signIn({ how }) {
-      await services().signIn.start(how);
+    async signIn(wish) {
+      await services().signIn.start(wish);
       return null;
     },
+    listProfiles: async () => ({ profiles: await services().signIn.profiles() }),
     cancelSignIn() {
       services().signIn.cancel();
       return null;

@@ -255,9 +255,10 @@ const start = (config: Config): void => {
         break;
       case 'sign-in':
         windows.show('main');
-        if (services !== null) {
+        // A profile is chosen in the window; the browser needs nothing more than the click in the tray.
+        if (services !== null && state.get().signInWith !== 'aws-profile') {
           const { signIn } = services;
-          void fromTray('Not signed in', { kind: 'sign-in' }, () => signIn.start('browser'));
+          void fromTray('Not signed in', { kind: 'sign-in' }, () => signIn.start({ how: 'browser' }));
         }
         break;
     }
@@ -345,6 +346,7 @@ const firstState = (config: Config, kept: Organisation | null, secretsPersist: b
   organisationName: null,
   organisationManaged: config.organisation !== null,
   deviceCodeAllowed: false,
+  signInWith: null,
   notAws: config.notAws,
   secretsPersist,
   backend: { state: 'reaching' },

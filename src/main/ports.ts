@@ -11,7 +11,7 @@ import type {
   Instant,
   RequestDraft,
 } from '../shared/access.ts';
-import type { ClockOffset, Organisation, SignInState, TerminalTab } from '../shared/desktop.ts';
+import type { ClockOffset, Organisation, SignInState, SignInWish, TerminalTab } from '../shared/desktop.ts';
 import type { IdentityProof } from '../shared/identity-proof.ts';
 import type {
   AuditPage,
@@ -111,7 +111,9 @@ export type SignIn = {
   /** Called after every change of `state()`. Returns how to stop. */
   onChange(listener: () => void): () => void;
   /** Resolves when the flow has begun; the rest is told by `state()`. */
-  start(how: 'browser' | 'device-code'): Promise<void>;
+  start(wish: SignInWish): Promise<void>;
+  /** Names of the AWS profiles on this computer. */
+  profiles(): Promise<string[]>;
   cancel(): void;
   reopenBrowser(): Promise<void>;
   /** Ends it here and at Identity Center and the backend. Running terminals are the caller's affair. */

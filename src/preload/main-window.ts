@@ -9,6 +9,7 @@ import { namesOf, pushed, senders } from './bridge.ts';
 const intents = {
   setOrganisation: true,
   signIn: true,
+  listProfiles: true,
   cancelSignIn: true,
   reopenBrowser: true,
   signOut: true,

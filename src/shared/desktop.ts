@@ -29,6 +29,7 @@ import {
   type Overview,
   type Preview,
   type RequestCard,
+  type SignInWith,
   type Story,
 } from './views.ts';
 
@@ -66,6 +67,16 @@ export const organisation = z.strictObject({
   ssoRegion: z.string().min(1).max(40),
 });
 export type Organisation = z.infer<typeof organisation>;
+
+/** A profile of the AWS configuration files. It is looked up among those that are there before anything is done with it. */
+const profileName = z.string().min(1).max(128);
+
+/** How a person wants to sign in. */
+export const signInWish = z.discriminatedUnion('how', [
+  z.strictObject({ how: z.enum(['browser', 'device-code']) }),
+  z.strictObject({ how: z.literal('profile'), profile: profileName }),
+]);
+export type SignInWish = z.infer<typeof signInWish>;
 
 export type SignInState =
   | { state: 'signed-out' }
@@ -112,6 +123,8 @@ export type AppState = {
   /** True when managed settings fix the organisation: it is shown, not edited. */
   organisationManaged: boolean;
   deviceCodeAllowed: boolean;
+  /** As the backend says; null until it was asked. */
+  signInWith: SignInWith | null;
   /** Endpoint overrides in force; a lasting "not AWS" bar shows them (threats APP-05). */
   notAws: string[];
   /** False: no keychain, so tokens live in memory only and that is said on screen (threats APP-15). */
@@ -136,7 +149,9 @@ const tabId = z.uuid();
 /** Every intent of the main window: input schema here, output type in `MainAnswers`. */
 export const mainIntents = {
   setOrganisation: organisation,
-  signIn: z.strictObject({ how: z.enum(['browser', 'device-code']) }),
+  signIn: signInWish,
+  /** Names only: what is in the files stays in main. */
+  listProfiles: nothing,
   cancelSignIn: nothing,
   reopenBrowser: nothing,
   signOut: z.strictObject({ endGrants: z.boolean() }),
@@ -174,6 +189,7 @@ export type MainInput<K extends MainIntent> = z.input<(typeof mainIntents)[K]>;
 export type MainAnswers = {
   setOrganisation: null;
   signIn: null;
+  listProfiles: { profiles: string[] };
   cancelSignIn: null;
   reopenBrowser: null;
   signOut: null;

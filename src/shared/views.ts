@@ -16,12 +16,14 @@ import {
   regionName,
   requestId,
 } from './access.ts';
-import type { KillSwitch } from './kill-switch.ts';
 import type { GroupReach } from './group-reach.ts';
+import type { KillSwitch } from './kill-switch.ts';
 import { commentText } from './text.ts';
 
 /** Where the backend's tRPC endpoint is, below its origin. */
 export const apiPath = '/trpc';
+
+export type SignInWith = 'identity-center' | 'aws-profile';
 
 /** Public facts before sign-in. */
 export type BackendInfo = {
@@ -33,6 +35,8 @@ export type BackendInfo = {
   signInAccounts: string[];
   stsRegion: string;
   deviceCodeAllowed: boolean;
+  /** How people prove who they are: in the browser, or (shops without Identity Center) with the credentials of an AWS profile. */
+  signInWith: SignInWith;
 };
 
 export type PersonalRole =
@@ -125,6 +129,8 @@ export type Preview = {
   /** Longest duration that any rule gives for these instances, seconds. */
   longestSeconds: number;
   roleMissing: PersonalRole[];
+  /** IAM groups whose members would all get it (threats RQ-20); empty but where groups are configured. */
+  wider: GroupReach[];
 };
 
 export type DocumentLine = { change: 'same' | 'added' | 'removed'; text: string };
@@ -147,6 +153,8 @@ export type RequestCard = {
   request: AccessRequest;
   /** SHA-256 (hex) over what is shown; `decide` must carry it (threats RQ-10). */
   seenHash: string;
+  /** IAM groups whose members all get it with a yes (threats RQ-20). */
+  wider: GroupReach[];
   change: PolicyChange[];
   why: { ruleId: string; text: string; approvers: Person[]; approvalsNeeded: number };
   history: {

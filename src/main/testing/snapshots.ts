@@ -98,6 +98,7 @@ export const snapshot = (part: Partial<AppState> = {}): AppState => ({
   organisationName: 'Harborline',
   organisationManaged: true,
   deviceCodeAllowed: false,
+  signInWith: 'identity-center',
   notAws: [],
   secretsPersist: true,
   backend: { state: 'ok', lastOkAt: noon.toISOString() },
