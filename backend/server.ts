@@ -17,7 +17,9 @@ import { appendAudit } from './audit/chain.ts';
 import { openAuditKey, signHead } from './audit/heads.ts';
 import { watchChain } from './audit/state.ts';
 import { openBroker } from './aws/broker.ts';
+import { sharedBuckets } from './aws/budget.ts';
 import { callerIdentity } from './aws/caller-identity.ts';
+import { watchClocks } from './aws/clock-skew.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createIamUsers } from './aws/iam-users.ts';
@@ -26,19 +28,21 @@ import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
+import { noteClocks } from './reconcile/note-clocks.ts';
 import { startReconciler } from './reconcile/reconciler.ts';
 import { openRules } from './rules/rules.ts';
+import { joinBackends, takeDuty } from './store/backends.ts';
 import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
 import { newId } from './store/ids.ts';
 import { type Db, openStore } from './store/open.ts';
 import { type PersonFacts, savePerson } from './store/people.ts';
 import { openSealKey } from './store/seal.ts';
 
-const now = () => new Date();
 const lapseEveryMs = 5_000;
 const switchesEveryMs = 1_000;
 /** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything within 60 s (ID-12). */
 const leaversEveryMs = 25_000;
+const clocksEveryMs = 10_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
 /** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
@@ -64,7 +68,11 @@ const checkExposure = (config: Config, sts: string | null): void => {
 };
 
 /** One audit row each time another set of rules comes into force. */
-const recordRules = async (db: Db, set: { hash: string; ruleIds: readonly string[] }): Promise<void> => {
+const recordRules = async (
+  db: Db,
+  set: { hash: string; ruleIds: readonly string[] },
+  now: () => Date,
+): Promise<void> => {
   await db.transaction().execute(async (tx) => {
     const last = await tx
       .selectFrom('audit')
@@ -133,10 +141,32 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const store = await openStore(config.databaseUrl, (error) =>
     log.warn({ event: 'connection_lost', error }, 'a database connection was lost'),
   );
+  let nudge = (): void => undefined;
+  const backends = await joinBackends({
+    connection: store.presenceConnection,
+    version: version(),
+    onFreed: () => nudge(),
+    onError: (error) => log.warn({ event: 'presence_lost', error }, 'the heartbeat was interrupted'),
+  });
+  // The database's clock judges every end, so that all backends agree (decision 9).
+  const { now } = backends;
   const rules = await openRules(config.rulesFolder);
-  await recordRules(store.reconcile, rules.current());
+  await recordRules(store.reconcile, rules.current(), now);
 
-  const broker = openBroker({ config, as: 'broker' });
+  const metrics = createMetrics();
+  const clocks = watchClocks(now);
+  metrics.backends(backends.living);
+  metrics.clocks(() => [
+    { peer: 'backend', ms: Math.round(backends.clockAheadMs()) },
+    ...clocks.skews().map(({ accountId, ms }) => ({ peer: accountId, ms })),
+  ]);
+  const broker = openBroker({
+    config,
+    as: 'broker',
+    buckets: sharedBuckets(store.reconcile),
+    waited: metrics.budgetWaited,
+    clockHeard: clocks.heard,
+  });
   const [iam, ssm] = [createIam(broker), createSsm(broker)];
   const remember = (person: PersonFacts) => savePerson(store.api, person);
   const iamUsers =
@@ -156,7 +186,17 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     listenConnection: store.listenConnection,
     onError: (error) => log.warn({ event: 'feed_lost', error }, 'the change feed was interrupted'),
   });
-  const reconciler = startReconciler({ db: store.reconcile, aws: { iam, ssm, reads: createSweepReads(broker) }, config, sealKey, log, now });
+  const reconciler = startReconciler({
+    db: store.reconcile,
+    aws: { iam, ssm, reads: createSweepReads(broker) },
+    config,
+    sealKey,
+    log,
+    now,
+    holder: backends.number,
+    metrics: metrics.reconcile,
+  });
+  nudge = reconciler.nudge;
   const inventory = startInventory({
     db: store.reconcile,
     ssm,
@@ -185,7 +225,6 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   // What ends access must not wait behind those who ask for much (threats API-07).
   const upkeep = createAccess({ ...accessDeps, db: store.reconcile });
 
-  const metrics = createMetrics();
   const { adminGroup } = config.directory;
   const streams = createStreams({ db: store.api, feed, directory, adminGroup, metrics, log, now });
   const approvals = createApprovals({ db: store.api, rules, directory, now });
@@ -237,7 +276,27 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const repeated = [
     repeat('lapse', lapseEveryMs, upkeep.lapseDue, log),
     repeat('kill switches', switchesEveryMs, upkeep.enforceSwitches, log),
-    repeat('leavers', leaversEveryMs, upkeep.closeLeavers, log),
+    repeat(
+      'leavers',
+      leaversEveryMs,
+      // One backend looks for all of them: the identity store's rates are shared too.
+      async () => {
+        if (await takeDuty(store.reconcile, 'leavers', leaversEveryMs * 0.8)) await upkeep.closeLeavers();
+      },
+      log,
+    ),
+    repeat(
+      'clocks',
+      clocksEveryMs,
+      () =>
+        noteClocks(store.reconcile, {
+          now: now(),
+          adminGroup,
+          skews: clocks.skews(),
+          backend: { name: backends.name, aheadMs: backends.clockAheadMs() },
+        }),
+      log,
+    ),
     repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
     repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
     repeat(
@@ -257,7 +316,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       );
       return;
     }
-    await recordRules(store.reconcile, reloaded.set);
+    await recordRules(store.reconcile, reloaded.set, now);
     log.info({ event: 'rules_loaded', hash: reloaded.set.hash }, 'rules loaded');
   };
   process.on('SIGHUP', () => {
@@ -280,6 +339,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       log,
     );
     broker.close();
+    await withDeadline('heartbeat', backends.leave(), log);
     await withDeadline('store', store.close(), log);
   };
 };

@@ -13,6 +13,7 @@ import { instanceId } from '../../src/shared/access.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
+import { createLooks } from './session-looks.ts';
 
 /** An active session as SSM tells it. The owner is an assumed-role or user ARN. */
 export type ActiveSession = { region: string; id: string; owner: string; target: string; startedAt: Date | null };
@@ -89,26 +90,36 @@ export const createSsm = (broker: Broker): Ssm => {
     return tags;
   };
 
-  return {
-    activeSessions: async (accountId, region, owner) => {
-      const { ssm, call } = broker.account(accountId);
-      const sessions = await allPages(async (token) => {
-        const input = {
-          State: 'Active' as const,
-          MaxResults: 200,
-          ...(owner === null ? {} : { Filters: [{ key: 'Owner' as const, value: owner }] }),
-          ...(token === undefined ? {} : { NextToken: token }),
-        };
-        const send = () => ssm(region).send(new DescribeSessionsCommand(input));
-        const page = await call('ssm:DescribeSessions', 'describe-sessions', send, region);
-        return {
-          items: (page.Sessions ?? []).flatMap((session) => activeSession(region, session)),
-          next: page.NextToken,
-        };
+  const looks = new Map<string, (owner: string | null) => Promise<ActiveSession[]>>();
+  const looksOf = (accountId: string, region: string) => {
+    const key = `${accountId}/${region}`;
+    const { ssm, call } = broker.account(accountId);
+    const look =
+      looks.get(key) ??
+      createLooks<ActiveSession>({
+        call: (send) => call('ssm:DescribeSessions', 'describe-sessions', send, region),
+        page: async (owner, token) => {
+          const page = await ssm(region).send(
+            new DescribeSessionsCommand({
+              State: 'Active',
+              MaxResults: 200,
+              ...(owner === null ? {} : { Filters: [{ key: 'Owner', value: owner }] }),
+              ...(token === undefined ? {} : { NextToken: token }),
+            }),
+          );
+          return {
+            items: (page.Sessions ?? []).flatMap((session) => activeSession(region, session)),
+            next: page.NextToken,
+          };
+        },
+        ownerOf: ({ owner }) => owner,
       });
-      // By exact owner, whatever the filter does: `alice` never ends the sessions of `alice-bob` (threats AWS-04).
-      return owner === null ? sessions : sessions.filter((session) => session.owner === owner);
-    },
+    looks.set(key, look);
+    return look;
+  };
+
+  return {
+    activeSessions: (accountId, region, owner) => looksOf(accountId, region)(owner),
     terminate: async (accountId, region, sessionId) => {
       const { ssm, call } = broker.account(accountId);
       try {

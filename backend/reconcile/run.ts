@@ -54,6 +54,8 @@ export type RunDeps = {
   roleChecks: Map<string, Date>;
   log: Log;
   lastLooks: Map<string, Date>;
+  /** Told how late a grant that has ended did so, milliseconds. */
+  ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
 };
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
@@ -257,7 +259,7 @@ const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
     sealedAt: null,
   };
   const stillOpen = (seen.sessions?.found ?? []).map(({ id }) => id);
-  await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() });
+  if (await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() })) deps.ended(receipt);
   deps.lastLooks.set(facts.row.id, deps.now());
 };
 

@@ -12,7 +12,6 @@ import type { Db } from './open.ts';
 /** First half of the advisory locks that say "this backend lives"; the second half is its number. */
 const lockClass = 7420;
 const beatEveryMs = 1_000;
-const answerMs = 4_000;
 /** After this long without an answer it counts itself as dead, before the others do. */
 const unsureMs = 5_000;
 const deadAfter = '7 seconds';
@@ -28,6 +27,8 @@ export type Backends = {
   now: () => Date;
   /** This machine's clock minus the database's, milliseconds. */
   clockAheadMs: () => number;
+  /** Machine and process id, for people. */
+  name: string;
   /** How many live, this one among them, at the last beat. */
   living: () => number;
   /** Leaves: what it still holds is due for the others at once. */
@@ -47,6 +48,8 @@ export type BackendsOptions = {
 const joined = z.tuple([z.object({ number: z.number().int() })]);
 const beaten = z.array(z.object({ now: z.date() }));
 const counted = z.tuple([z.object({ living: z.number().int() })]);
+
+const ownName = `${hostname()} ${process.pid}`;
 
 /** A clock that follows another one: moved only by readings, in between by the machine's monotonic clock. */
 const followingClock = () => {
@@ -72,7 +75,7 @@ const takeNumber = async (client: pg.Client, version: string): Promise<number> =
   await client.query('select pg_advisory_lock($1, $2)', [lockClass, number]);
   await client.query(
     'insert into backends (number, name, version) values ($1, $2, $3) on conflict (number) do update set seen_at = clock_timestamp()',
-    [number, `${hostname()} ${process.pid}`, version],
+    [number, ownName, version],
   );
   return number;
 };
@@ -176,6 +179,7 @@ export const joinBackends = async (options: BackendsOptions): Promise<Backends> 
       if (member === null || performance.now() - member.answeredAt > unsureMs) return null;
       return member.number;
     },
+    name: ownName,
     now: () => new Date(clock.read()),
     clockAheadMs: () => Date.now() - clock.read(),
     living: () => living,
@@ -192,9 +196,6 @@ export const joinBackends = async (options: BackendsOptions): Promise<Backends> 
     },
   };
 };
-
-/** The longest that a beat waits for its answer, milliseconds: for the connection that `joinBackends` is given. */
-export const beatAnswerMs = answerMs;
 
 export type LivingBackend = {
   number: number;

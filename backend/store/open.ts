@@ -2,10 +2,16 @@
  * The way to Postgres: three separate doors, so that people who ask much cannot hold up an ending (threats API-07), and
  * migrations that only go forward.
  */
-import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
+import {
+  type Kysely,
+  Kysely as KyselyDatabase,
+  PostgresDialect,
+  type QueryExecutorProvider,
+  sql,
+  type Transaction,
+} from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
-import { beatAnswerMs } from './backends.ts';
 import { up as init } from './migrations/001-init.ts';
 import { up as backends } from './migrations/003-backends.ts';
 import { up as killSwitches } from './migrations/004-kill-switches.ts';
@@ -24,7 +30,7 @@ export type Store = {
   reconcile: Db;
   /** A connection of its own for LISTEN, to be ended by whoever asked for it. */
   listenConnection: () => Promise<pg.Client>;
-  /** Likewise, for the heartbeat of this backend: a query that is not answered within `beatAnswerMs` fails. */
+  /** Likewise, for the heartbeat of this backend: a query that is not answered within 4 s fails. */
   presenceConnection: () => Promise<pg.Client>;
   /** Waits for open queries of both pools. */
   close: () => Promise<void>;
@@ -34,6 +40,9 @@ const statementMs = 5_000;
 const idleInTransactionMs = 10_000;
 /** How long a call waits for a free connection before it is told that the backend is busy. */
 const connectionWaitMs = 5_000;
+
+/** The longest that a heartbeat waits for its answer: less than it takes to be counted as dead (`backends.ts`). */
+const beatAnswerMs = 4_000;
 
 /** `bigint` as number: our sequences stay far below 2^53. */
 const types: pg.CustomTypesConfig = {
@@ -80,7 +89,7 @@ const generation = 2;
  * The generation of the database, 1 for one of before there were generations.
  * @throws Error when it is more than one newer than this backend: then it might misread what stands there.
  */
-export const readGeneration = async (db: Kysely<unknown>): Promise<number> => {
+export const readGeneration = async (db: QueryExecutorProvider): Promise<number> => {
   const { rows } = await sql<{ there: boolean }>`
     select to_regclass('schema_generation') is not null as there`.execute(db);
   if (rows[0]?.there !== true) return 1;
