@@ -38,8 +38,14 @@ const attempts = 4;
 const firstWaitMs = 200;
 const credentialsLeftMs = 5 * 60_000;
 
-/** A breach of the last one is only a warning unless it is asked for as an error: a call that hangs would hold its principal. */
-const handlerLimits = { connectionTimeout: 5000, requestTimeout: 15_000, throwOnRequestTimeout: true };
+/** How long one call may take, milliseconds. */
+const mostAnswerMs = 15_000;
+/** A breach of the time is only a warning unless it is asked for as an error: a call that hangs would hold its principal. */
+const handlerLimits = (requestTimeout: number) => ({
+  connectionTimeout: 5000,
+  requestTimeout,
+  throwOnRequestTimeout: true,
+});
 
 type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
 
@@ -72,6 +78,8 @@ export type BrokerOptions = {
   config: Pick<Config, 'partition' | 'signIn' | 'accounts'>;
   as: EnteredAs;
   timing?: Timing;
+  /** How long one call may take, milliseconds; 15 s when left out. */
+  answerMs?: number;
   /** Where the rates are kept; left out: in this process alone. */
   buckets?: Buckets;
   /** Told how long each call waited for its budget, milliseconds. */
@@ -84,7 +92,7 @@ type OpenOptions = Required<Omit<BrokerOptions, 'waited' | 'clockHeard'>> &
   Pick<BrokerOptions, 'waited' | 'clockHeard'>;
 
 const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClient) => {
-  const { config, as, timing, buckets, waited, clockHeard } = options;
+  const { config, as, timing, answerMs, buckets, waited, clockHeard } = options;
   let held: Promise<Credentials> | null = null;
 
   const enter = async (): Promise<Credentials> => {
@@ -129,7 +137,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
     credentials,
     // Retries are ours: they know the budgets, and the SDK takes LimitExceeded for throttling (aws-facts 10).
     maxAttempts: 1,
-    requestHandler: handlerLimits,
+    requestHandler: handlerLimits(answerMs),
   };
   const iam = new IAMClient({ ...shared, region: iamRegions[config.partition] });
   const listener = clockListener((facts) => clockHeard?.(account, facts));
@@ -190,10 +198,13 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
 
 /** Opens nothing yet: roles are entered at the first call into their account. */
 export const openBroker = (options: BrokerOptions): Broker => {
-  const { config, timing = realTiming, buckets = localBuckets(timing.now) } = options;
-  const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler: handlerLimits });
+  const { config, timing = realTiming, answerMs = mostAnswerMs, buckets = localBuckets(timing.now) } = options;
+  const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler: handlerLimits(answerMs) });
   const opened = new Map(
-    config.accounts.map((account) => [account.id, openAccount({ ...options, timing, buckets }, account, sts)]),
+    config.accounts.map((account) => [
+      account.id,
+      openAccount({ ...options, timing, answerMs, buckets }, account, sts),
+    ]),
   );
   return {
     accounts: config.accounts,
