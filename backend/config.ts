@@ -23,9 +23,7 @@ const account = z.strictObject({
   externalId: z.string().regex(/^[\w+=,.@:/-]{16,200}$/),
   boundaryArn: policyArn,
   /** Parameters of the account's stack that its session documents are made of; missing: the template's defaults (threats AWS-12). */
-  sessionDocuments: z
-    .strictObject({ idleMinutes: z.int().min(1).max(60), logBucket: z.string().max(63) })
-    .optional(),
+  sessionDocuments: z.strictObject({ idleMinutes: z.int().min(1).max(60), logBucket: z.string().max(63) }).optional(),
   /** What carries the access policy (design 6). `user` and `group` need a directory of IAM users. */
   principal: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
@@ -89,6 +87,8 @@ const fields = z.strictObject({
   rulesFolder: z.string().min(1),
   /** Folder for keys (0700, files 0600): decision.key and audit.key are made when missing. */
   keysFolder: z.string().min(1),
+  /** File that every signed head of the trail is appended to, where the database's admins cannot rewrite it (threats AU-02). */
+  auditAnchor: z.string().min(1).optional(),
   ticketUrl: z
     .url({ protocol: /^https$/ })
     .nullable()
@@ -176,8 +176,13 @@ export const readConfigFile = (file = process.env['CURFEW_CONFIG']) => {
   }
   const beside = (path: string) => resolve(dirname(file), path);
   const config = parseYamlFile(configSchema, readFileSync(file, 'utf8'), file);
-  return { ...config, rulesFolder: beside(config.rulesFolder), keysFolder: beside(config.keysFolder) };
+  const { rulesFolder, keysFolder, auditAnchor } = config;
+  const anchored = auditAnchor === undefined ? {} : { auditAnchor: beside(auditAnchor) };
+  return { ...config, ...anchored, rulesFolder: beside(rulesFolder), keysFolder: beside(keysFolder) };
 };
+
+/** Listens for this machine only. */
+export const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', 'localhost'].includes(host);
 
 /** Postgres's address: DATABASE_URL, else the file's; null when there is neither. */
 export const databaseUrlOf = (file: { database?: { url: string } | undefined }): string | null =>

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { GroupReach } from '../src/shared/group-reach.ts';
 import { serverIdOf } from '../src/shared/identity-proof.ts';
 import { createAccess } from './access/access.ts';
+import { keepTrail } from './access/trail-hold.ts';
 import { createApprovals } from './api/decidable.ts';
 import { startHttp } from './api/http.ts';
 import { createInstanceList } from './api/instance-list.ts';
@@ -13,8 +14,9 @@ import { createRouter } from './api/router.ts';
 import { createSignInDesk } from './api/sign-in.ts';
 import { createStreams } from './api/streams.ts';
 import { forgetOldTokens } from './api/tokens.ts';
+import { openAnchor } from './audit/anchor.ts';
 import { appendAudit } from './audit/chain.ts';
-import { openAuditKey, signHead } from './audit/heads.ts';
+import { openAuditKey } from './audit/heads.ts';
 import { watchChain } from './audit/state.ts';
 import { openBroker } from './aws/broker.ts';
 import { sharedBuckets } from './aws/budget.ts';
@@ -25,12 +27,14 @@ import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createIamUsers } from './aws/iam-users.ts';
 import { createSsm } from './aws/ssm.ts';
 import { createSweepReads } from './aws/sweep-reads.ts';
-import { type Config, identityStoreOf, loadConfig, stsEndpoint } from './config.ts';
+import { type Config, identityStoreOf, isLoopback, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
+import { countOpenFindings } from './reconcile/findings.ts';
 import { noteClocks } from './reconcile/note-clocks.ts';
 import { startReconciler } from './reconcile/reconciler.ts';
 import { openRules } from './rules/rules.ts';
+import { auditRightsAdvice, auditRightsTooMany } from './store/audit-rights.ts';
 import { joinBackends, takeDuty } from './store/backends.ts';
 import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
 import { newId } from './store/ids.ts';
@@ -54,7 +58,7 @@ const version = (): string =>
 
 /** Who could stand between people and us, or vouch for anybody, is kept out before the first connection (ID-13, API-09). */
 const checkExposure = (config: Config, sts: string | null): void => {
-  if (['127.0.0.1', '::1', 'localhost'].includes(config.listen.host)) return;
+  if (isLoopback(config.listen.host)) return;
   if (!config.origin.startsWith('https://')) {
     throw new Error(
       `listen.host ${config.listen.host} is not loopback: origin must be the https address of the proxy.`,
@@ -150,12 +154,18 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   });
   // The database's clock judges every end, so that all backends agree (decision 9).
   const { now } = backends;
+  const tooMany = await auditRightsTooMany(store.reconcile);
+  if (tooMany.length > 0) log.warn({ event: 'audit_not_protected', may: tooMany }, auditRightsAdvice);
+  const anchor = config.auditAnchor === undefined ? null : openAnchor(config.auditAnchor);
+  const trail = { db: store.reconcile, sealKey, key: auditKey, anchor, log, now };
+  await keepTrail(trail);
   const rules = await openRules(config.rulesFolder);
   await recordRules(store.reconcile, rules.current(), now);
 
   const metrics = createMetrics();
   const clocks = watchClocks(now);
   metrics.backends(backends.living);
+  metrics.findings(() => countOpenFindings(store.api));
   metrics.clocks(() => [
     { peer: 'backend', ms: Math.round(backends.clockAheadMs()) },
     ...clocks.skews().map(({ accountId, ms }) => ({ peer: accountId, ms })),
@@ -299,12 +309,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     ),
     repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
     repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
-    repeat(
-      'sign the audit head',
-      config.intervals.auditHeadSeconds * 1000,
-      () => signHead(store.reconcile, auditKey, now()),
-      log,
-    ),
+    repeat('sign the audit head', config.intervals.auditHeadSeconds * 1000, () => keepTrail(trail), log),
   ];
 
   const reloadRules = async (): Promise<void> => {
@@ -333,11 +338,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     await withDeadline('reconciler', reconciler.stop(), log);
     stopListening();
     await withDeadline('change feed', feed.stop(), log);
-    await withDeadline(
-      'audit head',
-      signHead(store.reconcile, auditKey, now()).then(() => undefined),
-      log,
-    );
+    await withDeadline('audit head', keepTrail(trail), log);
     broker.close();
     await withDeadline('heartbeat', backends.leave(), log);
     await withDeadline('store', store.close(), log);

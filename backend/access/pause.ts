@@ -43,8 +43,22 @@ const switchesOn = (db: Db) =>
 export const pausedWords = (row: Pick<SwitchRow, 'scope' | 'name' | 'reason'>, byName: string): string =>
   `${byName} stopped ${row.scope === 'everything' ? 'everything' : `all access ${row.scope === 'person' ? 'of' : 'to'} ${row.name}`}: “${row.reason}”`;
 
+/** The database is older than its anchor, and nobody has confirmed yet that it was restored on purpose (trail-hold.ts). */
+export const openHold = (db: Db) =>
+  db.selectFrom('trail_holds').selectAll().where('confirmed_at', 'is', null).orderBy('found_at').executeTakeFirst();
+
+const assertTrailNotHeld = async (db: Db): Promise<void> => {
+  const hold = await openHold(db);
+  if (hold === undefined) return;
+  throw new Refusal('paused', {
+    message: `Nothing is given until Curfew’s admin confirms that the database was restored. ${hold.what}`,
+    at: instantOf(hold.found_at),
+  });
+};
+
 /** @throws Refusal `paused` that says who stopped it, when and why. */
 export const assertNotPaused = async (db: Db, matter: Matter): Promise<void> => {
+  await assertTrailNotHeld(db);
   const held = (await switchesOn(db)).find((row) => isHeldBy(row, matter));
   if (held === undefined) return;
   throw new Refusal('paused', {

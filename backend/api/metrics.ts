@@ -15,6 +15,8 @@ export type Metrics = {
   clocks: (read: () => ReadonlyArray<{ peer: string; ms: number }>) => void;
   /** How many backends live on this database. Read when it is scraped. */
   backends: (read: () => number) => void;
+  /** How many findings of each kind are open, asked when somebody reads the numbers. */
+  findings: (count: () => Promise<ReadonlyMap<string, number>>) => void;
 };
 
 /** Metrics of what one process does with AWS, for any number of accounts. */
@@ -107,5 +109,16 @@ export const createMetrics = (): Metrics => {
     },
     streamsOpen: (count) => streams.set(count),
     ...reconcileMetrics(registry),
+    findings: (count) => {
+      new Gauge({
+        name: 'curfew_findings',
+        help: 'Things that Curfew found and no row explains, still there, by kind.',
+        labelNames: ['kind'],
+        registers: [registry],
+        async collect() {
+          for (const [kind, open] of await count()) this.set({ kind }, open);
+        },
+      });
+    },
   };
 };

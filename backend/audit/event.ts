@@ -105,6 +105,10 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'kill_switch_lifted'; switchId: string; scope: SwitchScope; name: string }
   | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
   | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }
+  /** The database is older than its anchor: nothing begins until somebody confirms (threats AU-02). */
+  | { kind: 'trail_held'; what: string }
+  /** `by`: as they named themselves at the command line. */
+  | { kind: 'restore_confirmed'; what: string; by: string }
   | ({ kind: 'finding_reported' } & AboutFinding)
   | ({ kind: 'finding_mended' } & AboutFinding)
   | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }

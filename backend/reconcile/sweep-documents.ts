@@ -1,6 +1,6 @@
 /** Session documents: a changed one could run a shell as somebody else, without logging, or for longer (threats AWS-12). */
 import { sessionDocumentDifferences, sessionDocuments } from '../access-policy/session-document.ts';
-import type { AccountSweep } from './sweep.ts';
+import type { AccountSweep } from './account-sweep.ts';
 
 /** Compares the documents of one region with what the template makes. */
 export const sweepDocuments = async (sweep: AccountSweep, region: string): Promise<void> => {

@@ -17,7 +17,7 @@ import {
 import { appendAudit } from '../audit/chain.ts';
 import { roleSetting } from '../aws/iam.ts';
 import { grantPolicyPath } from '../aws/sweep-reads.ts';
-import type { AccountSweep } from './sweep.ts';
+import type { AccountSweep } from './account-sweep.ts';
 
 const curfew = { kind: 'curfew' } as const;
 

@@ -5,8 +5,8 @@
 import { instanceId } from '../../src/shared/access.ts';
 import { sessionOwnerArn } from '../access-policy/principal.ts';
 import type { ActiveSession } from '../aws/ssm.ts';
+import type { AccountSweep } from './account-sweep.ts';
 import { recordTerminated } from './changes-of-state.ts';
-import type { AccountSweep } from './sweep.ts';
 
 type Owners = {
   /** Owner ARN to the ids of the principals whose grants may explain the owner's sessions. */

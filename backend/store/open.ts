@@ -12,6 +12,7 @@ import {
 } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
+import { auditRightsTooMany } from './audit-rights.ts';
 import { up as init } from './migrations/001-init.ts';
 import { up as backends } from './migrations/003-backends.ts';
 import { up as killSwitches } from './migrations/004-kill-switches.ts';
@@ -134,6 +135,8 @@ export type SchemaState = {
   pending: string[];
   /** Whether this database user may run them. */
   mayMigrate: boolean;
+  /** What it may do to the trail beyond appending and reading (threats AU-06). */
+  auditRightsTooMany: string[];
 };
 
 /** Looks at a database without changing it. @throws Error when it cannot be reached, or is of a newer version of Curfew. */
@@ -155,6 +158,7 @@ export const readSchemaState = async (url: string): Promise<SchemaState> => {
       postgres: rows[0]?.version ?? 'unknown',
       pending: known.flatMap(({ name, executedAt }) => (executedAt === undefined ? [name] : [])),
       mayMigrate: rows[0]?.may === true,
+      auditRightsTooMany: await auditRightsTooMany(db),
     };
   } finally {
     await db.destroy();

@@ -208,6 +208,16 @@ export type Schema = {
     grant_id: string | null;
     request_id: string | null;
   };
+  trail_anchor: { single: Generated<boolean>; since: Date };
+  trail_holds: {
+    id: string;
+    found_at: Date;
+    what: string;
+    anchored_sequence: number | null;
+    trail_sequence: number;
+    confirmed_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    confirmed_by: ColumnType<string | null, string | null | undefined, string | null>;
+  };
   sweeps: { account_id: string; began_at: Date; ended_at: Date | null; problem: string | null };
   findings: {
     id: string;

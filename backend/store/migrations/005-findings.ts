@@ -1,4 +1,4 @@
-/** What the sweep found: open until mended, never deleted. Notices may lead to a finding. */
+/** What the sweep found, who sweeps, and how the trail stands to its anchor. */
 import { type Kysely, sql } from 'kysely';
 
 export const up = async (db: Kysely<unknown>): Promise<void> => {
@@ -28,6 +28,24 @@ create table sweeps (
   ended_at timestamptz(3),
   problem text
 );
+
+-- One row once heads of this trail were anchored: an empty anchor is no new one then (threats AU-02).
+create table trail_anchor (
+  single boolean primary key default true check (single),
+  since timestamptz(3) not null
+);
+-- The database was found to be older than its anchor: nothing begins until somebody confirms.
+create table trail_holds (
+  id text primary key,
+  found_at timestamptz(3) not null,
+  what text not null,
+  anchored_sequence bigint,
+  trail_sequence bigint not null,
+  confirmed_at timestamptz(3),
+  confirmed_by text,
+  check ((confirmed_at is null) = (confirmed_by is null))
+);
+create unique index trail_holds_open on trail_holds ((true)) where confirmed_at is null;
 
 -- The list of kinds is kept by the code that reads it: an older backend hands on what it does not know.
 alter table notices drop constraint notices_target_kind_check;
