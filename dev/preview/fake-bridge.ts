@@ -6,6 +6,7 @@ import { refKey } from '../../src/shared/access.ts';
 import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
+import { endings, findings, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
 import { scenarios } from './scenarios.ts';
 import { approvers, asked, at, auditRows, cardOf, decided, grants, instances, story } from './world.ts';
 
@@ -119,6 +120,17 @@ const send: MainBridge['send'] = {
   extend: () =>
     ok({ kind: 'extended', grant: grants.calm, by: { kind: 'rule', ruleId: 'payments-team-working-hours' } }),
   endGrant: () => ok(grants.ending),
+  whatStays: ({ grantId }) => ok(grantId === grants.soon.id ? staying : { reachable: [], waiting: 0 }),
+  endAllOn: () => ok({ ended: [], withdrawn: 1, stays: { reachable: [], waiting: 0 } }),
+  listLive: () => ok({ items: liveOfOthers, nextCursor: null, matching: 12, sessions: 17 }),
+  listEndings: () => ok(endings),
+  listSwitches: () => ok(switches),
+  openSwitch: () => ok({ killSwitch: switches[0] ?? fail('no switch'), grants: [grants.ended, grants.ending] }),
+  previewSwitch: ({ scope }) => ok({ ...switchPreview, scope }),
+  findTargets: () => ok(targets),
+  pullSwitch: () => ok(switches[0] ?? fail('no switch')),
+  liftSwitch: () => ok(switches[0] ?? fail('no switch')),
+  listFindings: () => ok(findings),
   showTerminal: () => ok(null),
   listAudit: () =>
     ok({

@@ -36,6 +36,9 @@ const timers = {
 const askedOutside: Record<string, string> = {
   decide: 'Send your decision on this request?',
   endGrant: 'End this access now?',
+  endAllOn: 'End all access of this person to this instance now?',
+  pullSwitch: 'Pull this kill switch now?',
+  liftSwitch: 'Lift this kill switch now?',
   end: 'End this access now?',
   signOut: 'Sign out of Curfew?',
 };

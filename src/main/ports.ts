@@ -14,12 +14,28 @@ import type {
 import type { ClockOffset, Organisation, SignInState, SignInWish, TerminalTab } from '../shared/desktop.ts';
 import type { IdentityProof } from '../shared/identity-proof.ts';
 import type {
+  EndedAll,
+  EndedGrant,
+  KillSwitch,
+  LivePage,
+  LiveQuery,
+  PullInput,
+  SlowEnding,
+  Stays,
+  SwitchPreview,
+  SwitchScope,
+  SwitchStory,
+  SwitchTarget,
+  TargetQuery,
+} from '../shared/kill-switch.ts';
+import type {
   AuditPage,
   AuditQuery,
   BackendInfo,
   ChangeEvent,
   DecideInput,
   ExtendOutcome,
+  Finding,
   InstancePage,
   InstanceQuery,
   Me,
@@ -67,7 +83,18 @@ export type BackendClient = {
   decide(input: DecideInput): Promise<AccessRequest>;
   connect(input: { grantId: string }): Promise<{ grant: Grant; connection: Connection }>;
   extend(input: { grantId: string; bySeconds: number }): Promise<ExtendOutcome>;
-  end(input: { grantId: string; comment: string | null }): Promise<Grant>;
+  end(input: { grantId: string; comment: string | null }): Promise<EndedGrant>;
+  whatStays(input: { grantId: string }): Promise<Stays>;
+  endAllOn(input: { grantId: string; instance: InstanceRef; comment: string | null }): Promise<EndedAll>;
+  live(query: LiveQuery): Promise<LivePage>;
+  endings(): Promise<SlowEnding[]>;
+  switches(): Promise<KillSwitch[]>;
+  switchStory(input: { switchId: string }): Promise<SwitchStory>;
+  previewSwitch(input: { scope: SwitchScope }): Promise<SwitchPreview>;
+  switchTargets(query: TargetQuery): Promise<SwitchTarget[]>;
+  pullSwitch(input: PullInput): Promise<KillSwitch>;
+  liftSwitch(input: { switchId: string }): Promise<KillSwitch>;
+  findings(input: { openOnly: boolean }): Promise<Finding[]>;
   /** `closesAt`: when this app's own timer closes it; told again when an extension moves it. */
   sessionStarted(input: {
     grantId: string;

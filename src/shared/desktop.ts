@@ -17,6 +17,22 @@ import {
   requestDraft,
   requestId,
 } from './access.ts';
+import {
+  type EndedAll,
+  type EndedGrant,
+  type KillSwitch,
+  type LivePage,
+  liveQuery,
+  pullInput,
+  type SlowEnding,
+  type Stays,
+  type SwitchPreview,
+  type SwitchStory,
+  type SwitchTarget,
+  switchId,
+  switchScope,
+  targetQuery,
+} from './kill-switch.ts';
 import type { Answer, Failure } from './refusal.ts';
 import { commentText } from './text.ts';
 import {
@@ -24,6 +40,7 @@ import {
   auditQuery,
   decideInput,
   type ExtendOutcome,
+  type Finding,
   type InstancePage,
   instanceQuery,
   type Overview,
@@ -172,6 +189,17 @@ export const mainIntents = {
       .max(12 * 3600),
   }),
   endGrant: z.strictObject({ grantId, comment: commentText.nullable() }),
+  whatStays: z.strictObject({ grantId }),
+  endAllOn: z.strictObject({ grantId, instance: instanceRef, comment: commentText.nullable() }),
+  listLive: liveQuery,
+  listEndings: nothing,
+  listSwitches: nothing,
+  openSwitch: z.strictObject({ switchId }),
+  previewSwitch: z.strictObject({ scope: switchScope }),
+  findTargets: targetQuery,
+  pullSwitch: pullInput,
+  liftSwitch: z.strictObject({ switchId }),
+  listFindings: z.strictObject({ openOnly: z.boolean() }),
   showTerminal: z.strictObject({ tabId }),
   listAudit: auditQuery,
   openStory: z.strictObject({ requestId }),
@@ -203,7 +231,18 @@ export type MainAnswers = {
   decide: AccessRequest;
   connect: { tabId: string };
   extend: ExtendOutcome;
-  endGrant: Grant;
+  endGrant: EndedGrant;
+  whatStays: Stays;
+  endAllOn: EndedAll;
+  listLive: LivePage;
+  listEndings: SlowEnding[];
+  listSwitches: KillSwitch[];
+  openSwitch: SwitchStory;
+  previewSwitch: SwitchPreview;
+  findTargets: SwitchTarget[];
+  pullSwitch: KillSwitch;
+  liftSwitch: KillSwitch;
+  listFindings: Finding[];
   showTerminal: null;
   listAudit: AuditPage;
   openStory: Story;

@@ -103,5 +103,8 @@ export type Stays = {
   waiting: number;
 };
 
+/** A grant whose end was asked for, and what stays of the same person on the same instances; missing from an older backend. */
+export type EndedGrant = Grant & { stays?: Stays };
+
 /** What "end all of this person on this instance" did. */
 export type EndedAll = { ended: Grant[]; withdrawn: number; stays: Stays };
