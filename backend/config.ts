@@ -11,6 +11,12 @@ const policyArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:policy\/[\w+=,.@
 const iamGroupName = z.string().regex(/^[\w+=,.@-]{1,128}$/);
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise);
 
+const hangsOn = {
+  carrier: z.enum(['inline', 'managed']),
+  /** How many managed policies a principal may have besides (`inline`) or at all (`managed`); missing: none, or one. */
+  managedPolicies: z.int().min(0).max(10).optional(),
+};
+
 const account = z.strictObject({
   id: accountId,
   name: z.string().min(1).max(64),
@@ -26,10 +32,10 @@ const account = z.strictObject({
   sessionDocuments: z.strictObject({ idleMinutes: z.int().min(1).max(60), logBucket: z.string().max(63) }).optional(),
   /** What carries the access policy (design 6). `user` and `group` need a directory of IAM users. */
   principal: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('role'), carrier: z.literal('inline') }),
-    z.strictObject({ kind: z.literal('user'), carrier: z.literal('inline') }),
+    z.strictObject({ kind: z.literal('role'), ...hangsOn }),
+    z.strictObject({ kind: z.literal('user'), ...hangsOn }),
     /** Every member of this IAM group gets what any of them is granted (threats RQ-20). */
-    z.strictObject({ kind: z.literal('group'), carrier: z.literal('inline'), group: iamGroupName }),
+    z.strictObject({ kind: z.literal('group'), ...hangsOn, group: iamGroupName }),
   ]),
 });
 type Account = z.output<typeof account>;
@@ -39,6 +45,13 @@ const accountsFit = (accounts: readonly Account[], context: z.RefinementCtx): vo
   for (const [index, one] of accounts.entries()) {
     if (accounts.findIndex(({ id }) => id === one.id) !== index) {
       context.addIssue({ code: 'custom', path: [index, 'id'], message: `account ${one.id} stands twice` });
+    }
+    if (one.principal.carrier === 'managed' && one.principal.managedPolicies === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'principal', 'managedPolicies'],
+        message: 'must be 1 to 10 where the carrier is managed',
+      });
     }
     for (const name of ['brokerRoleArn', 'provisionerRoleArn', 'boundaryArn'] as const) {
       if (one[name].split(':')[4] === one.id) continue;
@@ -157,6 +170,25 @@ const configSchema = z.preprocess(withoutIdentityCenter, fitting);
 
 export type Config = z.output<typeof configSchema> & { databaseUrl: string };
 export type AccountConfig = Config['accounts'][number];
+
+/** @throws Error when the account is not configured. */
+export const accountOf = ({ accounts }: Pick<Config, 'accounts'>, accountId: string): AccountConfig => {
+  const account = accounts.find(({ id }) => id === accountId);
+  if (account === undefined) throw new Error(`Account ${accountId} is not configured`);
+  return account;
+};
+
+/** Where the access of a principal hangs. What is no longer configured so is on its way out: inline only. */
+export const policyPlaceOf = (
+  { accounts }: Pick<Config, 'accounts'>,
+  accountId: string,
+  kind: AccountConfig['principal']['kind'],
+): { carrier: 'inline' | 'managed'; managedPolicies: number } => {
+  const principal = accounts.find(({ id }) => id === accountId)?.principal;
+  if (principal?.kind !== kind) return { carrier: 'inline', managedPolicies: 0 };
+  const { carrier, managedPolicies = carrier === 'managed' ? 1 : 0 } = principal;
+  return { carrier, managedPolicies };
+};
 
 /** The identity store that people come from. @throws Error where people are IAM users: nobody has a personal role there. */
 export const identityStoreOf = ({ directory }: Pick<Config, 'directory'>) => {

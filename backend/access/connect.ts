@@ -46,7 +46,7 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
     throw new Refusal('not_allowed', { message: 'The rule that gave this at once does not any more. Ask again.' });
   }
   const carrier = await carrierOf(deps.db, deps, { accountId: grant.accountId, person });
-  const planned = await plannedGrants(deps.db, { accountId: grant.accountId, personId: person.id });
+  const planned = await plannedGrants(deps.db, deps, { accountId: grant.accountId, person });
   assertRoom(carrier, grant.accountName, planned);
 };
 

@@ -156,7 +156,8 @@ export const lockEverything = async (tx: Tx, personId: string, choice?: Choice):
   const principals = await tx
     .selectFrom('principals')
     .select('id')
-    .where('person_id', '=', personId)
+    // By what they have, not by whose it is: a group's principal is nobody's own.
+    .where('id', 'in', (eb) => eb.selectFrom('grants').select('principal_id').where('person_id', '=', personId))
     .orderBy('id')
     .forNoKeyUpdate()
     .execute();
@@ -164,6 +165,7 @@ export const lockEverything = async (tx: Tx, personId: string, choice?: Choice):
     .selectFrom('grants')
     .select('id')
     .where('principal_id', 'in', ['', ...principals.map(({ id }) => id)])
+    .where('person_id', '=', personId)
     .where('state', 'in', [...grantActions.end])
     .where((eb) => {
       if (choice === undefined) return eb.lit(true);

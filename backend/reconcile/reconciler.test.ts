@@ -433,8 +433,12 @@ describe('promise 5', () => {
     const aws: ReconcileAws = {
       iam: {
         readRole: (...input) => broken(() => real.iam.readRole(...input)),
-        readAccessPolicy: (...input) => broken(() => real.iam.readAccessPolicy(...input)),
-        writeAccessPolicy: (...input) => broken(() => real.iam.writeAccessPolicy(...input)),
+        readUser: (...input) => broken(() => real.iam.readUser(...input)),
+        readGroup: (...input) => broken(() => real.iam.readGroup(...input)),
+        documents: {
+          read: (...input) => broken(() => real.iam.documents.read(...input)),
+          write: (...input) => broken(() => real.iam.documents.write(...input)),
+        },
         deleteAccessPolicy: (...input) => broken(() => real.iam.deleteAccessPolicy(...input)),
         inlinePolicies: (...input) => real.iam.inlinePolicies(...input),
         personalRoles: (...input) => real.iam.personalRoles(...input),

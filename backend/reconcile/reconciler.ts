@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { type Errand, moreUrgent, onErrand, type Urgency } from '../aws/errand.ts';
 import { roleSetting } from '../aws/iam.ts';
-import type { AccountConfig, Config } from '../config.ts';
+import { accountOf, type Config, policyPlaceOf } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
@@ -103,9 +103,6 @@ const settledAfter = async (
   }
 };
 
-const nameOf = (accounts: readonly AccountConfig[], accountId: string): string =>
-  accounts.find(({ id }) => id === accountId)?.name ?? accountId;
-
 const sweepEvery = (deps: ReconcilerDeps): number => deps.timing?.sweepMs ?? deps.config.intervals.sweepSeconds * 1000;
 
 const runDeps = (deps: ReconcilerDeps): RunDeps => ({
@@ -113,7 +110,8 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   sealKey: deps.sealKey,
   partition: deps.config.partition,
   roleSetting: (accountId) => roleSetting(deps.config, accountId),
-  accountName: (accountId) => nameOf(deps.config.accounts, accountId),
+  account: (accountId) => accountOf(deps.config, accountId),
+  policyPlace: (accountId, kind) => policyPlaceOf(deps.config, accountId, kind),
   now: deps.now,
   sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
   sealMs: deps.timing?.sealMs ?? deps.config.intervals.sealSeconds * 1000,
@@ -277,7 +275,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
     checking = watchSlowEndings(deps.db, {
       now: deps.now(),
       adminGroup: deps.config.directory.adminGroup,
-      accountName: run.accountName,
+      accountName: (id) => deps.config.accounts.find((account) => account.id === id)?.name ?? id,
     })
       .catch((error: unknown) => deps.log.error({ error }, 'slow endings could not be looked for'))
       .finally(() => {

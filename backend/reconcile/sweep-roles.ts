@@ -1,4 +1,5 @@
 /** Personal roles and what hangs on them (threats AWS-09, AWS-13): ours without a grant is removed, what is not ours is listed. */
+import type { NotNull } from 'kysely';
 import {
   personalRoleTemplate,
   type RoleSetting,
@@ -36,6 +37,7 @@ const readRows = async ({ db, account }: AccountSweep): Promise<Rows> => {
     .select(['id', 'name', 'person_id', 'session_name'])
     .where('account_id', '=', account.id)
     .where('kind', '=', 'role')
+    .$narrowType<{ person_id: NotNull }>()
     .execute();
   const people = await db.selectFrom('people').select(['id', 'user_name', 'enabled', 'groups']).execute();
   return {

@@ -14,6 +14,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { auditRightsTooMany } from './audit-rights.ts';
 import { up as init } from './migrations/001-init.ts';
+import { up as principalKinds } from './migrations/002-principal-kinds.ts';
 import { up as backends } from './migrations/003-backends.ts';
 import { up as killSwitches } from './migrations/004-kill-switches.ts';
 import { up as findings } from './migrations/005-findings.ts';
@@ -78,6 +79,7 @@ const database = <T>(connections: pg.Pool): Kysely<T> =>
 
 const migrations: Record<string, Migration> = {
   '001-init': { up: init },
+  '002-principal-kinds': { up: principalKinds },
   '003-backends': { up: backends },
   '004-kill-switches': { up: killSwitches },
   '005-findings': { up: findings },

@@ -101,7 +101,8 @@ export type Schema = {
   principals: {
     id: string;
     account_id: string;
-    person_id: string;
+    /** Null for a group: it carries what several people were given. */
+    person_id: string | null;
     slot: Generated<number>;
     kind: 'role' | 'user' | 'group';
     carrier: 'inline' | 'managed';
@@ -113,6 +114,8 @@ export type Schema = {
     due_at: Date | null;
     attempts: Generated<number>;
     problem: string | null;
+    /** How many managed policies of ours may exist for it. */
+    managed_policies: Generated<number>;
     /** Number of the backend that works on it now. */
     holder: number | null;
   };
