@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeEach, expect, test, vi } from 'vitest';
-import { loadConfig } from './config.ts';
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { identityStoreOf, loadConfig } from './config.ts';
 import { FileError } from './yaml-file.ts';
 
 const example = readFileSync(fileURLToPath(new URL('../deploy/curfew.example.yml', import.meta.url)), 'utf8');
@@ -102,4 +102,46 @@ test('no file, and no database', () => {
   expect(() => loadConfig(join(folder, 'nowhere.yml'))).toThrow(/nowhere\.yml/);
   expect(() => loadConfig('')).toThrow(/CURFEW_CONFIG/);
   expect(() => load(example.replace(/database:\n {2}url: .*\n/, ''))).toThrow(/DATABASE_URL/);
+});
+
+/** The example for a shop without Identity Center: people are the IAM users of the one account. */
+const withIamUsers = (principal = '{ kind: user, carrier: inline }') =>
+  example
+    .replace(/\n {2}# People sign in with role[\s\S]*?permissionSet: CurfewUser/, '')
+    .replace(/\n {2}# Home region of[\s\S]*?ssoRegion: \S+/, '')
+    .replace(/identityStoreId: .*\n {2}region: .*/, 'kind: iam-users')
+    .replace('{ kind: role, carrier: inline }', principal);
+
+describe('a directory of IAM users', () => {
+  test('is taken without anything of Identity Center', () => {
+    const config = load(withIamUsers());
+    expect(config.directory).toEqual({ kind: 'iam-users', groups: ['curfew-users'], adminGroup: 'curfew-admins' });
+    expect(config.signIn).toMatchObject({ accounts: ['444455556666'], ssoRegion: 'eu-central-1' });
+    expect(() => identityStoreOf(config)).toThrow(/IAM users/);
+  });
+
+  test('RQ-20 a group must be named, one of IAM', () => {
+    const group = load(withIamUsers('{ kind: group, carrier: inline, group: oncall }')).accounts[0]?.principal;
+    expect(group).toEqual({ kind: 'group', carrier: 'inline', group: 'oncall' });
+    const [nameless] = problemsOf(withIamUsers('{ kind: group, carrier: inline }'));
+    expect(nameless?.message).toMatch(/^accounts\.0\.principal\.group: /);
+    const [odd] = problemsOf(withIamUsers('{ kind: group, carrier: inline, group: "on*" }'));
+    expect(odd?.message).toMatch(/^accounts\.0\.principal\.group: /);
+  });
+
+  test.each([
+    ['a personal role', withIamUsers('{ kind: role, carrier: inline }'), /role needs Identity Center/],
+    [
+      'an IAM user where people come from the identity store',
+      example.replace('kind: role', 'kind: user'),
+      /user needs people who are IAM users/,
+    ],
+    [
+      'an account whose users cannot sign in',
+      withIamUsers().replace("accounts: ['444455556666']", 'accounts: []'),
+      /^signIn\.accounts: |must be among signIn\.accounts/,
+    ],
+  ])('goes with principals that its people have: %s', (_what, text, said) => {
+    expect(problemsOf(text).map(({ message }) => message)).toContainEqual(expect.stringMatching(said));
+  });
 });

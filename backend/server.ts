@@ -2,8 +2,10 @@
 import { createSecretKey, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { GroupReach } from '../src/shared/group-reach.ts';
 import { serverIdOf } from '../src/shared/identity-proof.ts';
 import { createAccess } from './access/access.ts';
+import { keepTrail } from './access/trail-hold.ts';
 import { createApprovals } from './api/decidable.ts';
 import { startHttp } from './api/http.ts';
 import { createInstanceList } from './api/instance-list.ts';
@@ -12,29 +14,39 @@ import { createRouter } from './api/router.ts';
 import { createSignInDesk } from './api/sign-in.ts';
 import { createStreams } from './api/streams.ts';
 import { forgetOldTokens } from './api/tokens.ts';
+import { openAnchor } from './audit/anchor.ts';
 import { appendAudit } from './audit/chain.ts';
-import { openAuditKey, signHead } from './audit/heads.ts';
+import { openAuditKey } from './audit/heads.ts';
 import { watchChain } from './audit/state.ts';
 import { openBroker } from './aws/broker.ts';
+import { sharedBuckets } from './aws/budget.ts';
 import { callerIdentity } from './aws/caller-identity.ts';
+import { watchClocks } from './aws/clock-skew.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
+import { createIamUsers } from './aws/iam-users.ts';
 import { createSsm } from './aws/ssm.ts';
-import { type Config, loadConfig, stsEndpoint } from './config.ts';
+import { createSweepReads } from './aws/sweep-reads.ts';
+import { type Config, identityStoreOf, isLoopback, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
+import { countOpenFindings } from './reconcile/findings.ts';
+import { noteClocks } from './reconcile/note-clocks.ts';
 import { startReconciler } from './reconcile/reconciler.ts';
 import { openRules } from './rules/rules.ts';
+import { auditRightsAdvice, auditRightsTooMany } from './store/audit-rights.ts';
+import { joinBackends, takeDuty } from './store/backends.ts';
 import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
 import { newId } from './store/ids.ts';
 import { type Db, openStore } from './store/open.ts';
-import { savePerson } from './store/people.ts';
+import { type PersonFacts, savePerson } from './store/people.ts';
 import { openSealKey } from './store/seal.ts';
 
-const now = () => new Date();
 const lapseEveryMs = 5_000;
-/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything after 90 s (ID-12). */
-const leaversEveryMs = 60_000;
+const switchesEveryMs = 1_000;
+/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything within 60 s (ID-12). */
+const leaversEveryMs = 25_000;
+const clocksEveryMs = 10_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
 /** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
@@ -46,7 +58,7 @@ const version = (): string =>
 
 /** Who could stand between people and us, or vouch for anybody, is kept out before the first connection (ID-13, API-09). */
 const checkExposure = (config: Config, sts: string | null): void => {
-  if (['127.0.0.1', '::1', 'localhost'].includes(config.listen.host)) return;
+  if (isLoopback(config.listen.host)) return;
   if (!config.origin.startsWith('https://')) {
     throw new Error(
       `listen.host ${config.listen.host} is not loopback: origin must be the https address of the proxy.`,
@@ -60,7 +72,11 @@ const checkExposure = (config: Config, sts: string | null): void => {
 };
 
 /** One audit row each time another set of rules comes into force. */
-const recordRules = async (db: Db, set: { hash: string; ruleIds: readonly string[] }): Promise<void> => {
+const recordRules = async (
+  db: Db,
+  set: { hash: string; ruleIds: readonly string[] },
+  now: () => Date,
+): Promise<void> => {
   await db.transaction().execute(async (tx) => {
     const last = await tx
       .selectFrom('audit')
@@ -129,17 +145,50 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const store = await openStore(config.databaseUrl, (error) =>
     log.warn({ event: 'connection_lost', error }, 'a database connection was lost'),
   );
-  const rules = await openRules(config.rulesFolder);
-  await recordRules(store.reconcile, rules.current());
-
-  const broker = openBroker({ config, as: 'broker' });
-  const [iam, ssm] = [createIam(broker), createSsm(broker)];
-  const directory = createDirectory({
-    identityStoreId: config.directory.identityStoreId,
-    region: config.directory.region,
-    now,
-    remember: (person) => savePerson(store.api, person),
+  let nudge = (): void => undefined;
+  const backends = await joinBackends({
+    connection: store.presenceConnection,
+    version: version(),
+    onFreed: () => nudge(),
+    onError: (error) => log.warn({ event: 'presence_lost', error }, 'the heartbeat was interrupted'),
   });
+  // The database's clock judges every end, so that all backends agree (decision 9).
+  const { now } = backends;
+  const tooMany = await auditRightsTooMany(store.reconcile);
+  if (tooMany.length > 0) log.warn({ event: 'audit_not_protected', may: tooMany }, auditRightsAdvice);
+  const anchor = config.auditAnchor === undefined ? null : openAnchor(config.auditAnchor);
+  const trail = { db: store.reconcile, sealKey, key: auditKey, anchor, log, now };
+  await keepTrail(trail);
+  const rules = await openRules(config.rulesFolder);
+  await recordRules(store.reconcile, rules.current(), now);
+
+  const metrics = createMetrics();
+  const clocks = watchClocks(now);
+  metrics.backends(backends.living);
+  metrics.findings(() => countOpenFindings(store.api));
+  metrics.clocks(() => [
+    { peer: 'backend', ms: Math.round(backends.clockAheadMs()) },
+    ...clocks.skews().map(({ accountId, ms }) => ({ peer: accountId, ms })),
+  ]);
+  const broker = openBroker({
+    config,
+    as: 'broker',
+    buckets: sharedBuckets(store.reconcile),
+    waited: metrics.budgetWaited,
+    clockHeard: clocks.heard,
+  });
+  const [iam, ssm] = [createIam(broker), createSsm(broker)];
+  const remember = (person: PersonFacts) => savePerson(store.api, person);
+  const iamUsers =
+    config.directory.kind === 'iam-users'
+      ? createIamUsers({ broker, accounts: config.signIn.accounts, groups: config.directory.groups, now, remember })
+      : null;
+  const directory = iamUsers ?? createDirectory({ ...identityStoreOf(config), now, remember });
+  const groupReach = async (accountId: string): Promise<GroupReach | null> => {
+    const account = config.accounts.find(({ id }) => id === accountId);
+    if (account?.principal.kind !== 'group' || iamUsers === null) return null;
+    return { ...(await iamUsers.reach(accountId, account.principal.group)), accountName: account.name };
+  };
   const roles = { check: createRoleCheck({ config, iam, now }) };
 
   const feed = await startChangeFeed({
@@ -147,7 +196,17 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     listenConnection: store.listenConnection,
     onError: (error) => log.warn({ event: 'feed_lost', error }, 'the change feed was interrupted'),
   });
-  const reconciler = startReconciler({ db: store.reconcile, aws: { iam, ssm }, config, sealKey, log, now });
+  const reconciler = startReconciler({
+    db: store.reconcile,
+    aws: { iam, ssm, reads: createSweepReads(broker) },
+    config,
+    sealKey,
+    log,
+    now,
+    holder: backends.number,
+    metrics: metrics.reconcile,
+  });
+  nudge = reconciler.nudge;
   const inventory = startInventory({
     db: store.reconcile,
     ssm,
@@ -160,19 +219,22 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const stopListening = feed.subscribe(({ event }) => {
     if (event.topic === 'grants') reconciler.nudge();
   });
-  const access = createAccess({
+  const accessDeps = {
     db: store.api,
     rules,
     sealKey,
     config,
     directory,
     roles,
+    groupReach,
     now,
     nudge: reconciler.nudge,
     newId,
-  });
+  };
+  const access = createAccess(accessDeps);
+  // What ends access must not wait behind those who ask for much (threats API-07).
+  const upkeep = createAccess({ ...accessDeps, db: store.reconcile });
 
-  const metrics = createMetrics();
   const { adminGroup } = config.directory;
   const streams = createStreams({ db: store.api, feed, directory, adminGroup, metrics, log, now });
   const approvals = createApprovals({ db: store.api, rules, directory, now });
@@ -191,6 +253,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       signInAccounts: config.signIn.accounts,
       stsRegion: config.signIn.stsRegion,
       deviceCodeAllowed: config.signIn.deviceCodeAllowed,
+      signInWith: config.directory.kind === 'iam-users' ? 'aws-profile' : 'identity-center',
     },
     access,
     inventory,
@@ -201,6 +264,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       directory,
       callerIdentity: (proof) => callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: sts }),
       reservedRoleId: iam.reservedRoleId,
+      iamUsers,
       log,
       now,
     }),
@@ -220,16 +284,32 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   });
 
   const repeated = [
-    repeat('lapse', lapseEveryMs, access.lapseDue, log),
-    repeat('leavers', leaversEveryMs, access.closeLeavers, log),
-    repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
-    repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
+    repeat('lapse', lapseEveryMs, upkeep.lapseDue, log),
+    repeat('kill switches', switchesEveryMs, upkeep.enforceSwitches, log),
     repeat(
-      'sign the audit head',
-      config.intervals.auditHeadSeconds * 1000,
-      () => signHead(store.reconcile, auditKey, now()),
+      'leavers',
+      leaversEveryMs,
+      // One backend looks for all of them: the identity store's rates are shared too.
+      async () => {
+        if (await takeDuty(store.reconcile, 'leavers', leaversEveryMs * 0.8)) await upkeep.closeLeavers();
+      },
       log,
     ),
+    repeat(
+      'clocks',
+      clocksEveryMs,
+      () =>
+        noteClocks(store.reconcile, {
+          now: now(),
+          adminGroup,
+          skews: clocks.skews(),
+          backend: { name: backends.name, aheadMs: backends.clockAheadMs() },
+        }),
+      log,
+    ),
+    repeat('forget changes', forgetEveryMs, () => forgetOldChanges(store.reconcile, now()), log),
+    repeat('forget tokens', forgetEveryMs, () => forgetOldTokens(store.reconcile, now()), log),
+    repeat('sign the audit head', config.intervals.auditHeadSeconds * 1000, () => keepTrail(trail), log),
   ];
 
   const reloadRules = async (): Promise<void> => {
@@ -241,7 +321,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       );
       return;
     }
-    await recordRules(store.reconcile, reloaded.set);
+    await recordRules(store.reconcile, reloaded.set, now);
     log.info({ event: 'rules_loaded', hash: reloaded.set.hash }, 'rules loaded');
   };
   process.on('SIGHUP', () => {
@@ -258,12 +338,9 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     await withDeadline('reconciler', reconciler.stop(), log);
     stopListening();
     await withDeadline('change feed', feed.stop(), log);
-    await withDeadline(
-      'audit head',
-      signHead(store.reconcile, auditKey, now()).then(() => undefined),
-      log,
-    );
+    await withDeadline('audit head', keepTrail(trail), log);
     broker.close();
+    await withDeadline('heartbeat', backends.leave(), log);
     await withDeadline('store', store.close(), log);
   };
 };

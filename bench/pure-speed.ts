@@ -1,7 +1,7 @@
 /** What runs without AWS: rules, the access policy compiler, the verification of an audit export. */
 import { generateKeyPairSync } from 'node:crypto';
 import path from 'node:path';
-import { compileAccessPolicy } from '../backend/access-policy/compile.ts';
+import { compileAccessPolicy, personalCarrier } from '../backend/access-policy/compile.ts';
 import { firstPreviousHash, hashOfRow } from '../backend/audit/chain.ts';
 import type { AuditEvent } from '../backend/audit/event.ts';
 import { exportFormat } from '../backend/audit/export.ts';
@@ -52,7 +52,7 @@ export const compileTimes = async (): Promise<Figure[]> => {
       instanceId: `i-${hex(grant * 20 + at, 17)}`,
     })),
   }));
-  const input = { partition: 'aws', accountId, sessionName: 'mira.1a2b3c4d', grants };
+  const input = { ...personalCarrier({ partition: 'aws', accountId, sessionName: 'mira.1a2b3c4d' }), grants };
   const { characters, limit } = compileAccessPolicy(input);
   const values = timed(300, () => void compileAccessPolicy(input));
   return [

@@ -1,47 +1,31 @@
 /**
- * The access policy compiler (design 6): all live grants of one principal in one IAM document. Pure.
+ * The access policy compiler (design 6, decision 8): all live grants of one principal in as few documents as possible. Pure.
  *
- * IAM authorises the instance and the document of one StartSession separately, so a principal carries exactly one session
- * document: the shortest that fits its longest grant (threats AWS-01). Every StartSession and ResumeSession statement
- * carries its own end, so access ends even when Curfew is down (aws-facts 4.1, threats AWS-03).
+ * Statements are grouped by end. What is always so: a start is allowed exactly where and while a live grant allows it, and a
+ * session is never resumed where or when none does. How long a session can be resumed depends on the room (`PolicyForm`).
  */
-import { type InstanceRef, instanceRef } from '../../src/shared/access.ts';
+import type { InstanceRef } from '../../src/shared/access.ts';
+import { type Costs, type Piece, place, type Slot, type Unit } from './place.ts';
+import {
+  baseStatements,
+  checkOwner,
+  documentArn,
+  instanceArn,
+  type Owner,
+  type PolicyDocument,
+  resumeStatement,
+  type Statement,
+  type StatementWindow,
+  startStatement,
+} from './statements.ts';
 
-/** Characters that IAM allows in all inline policies of a role together, white space not counted (aws-facts 5). */
-export const roleInlineLimit = 10_240;
+/** Characters that IAM allows in all inline policies together, white space not counted (aws-facts 5). */
+export const inlineLimits = { role: 10_240, user: 2048, group: 5120 } as const;
+/** Characters of one managed policy. */
+export const managedLimit = 6144;
 
 /** Lengths of the session documents that `deploy/` makes in every region, minutes. */
 export const documentMinutes = [15, 30, 60, 120, 240, 480, 720] as const;
-
-/** What a principal's grants look like to the compiler. Both instants are cut to whole seconds, as IAM compares them. */
-export type CompiledGrant = { id: string; instances: InstanceRef[]; notBefore: Date; endsAt: Date };
-
-/** Whose document it is. The session name is the fixed role session name of `principal.ts`. */
-export type PolicyCarrier = { partition: string; accountId: string; sessionName: string };
-
-/** From when until when, as they stand in the conditions: instants, or words for a preview that is never written. */
-export type StatementWindow = { from: string; until: string };
-
-/** One grant with the texts of its window; compiled documents and previews are built from these. */
-export type StatementGrant = { id: string; instances: InstanceRef[]; window: StatementWindow; seconds: number };
-
-type Condition = Record<string, Record<string, string | string[]>>;
-export type Statement = {
-  Sid?: string;
-  Effect: 'Allow';
-  Action: string | string[];
-  Resource: string | string[];
-  Condition?: Condition;
-};
-export type PolicyDocument = { Version: '2012-10-17'; Statement: Statement[] };
-
-export type CompiledPolicy = {
-  /** Minified JSON; null when no grant is left: then the principal carries no access policy at all. */
-  document: string | null;
-  /** Characters as IAM counts them. */
-  characters: number;
-  limit: number;
-};
 
 /**
  * The session document for a grant of this many seconds: the shortest that is not shorter. `Curfew-Shell-060`.
@@ -51,6 +35,58 @@ export const documentNameFor = (seconds: number): string => {
   const minutes = documentMinutes.find((length) => seconds <= length * 60);
   if (minutes === undefined) throw new Error(`No session document is as long as ${seconds} s`);
   return `Curfew-Shell-${String(minutes).padStart(3, '0')}`;
+};
+
+/** An instant as IAM reads it: whole seconds, rounded down, so the end is never late. */
+export const policyInstant = (at: Date): string => `${at.toISOString().slice(0, 19)}Z`;
+
+/** What a principal's grants look like to the compiler. Both instants are cut to whole seconds, as IAM compares them. */
+export type CompiledGrant = { id: string; instances: InstanceRef[]; notBefore: Date; endsAt: Date };
+
+/**
+ * Whose documents they are and where they may hang: inline, or in managed policies from the start. `managedPolicies`: how
+ * many of those Curfew may attach, 0 to 10; for `inline` they take what has no room inline.
+ */
+export type PolicyCarrier = Owner & { carrier: 'inline' | 'managed'; managedPolicies: number };
+
+/** A carrier of the default kind: one inline document on a personal role. */
+export const personalCarrier = (role: {
+  partition: string;
+  accountId: string;
+  sessionName: string;
+}): Extract<PolicyCarrier, { kind: 'role' }> => ({ ...role, kind: 'role', carrier: 'inline', managedPolicies: 0 });
+
+/** One grant with the texts of its window; compiled documents and previews are built from these. */
+export type StatementGrant = {
+  id: string;
+  instances: InstanceRef[];
+  window: StatementWindow;
+  seconds: number;
+  /** False for a preview, whose window cannot be compared with instants. */
+  dated: boolean;
+};
+
+/**
+ * How sessions may be resumed. `exact`: each as long as its instance is granted. `first-end`: all of one's own until the first
+ * of the instances is granted no more (then it is compiled anew; with the backend away nobody resumes past it). `none`: not at
+ * all. The next form is taken only when there is no room for the one before; starting is exact in all of them.
+ */
+export type PolicyForm = 'exact' | 'first-end' | 'none';
+const forms: readonly PolicyForm[] = ['exact', 'first-end', 'none'];
+
+/** One document as minified JSON. Slot 0 is the inline policy, 1 and up are the managed policies by number. */
+export type SlotDocument = { slot: number; document: string };
+
+export type CompiledPolicy = {
+  /** By slot; empty when no grant is left: then the principal carries no access policy at all. */
+  documents: SlotDocument[];
+  /** Characters as IAM counts them, of all documents. */
+  characters: number;
+  /** Characters that all documents together may have. */
+  limit: number;
+  form: PolicyForm;
+  /** False: no form has room. Then `documents` is empty, and `characters` what the shortest form would need. */
+  fits: boolean;
 };
 
 const secondsOf = (grant: Pick<CompiledGrant, 'notBefore' | 'endsAt'>): number =>
@@ -65,121 +101,199 @@ export const sessionDocumentFor = (grants: ReadonlyArray<Pick<CompiledGrant, 'no
   return documentNameFor(Math.max(...grants.map(secondsOf)));
 };
 
-/** An instant as IAM reads it: whole seconds, rounded down, so the end is never late. */
-export const policyInstant = (at: Date): string => `${at.toISOString().slice(0, 19)}Z`;
-
-const instanceArn = (partition: string, { accountId, region, instanceId }: InstanceRef): string =>
-  instanceId.startsWith('mi-')
-    ? `arn:${partition}:ssm:${region}:${accountId}:managed-instance/${instanceId}`
-    : `arn:${partition}:ec2:${region}:${accountId}:instance/${instanceId}`;
-
-const unique = (texts: Iterable<string>): string[] => [...new Set(texts)].sort();
-
-const oneOrMany = (texts: string[]): string | string[] => {
-  const [first] = texts;
-  return texts.length === 1 && first !== undefined ? first : texts;
-};
-
-const baseStatements = ({ partition, accountId, sessionName }: PolicyCarrier): Statement[] => [
-  // SAR lists no resource types for OpenDataChannel, so only `*` matches (aws-facts 4.2); the session's token limits it.
-  { Sid: 'OpenOwnChannel', Effect: 'Allow', Action: 'ssmmessages:OpenDataChannel', Resource: '*' },
-  {
-    Sid: 'EndOwnSessions',
-    Effect: 'Allow',
-    Action: 'ssm:TerminateSession',
-    Resource: `arn:${partition}:ssm:*:${accountId}:session/${sessionName}-*`,
-  },
-];
-
-const checkCarrier = ({ partition, accountId, sessionName }: PolicyCarrier): void => {
-  if (!/^aws[a-z-]*$/.test(partition) || !/^\d{12}$/.test(accountId)) throw new Error('Not a partition and an account');
-  // No `-`: it is what parts the name from the rest of a session id (threats AWS-04).
-  if (!/^[a-z0-9.]{2,64}$/.test(sessionName)) throw new Error('Not a role session name that Curfew made');
-};
-
-/** The second lock of RQ-01: whatever slipped through before, no resource of a grant widens by itself. */
-const assertExact = (resource: string): string => {
-  if (/[*?$]/.test(resource))
-    throw new Error(`A resource of an access policy holds a wildcard: ${resource.slice(0, 120)}`);
-  return resource;
-};
-
-const windowStatements = (
-  carrier: PolicyCarrier,
-  window: StatementWindow,
-  instances: InstanceRef[],
-  documentName: string,
-): Statement[] => {
-  const { partition, accountId, sessionName } = carrier;
-  const regions = unique(instances.map(({ region }) => region));
-  const targets = unique(instances.map((ref) => instanceArn(partition, ref)));
-  const documents = regions.map((region) => `arn:${partition}:ssm:${region}:${accountId}:document/${documentName}`);
-  const dates: Condition = {
-    DateGreaterThanEquals: { 'aws:CurrentTime': window.from },
-    DateLessThan: { 'aws:CurrentTime': window.until },
-  };
-  return [
-    {
-      Effect: 'Allow',
-      Action: ['ssm:StartSession', 'ssm:GetConnectionStatus'],
-      Resource: [...targets, ...documents].map(assertExact),
-      Condition: { BoolIfExists: { 'ssm:SessionDocumentAccessCheck': 'true' }, ...dates },
-    },
-    {
-      Effect: 'Allow',
-      Action: 'ssm:ResumeSession',
-      // The one wildcard outside the base: sessions that bear the person's own fixed name, checked above.
-      Resource: oneOrMany(
-        regions.map(
-          (region) => `${assertExact(`arn:${partition}:ssm:${region}:${accountId}:session/${sessionName}`)}-*`,
-        ),
-      ),
-      Condition: {
-        StringEquals: {
-          'ssm:resourceTag/aws:ssmmessages:target-id': oneOrMany(unique(instances.map(({ instanceId }) => instanceId))),
-        },
-        ...dates,
-      },
-    },
-  ];
-};
-
 const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+const unique = (texts: Iterable<string>): string[] => [...new Set(texts)].sort(byText);
 
 /**
- * The document of these grants as an object, or null without any. Grants with the same window share their statements;
- * the order depends on the content only, so the same grants give the same bytes.
- * @throws when an instance is not of this account, or an id or a name could widen the document.
+ * Each instance once, in the window that ends last: while documents are compiled all their grants have begun, so that one
+ * covers the others. The latest window comes first.
  */
-export const buildDocument = (carrier: PolicyCarrier, grants: readonly StatementGrant[]): PolicyDocument | null => {
-  checkCarrier(carrier);
-  if (grants.length === 0) return null;
-  const documentName = documentNameFor(Math.max(...grants.map(({ seconds }) => seconds)));
-  const groups = new Map<string, { window: StatementWindow; instances: InstanceRef[] }>();
-  for (const { window, instances } of grants) {
-    const key = `${window.until} ${window.from}`;
-    const group = groups.get(key) ?? { window, instances: [] };
+const unitsOf = (owner: Owner, grants: readonly StatementGrant[]): Unit[] => {
+  const units = new Map<string, Unit>();
+  for (const { window, instances, dated } of grants) {
     for (const ref of instances) {
-      const exact = instanceRef.parse(ref);
-      if (exact.accountId !== carrier.accountId)
-        throw new Error(`${exact.instanceId} is not in account ${carrier.accountId}`);
-      group.instances.push(exact);
+      const arn = instanceArn(owner, ref);
+      const key = dated ? arn : `${arn} ${window.until}`;
+      const known = units.get(key)?.window;
+      const wins =
+        known === undefined || known.until < window.until || (known.until === window.until && window.from < known.from);
+      if (wins) units.set(key, { arn, instanceId: ref.instanceId, region: ref.region, window });
     }
-    groups.set(key, group);
   }
-  const ordered = [...groups].sort(([a], [b]) => byText(a, b)).map(([, group]) => group);
+  return [...units.values()].sort((a, b) => byText(b.window.until, a.window.until) || byText(a.arn, b.arn));
+};
+
+/** Characters of a statement and its comma. */
+const lengthOf = (statement: Statement): number => JSON.stringify(statement).length + 1;
+const entry = (text: string): number => text.length + 3;
+
+/** What is the same for all documents of one compilation. */
+type Plan = {
+  owner: Owner;
+  form: PolicyForm;
+  units: Unit[];
+  /** ARNs of the session document, one a region. */
+  sessionDocuments: string[];
+  /** Instances whose grants have ended, with sessions that may not be gone yet; what is granted again is not among them. */
+  past: string[];
+};
+
+const firstEnd = ({ owner, units, past }: Plan): Statement =>
+  resumeStatement(owner, {
+    window: {
+      from: units.map(({ window }) => window.from).reduce((a, b) => (a < b ? b : a)),
+      until: units.map(({ window }) => window.until).reduce((a, b) => (a < b ? a : b)),
+    },
+    regions: unique(units.map(({ region }) => region)),
+    targets: { allBut: past },
+  });
+
+/** What stands once in all documents, in the first of them. */
+const sharedStatements = (plan: Plan): Statement[] => [
+  ...(plan.form === 'first-end' ? [firstEnd(plan)] : []),
+  ...baseStatements(plan.owner),
+];
+
+const exactResume = (owner: Owner, { window, units }: Piece): Statement =>
+  resumeStatement(owner, {
+    window,
+    regions: unique(units.map(({ region }) => region)),
+    targets: { only: unique(units.map(({ instanceId }) => instanceId)) },
+  });
+
+const costsOf = ({ owner, form, sessionDocuments }: Plan): Costs => {
+  const exact = form === 'exact';
   return {
-    Version: '2012-10-17',
-    Statement: [
-      // What a yes is about comes first: an approver reads the change from the top.
-      ...ordered.flatMap((group) => windowStatements(carrier, group.window, group.instances, documentName)),
-      ...baseStatements(carrier),
-    ],
+    piece: (window) =>
+      lengthOf(startStatement(window, [])) + (exact ? lengthOf(exactResume(owner, { window, units: [] })) : 0),
+    unit: ({ arn, instanceId }) => entry(arn) + (exact ? entry(instanceId) : 0),
+    region: (region) => {
+      if (!exact) return 0;
+      const with1 = resumeStatement(owner, {
+        window: { from: '', until: '' },
+        regions: [region],
+        targets: { only: [] },
+      });
+      const with0 = resumeStatement(owner, { window: { from: '', until: '' }, regions: [], targets: { only: [] } });
+      return lengthOf(with1) - lengthOf(with0) + 1;
+    },
+    first: sessionDocuments.reduce((sum, arn) => sum + entry(arn), 0),
   };
+};
+
+const emptyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [] }).length;
+
+const pieceStatements = ({ owner, form, units, sessionDocuments }: Plan, piece: Piece): Statement[] => {
+  const documents = units[0] !== undefined && piece.units.includes(units[0]) ? sessionDocuments : [];
+  const start = startStatement(piece.window, [...piece.units.map(({ arn }) => arn), ...documents]);
+  return form === 'exact' ? [start, exactResume(owner, piece)] : [start];
+};
+
+/** @param slots with the characters that their documents may have. @returns null when there is no room. */
+const fill = (plan: Plan, slots: readonly Slot[]): Array<{ slot: number; document: PolicyDocument }> | null => {
+  const shared = sharedStatements(plan);
+  const sharedLength = shared.reduce((sum, statement) => sum + lengthOf(statement), 0);
+  const rooms = slots.map(({ index, room }, at) => ({
+    index,
+    room: room - emptyDocument - (at === 0 ? sharedLength : 0),
+  }));
+  const costs = costsOf(plan);
+  const windows = new Map(plan.units.map(({ window }) => [window.until, window]));
+  const least =
+    plan.units.reduce((sum, unit) => sum + costs.unit(unit), costs.first) +
+    [...windows.values()].reduce((sum, window) => sum + costs.piece(window), 0);
+  if (least > rooms.reduce((sum, { room }) => sum + room, 0)) return null;
+  const pieces = place(plan.units, rooms, costs);
+  if (pieces === null) return null;
+  return slots.flatMap(({ index }, at) => {
+    // What a yes is about comes first, what ends first at the top: an approver reads from there.
+    const ordered = (pieces.get(index) ?? []).toSorted((a, b) => byText(a.window.until, b.window.until));
+    const Statement = [...ordered.flatMap((piece) => pieceStatements(plan, piece)), ...(at === 0 ? shared : [])];
+    return Statement.length === 0 ? [] : [{ slot: index, document: { Version: '2012-10-17', Statement } }];
+  });
+};
+
+/** All slots that a carrier may fill, in the order in which they are taken into use. */
+export const slotsOf = ({ kind, carrier, managedPolicies }: PolicyCarrier): Slot[] => [
+  ...(carrier === 'inline' ? [{ index: 0, room: inlineLimits[kind] }] : []),
+  ...Array.from({ length: managedPolicies }, (_, at) => ({ index: at + 1, room: managedLimit })),
+];
+
+const planOf = (
+  carrier: PolicyCarrier,
+  grants: readonly StatementGrant[],
+  past: readonly InstanceRef[],
+): Omit<Plan, 'form'> => {
+  checkOwner(carrier);
+  const units = unitsOf(carrier, grants);
+  const granted = new Set(units.map(({ arn }) => arn));
+  const documentName = documentNameFor(Math.max(0, ...grants.map(({ seconds }) => seconds)));
+  return {
+    owner: carrier,
+    units,
+    sessionDocuments: unique(units.map(({ region }) => region)).map((region) =>
+      documentArn(carrier, region, documentName),
+    ),
+    past: unique(past.flatMap((ref) => (granted.has(instanceArn(carrier, ref)) ? [] : [ref.instanceId]))),
+  };
+};
+
+export type BuiltPolicy = {
+  documents: Array<{ slot: number; document: PolicyDocument }>;
+  form: PolicyForm;
+  fits: boolean;
+};
+
+/**
+ * The documents of these grants as objects; without grants there are none. What has no room at all comes as one document in
+ * the shortest form, with `fits` false.
+ * @param past instances of grants that have ended, whose sessions may not all be gone (they are not to be resumed).
+ * @throws when an instance is not of this account, or an id or a name could widen a document (threats RQ-01).
+ */
+export const buildDocuments = (
+  carrier: PolicyCarrier,
+  grants: readonly StatementGrant[],
+  past: readonly InstanceRef[] = [],
+): BuiltPolicy => {
+  const plan = planOf(carrier, grants, past);
+  if (plan.units.length === 0) return { documents: [], form: 'exact', fits: true };
+  const slots = slotsOf(carrier);
+  for (const form of forms) {
+    for (let count = 1; count <= slots.length; count += 1) {
+      const documents = fill({ ...plan, form }, slots.slice(0, count));
+      if (documents !== null) return { documents, form, fits: true };
+    }
+  }
+  const all = fill({ ...plan, form: 'none' }, [{ index: slots[0]?.index ?? 0, room: Number.POSITIVE_INFINITY }]);
+  return { documents: all ?? [], form: 'none', fits: false };
+};
+
+/** A grant of one instance, as room is counted in. */
+const oneMore = ({ accountId }: PolicyCarrier, region: string): StatementGrant => ({
+  id: 'one more',
+  instances: [{ accountId, region, instanceId: 'i-00000000000000000' }],
+  window: { from: '1970-01-01T00:00:00Z', until: '1970-01-01T01:00:00Z' },
+  seconds: 3600,
+  dated: true,
+});
+
+/** How many more grants of one instance each, with an end of its own each, would find room beside these. */
+export const moreGrants = (carrier: PolicyCarrier, grants: readonly StatementGrant[]): number => {
+  const region = grants[0]?.instances[0]?.region ?? 'eu-central-1';
+  const extra = oneMore(carrier, region);
+  const plan: Plan = { ...planOf(carrier, [...grants, extra], []), form: 'first-end' };
+  const slots = slotsOf(carrier);
+  const filled = fill(plan, slots);
+  if (filled === null) return 0;
+  const costs = costsOf(plan);
+  const one = costs.piece(extra.window) + plan.units.reduce((most, unit) => Math.max(most, costs.unit(unit)), 0);
+  const lengths = new Map(filled.map(({ slot, document }) => [slot, JSON.stringify(document).length]));
+  const free = slots.map(({ index, room }) => room - (lengths.get(index) ?? emptyDocument));
+  return free.reduce((sum, characters) => sum + Math.max(0, Math.floor(characters / one)), 1);
 };
 
 /** Characters as IAM counts them: without white space. */
-export const countCharacters = (document: string | null): number => document?.replaceAll(/\s/g, '').length ?? 0;
+export const countCharacters = (document: string): number => document.replaceAll(/\s/g, '').length;
 
 /** A grant with its window as it stands in the document. */
 export const statementGrant = (grant: CompiledGrant): StatementGrant => ({
@@ -187,15 +301,24 @@ export const statementGrant = (grant: CompiledGrant): StatementGrant => ({
   instances: grant.instances,
   window: { from: policyInstant(grant.notBefore), until: policyInstant(grant.endsAt) },
   seconds: secondsOf(grant),
+  dated: true,
 });
 
 /**
- * Compiles all live grants of one principal. The caller leaves out what has ended; nothing is filtered by time here.
- * A document over the limit is returned as it is: whoever asks (a request, the reconciler) refuses in its own words.
+ * Compiles all live grants of one principal. The caller leaves out what has ended; nothing is filtered by time here. What
+ * does not fit is said, not thrown: whoever asks (a request, the reconciler) refuses in its own words.
  * @throws when an instance is not of this account, or a resource would hold a wildcard (threats RQ-01).
  */
-export const compileAccessPolicy = (input: PolicyCarrier & { grants: readonly CompiledGrant[] }): CompiledPolicy => {
-  const built = buildDocument(input, input.grants.map(statementGrant));
-  const document = built === null ? null : JSON.stringify(built);
-  return { document, characters: countCharacters(document), limit: roleInlineLimit };
+export const compileAccessPolicy = (
+  input: PolicyCarrier & { grants: readonly CompiledGrant[]; past?: readonly InstanceRef[] },
+): CompiledPolicy => {
+  const { documents, form, fits } = buildDocuments(input, input.grants.map(statementGrant), input.past);
+  const written = documents.map(({ slot, document }) => ({ slot, document: JSON.stringify(document) }));
+  return {
+    documents: fits ? written : [],
+    characters: written.reduce((sum, { document }) => sum + countCharacters(document), 0),
+    limit: slotsOf(input).reduce((sum, { room }) => sum + room, 0),
+    form,
+    fits,
+  };
 };

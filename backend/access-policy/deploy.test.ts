@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { parse, type ScalarTag } from 'yaml';
 import { z } from 'zod';
 import { readConfigFile } from '../config.ts';
-import { compileAccessPolicy, documentMinutes, documentNameFor } from './compile.ts';
+import { compileAccessPolicy, documentMinutes, documentNameFor, personalCarrier } from './compile.ts';
 
 const folder = resolve(import.meta.dirname, '../../deploy');
 const accountId = '444455556666';
@@ -121,13 +121,11 @@ describe('deploy/', () => {
       notBefore: new Date('2026-11-22T09:00:00Z'),
       endsAt: new Date('2026-11-22T10:00:00Z'),
     };
-    const { document } = compileAccessPolicy({
-      partition: 'aws',
-      accountId,
-      sessionName: 'alice.1a2b3c4d',
+    const { documents } = compileAccessPolicy({
+      ...personalCarrier({ partition: 'aws', accountId, sessionName: 'alice.1a2b3c4d' }),
       grants: [grant],
     });
-    const written: unknown = JSON.parse(document ?? 'null');
+    const written: unknown = JSON.parse(documents[0]?.document ?? 'null');
     const now = { 'aws:CurrentTime': '2026-11-22T09:30:00Z', 'ssm:SessionDocumentAccessCheck': 'true' };
     const start = { action: 'ssm:StartSession', resource: instance, context: now };
     expect(await judge(written, start, boundary)).toBe(true);

@@ -3,11 +3,10 @@ import { type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import type { DocumentLine, PolicyChange } from '../../src/shared/views.ts';
 import {
-  buildDocument,
+  buildDocuments,
   compileAccessPolicy,
-  countCharacters,
+  moreGrants,
   type PolicyCarrier,
-  roleInlineLimit,
   type StatementGrant,
   statementGrant,
 } from './compile.ts';
@@ -21,7 +20,8 @@ export type PlannedGrant = { id: string; instances: InstanceRef[] } & (
 const previewGrant = (grant: PlannedGrant): StatementGrant => {
   if ('endsAt' in grant) return statementGrant(grant);
   const { afterConnectSeconds: seconds, id, instances } = grant;
-  return { id, instances, seconds, window: { from: 'connect', until: `connect + ${durationWords(seconds)}` } };
+  const window = { from: 'connect', until: `connect + ${durationWords(seconds)}` };
+  return { id, instances, seconds, window, dated: false };
 };
 
 /** The same grant as if connected at the epoch: instants all have one length, so the size is exact. */
@@ -37,12 +37,10 @@ const measuredGrant = (
   };
 };
 
-/** What one more instance costs in characters: its ARN, its id in the resume condition, quotes and commas. */
-const charactersPerInstance = 'arn:aws:ec2:eu-central-1:111122223333:instance/i-0123456789abcdef0'.length + 19 + 6;
-
 /**
- * How much room is left in a principal's document with these grants. Characters as IAM counts them.
- * @returns `fits` false means: refuse with `policy_full` before a person is asked.
+ * How much room a principal's documents have with these grants. Characters as IAM counts them, of all documents.
+ * @returns `fits` false means: refuse with `policy_full` before a person is asked. `moreInstances`: how many more grants of one
+ * instance, each with an end of its own, would fit.
  */
 export const headroom = (
   carrier: PolicyCarrier,
@@ -55,9 +53,8 @@ export const headroom = (
       ? times
       : { ...times, notBefore: new Date(times.notBefore.getTime() + (index + 1) * 1000) };
   });
-  const { characters, limit } = compileAccessPolicy({ ...carrier, grants: measured });
-  const moreInstances = Math.max(0, Math.floor((limit - characters) / charactersPerInstance));
-  return { characters, limit, fits: characters <= limit, moreInstances };
+  const { characters, limit, fits } = compileAccessPolicy({ ...carrier, grants: measured });
+  return { characters, limit, fits, moreInstances: fits ? moreGrants(carrier, measured.map(statementGrant)) : 0 };
 };
 
 /** A line diff by the longest common subsequence; documents have some hundred lines at most. */
@@ -90,9 +87,16 @@ const lineDiff = (before: readonly string[], after: readonly string[]): Document
   return lines;
 };
 
+/** All documents for reading; several are parted by a line that says which one follows. */
 const pretty = (carrier: PolicyCarrier, grants: readonly PlannedGrant[]): string => {
-  const document = buildDocument(carrier, grants.map(previewGrant));
-  return document === null ? '' : JSON.stringify(document, null, 2);
+  const { documents } = buildDocuments(carrier, grants.map(previewGrant));
+  return documents
+    .map(({ slot, document }) => {
+      const text = JSON.stringify(document, null, 2);
+      if (documents.length === 1) return text;
+      return `${slot === 0 ? 'Inline policy' : `Managed policy ${slot}`}\n${text}`;
+    })
+    .join('\n');
 };
 
 const utcClock = (at: Date): string => `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
@@ -161,9 +165,9 @@ export const describeChange = (input: {
     diff: lineDiff(was === '' ? [] : was.split('\n'), whole === '' ? [] : whole.split('\n')),
     whole,
     room: {
-      now: before.length === 0 ? countCharacters(null) : headroom(carrier, before).characters,
+      now: before.length === 0 ? 0 : headroom(carrier, before).characters,
       after: room.characters,
-      limit: roleInlineLimit,
+      limit: room.limit,
       moreInstances: room.moreInstances,
     },
   };

@@ -36,3 +36,30 @@ export const sessionOwnerArn = (options: {
   sessionName: string;
 }): string =>
   `arn:${options.partition}:sts::${options.accountId}:assumed-role/${options.roleName}/${options.sessionName}`;
+
+/** Whose access policy it is: a role, user or group of an account, by its name without path. */
+export type PolicyHolder = { accountId: string; kind: 'role' | 'user' | 'group'; name: string };
+
+/** Where managed policies with access stand: never where the boundary is (threats AWS-07). */
+export const grantsPath = '/curfew/grants/';
+
+/**
+ * Name of a principal's managed policy by its number, 1 and up. Derived from the principal only, so that a crash orphans
+ * nothing: whoever looks for it knows its name.
+ */
+export const managedPolicyName = ({ accountId, kind, name }: PolicyHolder, number: number): string => {
+  // A personal role's name is a hash already, and an admin who reads the policy's name finds the role.
+  const stem = kind === 'role' ? name : `curfew-${sha256Hex(`${accountId}|${kind}|${name}`).slice(0, 20)}`;
+  return `${stem}-${number}`;
+};
+
+export const managedPolicyArn = (partition: string, holder: PolicyHolder, number: number): string =>
+  `arn:${partition}:iam::${holder.accountId}:policy${grantsPath}${managedPolicyName(holder, number)}`;
+
+/** The owner of an IAM user's sessions as we compare it: user names are unique in an account whatever their path. */
+export const userOwnerArn = (partition: string, accountId: string, userName: string): string =>
+  `arn:${partition}:iam::${accountId}:user/${userName}`;
+
+/** An owner as SSM tells it, in the form in which we compare it: an IAM user's without its path. */
+export const comparableOwner = (owner: string): string =>
+  owner.replace(/^(arn:[^:]+:iam::\d{12}:user\/)(?:.*\/)?([^/]+)$/, '$1$2');

@@ -4,6 +4,7 @@
  * one transaction together with its audit rows; what it refuses it throws as a `Refusal`.
  */
 import type { AccessRequest, Connection, Grant, Person, RequestDraft } from '../../src/shared/access.ts';
+import type { EndedAll, KillSwitch, PullInput, Stays, SwitchScope } from '../../src/shared/kill-switch.ts';
 import type { DecideInput, ExtendOutcome, Preview, RequestCard } from '../../src/shared/views.ts';
 import type { Reader } from '../store/visibility.ts';
 import { card } from './card.ts';
@@ -11,10 +12,13 @@ import { connect } from './connect.ts';
 import { decide } from './decide.ts';
 import type { AccessDeps } from './deps.ts';
 import { end, endAllOfPerson } from './end.ts';
+import { createRevocable, type EndAllInput, endAllOn, whatStays } from './end-all.ts';
 import { type ExtendInput, extend } from './extend.ts';
+import { enforceSwitches, lift, pull } from './kill-switch.ts';
 import { closeLeavers } from './leavers.ts';
 import { preview } from './preview.ts';
 import { submit } from './submit.ts';
+import { type NamedReach, reachFor } from './switch-scope.ts';
 import { claim, lapseDue, withdraw } from './waiting.ts';
 
 export type Access = {
@@ -27,11 +31,23 @@ export type Access = {
   decide: (caller: Reader, input: DecideInput) => Promise<AccessRequest>;
   connect: (caller: Reader, grantId: string) => Promise<{ grant: Grant; connection: Connection }>;
   extend: (caller: Reader, input: ExtendInput) => Promise<ExtendOutcome>;
-  end: (caller: Reader, input: { grantId: string; comment: string | null }) => Promise<Grant>;
+  end: (caller: Reader, input: { grantId: string; comment: string | null }) => Promise<Grant & { stays: Stays }>;
+  /** What ending a grant would leave reachable. */
+  whatStays: (caller: Reader, grantId: string) => Promise<Stays>;
+  endAllOn: (caller: Reader, input: EndAllInput) => Promise<EndedAll>;
+  /** Ids of live grants of others that the caller may end. */
+  revocable: (caller: Reader) => Promise<string[]>;
+  pull: (caller: Reader, input: PullInput) => Promise<KillSwitch>;
+  /** `provedAt`: when the caller last proved who they are. */
+  lift: (caller: Reader, input: { switchId: string; provedAt: Date }) => Promise<KillSwitch>;
+  /** How far a switch of the caller's would reach. */
+  reachFor: (caller: Reader, scope: SwitchScope) => Promise<NamedReach>;
   /** Ends all that a person has, at sign-out. Returns the grants' ids. */
   endAllOfPerson: (person: Person) => Promise<string[]>;
   /** Lapses requests whose time is over; call it every few seconds. Returns how many. */
   lapseDue: () => Promise<number>;
+  /** Goes on with what kill switches that are on have not ended yet; call it every second. Returns how many grants and requests. */
+  enforceSwitches: () => Promise<number>;
   /** Closes what people still have whom the identity store disabled or forgot; call it every minute. Returns how many people. */
   closeLeavers: () => Promise<number>;
 };
@@ -48,6 +64,13 @@ export const createAccess = (deps: AccessDeps): Access => ({
   extend: (caller, input) => extend(deps, caller, input),
   end: (caller, input) => end(deps, caller, input),
   endAllOfPerson: (person) => endAllOfPerson(deps, person),
+  whatStays: (caller, grantId) => whatStays(deps, caller, grantId),
+  endAllOn: (caller, input) => endAllOn(deps, caller, input),
+  revocable: createRevocable(deps),
+  pull: (caller, input) => pull(deps, caller, input),
+  lift: (caller, input) => lift(deps, caller, input),
+  reachFor: (caller, scope) => reachFor(deps, caller, scope),
+  enforceSwitches: () => enforceSwitches(deps),
   lapseDue: () => lapseDue(deps),
   closeLeavers: () => closeLeavers(deps),
 });

@@ -75,7 +75,7 @@ const changesOf = async (deps: Pick<AccessDeps, 'db' | 'config'>, request: Acces
   const changes: PolicyChange[] = [];
   for (const { accountId, accountName, grant } of plannedFor(request.instances, request.durationSeconds)) {
     const { principal, ...carrier } = await carrierOf(deps.db, deps, { accountId, person });
-    const before = await plannedGrants(deps.db, { accountId, personId: person.id });
+    const before = await plannedGrants(deps.db, deps, { accountId, person });
     const after = afterYes(request, before, grant);
     changes.push(describeChange({ carrier, accountName, principal, before, after, nameOf }));
   }
@@ -116,6 +116,7 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
   return {
     request,
     seenHash: recorded.seenHash,
+    wider: recorded.wider,
     change,
     why: {
       ruleId: row.rule_id,

@@ -2,6 +2,7 @@
 import type { Connection, Grant, Person } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { sessionDocumentFor } from '../access-policy/compile.ts';
+import { userOwnerArn } from '../access-policy/principal.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { tellChange } from '../store/changes.ts';
 import { loadGrant } from '../store/grants.ts';
@@ -9,6 +10,7 @@ import type { Db } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherInstances, gatherPerson, gatherRoles, requireRoles } from './gather.ts';
+import { assertNotPaused, beginUnlessPaused, type Matter } from './pause.ts';
 import { assertRoom, carrierOf, plannedGrants } from './principals.ts';
 import { aboutGrant, assertGrantCan, changeGrant, instantOf, lockGrant } from './rows.ts';
 import { assertContinuous, requireAllowed } from './submit.ts';
@@ -44,14 +46,17 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
     throw new Refusal('not_allowed', { message: 'The rule that gave this at once does not any more. Ask again.' });
   }
   const carrier = await carrierOf(deps.db, deps, { accountId: grant.accountId, person });
-  const planned = await plannedGrants(deps.db, { accountId: grant.accountId, personId: person.id });
+  const planned = await plannedGrants(deps.db, deps, { accountId: grant.accountId, person });
   assertRoom(carrier, grant.accountName, planned);
 };
+
+const matterOf = ({ person, instances }: Grant): Matter => ({ people: [person.id], instances });
 
 /** Starts the clock. @throws Refusal `wrong_state` when the time to connect is over. */
 const start = (deps: AccessDeps, set: RuleSet, grant: Grant) =>
   deps.db.transaction().execute(async (tx) => {
     const at = deps.now();
+    await beginUnlessPaused(tx, matterOf(grant));
     const locked = await lockGrant(tx, grant.id, { action: 'connect', dueAt: at });
     // Somebody else of the same person, in another window, was first: the clock runs already.
     if (locked.row.state !== 'ready') return;
@@ -62,7 +67,7 @@ const start = (deps: AccessDeps, set: RuleSet, grant: Grant) =>
     const endsAt = new Date(at.getTime() + locked.row.duration_seconds * 1000);
     await changeGrant(tx, deps.sealKey, {
       grant: locked,
-      change: { state: 'granting', connected_at: at, ends_at: endsAt },
+      change: { state: 'granting', connected_at: at, ends_at: endsAt, end_set_at: at },
       event: {
         kind: 'grant_connected',
         at: instantOf(at),
@@ -87,7 +92,9 @@ const connectionOf = async (db: Db, grantId: string): Promise<Connection> => {
   const principal = await db
     .selectFrom('grants')
     .innerJoin('principals', 'principals.id', 'grants.principal_id')
-    .select(['principals.id', 'principals.arn', 'principals.session_name', 'principals.account_id'])
+    .innerJoin('people', 'people.id', 'grants.person_id')
+    .select(['principals.id', 'principals.arn', 'principals.kind', 'principals.session_name', 'principals.account_id'])
+    .select('people.user_name')
     .where('grants.id', '=', grantId)
     .executeTakeFirstOrThrow();
   const live = await db
@@ -100,14 +107,18 @@ const connectionOf = async (db: Db, grantId: string): Promise<Connection> => {
     connected_at === null || ends_at === null ? [] : [{ notBefore: connected_at, endsAt: ends_at }],
   );
   if (windows.length === 0) throw new Refusal('wrong_state', { message: 'This access has ended meanwhile.' });
-  return {
-    grantId,
-    accountId: principal.account_id,
-    roleArn: principal.arn,
-    roleSessionName: principal.session_name,
-    documentName: sessionDocumentFor(windows),
-    reason: `Curfew ${grantId}`,
-  };
+  const { arn, account_id: accountId } = principal;
+  const common = { grantId, accountId, documentName: sessionDocumentFor(windows), reason: `Curfew ${grantId}` };
+  switch (principal.kind) {
+    case 'role':
+      return { ...common, as: 'personal-role', roleArn: arn, roleSessionName: principal.session_name };
+    case 'user':
+      return { ...common, as: 'iam-user', userArn: arn };
+    case 'group': {
+      const [, partition = 'aws'] = arn.split(':');
+      return { ...common, as: 'iam-user', userArn: userOwnerArn(partition, accountId, principal.user_name) };
+    }
+  }
 };
 
 const assertNotOver = (grant: Grant, now: Date): void => {
@@ -119,7 +130,8 @@ const assertNotOver = (grant: Grant, now: Date): void => {
 /**
  * The caller connects to a grant of theirs. The first connect starts its clock and records the wish; the reconciler writes
  * the access policy.
- * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `role_missing`, `limit_reached`, `policy_full`.
+ * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `role_missing`, `limit_reached`, `policy_full`,
+ * `paused` (somebody pulled a kill switch).
  */
 export const connect = (
   deps: AccessDeps,
@@ -129,6 +141,7 @@ export const connect = (
   withRules(deps, async (set) => {
     const grant = await loadGrant(deps.db, caller, grantId);
     requireOwner(grant, caller.person);
+    await assertNotPaused(deps.db, matterOf(grant));
     assertGrantCan('connect', { state: grant.state, closed_at: null });
     assertNotOver(grant, deps.now());
     requireRoles(await gatherRoles(deps, grant.person, grant.instances));

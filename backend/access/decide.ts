@@ -14,6 +14,7 @@ import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
 import { type Ask, mayDecide, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
+import { assertNotPaused, beginUnlessPaused } from './pause.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
 import { closeRequest, type LockedGrant, lockGrant, lockWaiting } from './rows.ts';
@@ -133,6 +134,7 @@ const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, 
     at,
     ruleSetHash: set.hash,
     seenHash: input.seenHash,
+    wider: recorded.wider,
   });
 
 const tellRequester = async (
@@ -213,6 +215,7 @@ const write = async (
 ): Promise<void> => {
   const { recorded, plan, at, set } = deciding;
   const { request, requester } = recorded;
+  await beginUnlessPaused(tx, { people: [requester.id, deciding.decider.id], instances: request.instances });
   const empty = plan.kind === 'approve' && plan.grants.instances.length === 0;
   let carriers: Carriers | null = null;
   if (plan.kind === 'approve' && !empty) {
@@ -257,6 +260,10 @@ const assertSameYeses = async (tx: Tx, request: AccessRequest): Promise<void> =>
 const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
     const request = await loadRequest(deps.db, caller, input.requestId, deps.now());
+    await assertNotPaused(deps.db, {
+      people: [request.requester.id, caller.person.id],
+      instances: request.instances,
+    });
     const [recorded, approver] = await Promise.all([
       gatherRecorded(deps, set, request),
       gatherPerson(deps, caller.person.id),
@@ -283,7 +290,7 @@ const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promi
  * Records the caller's decision on a waiting request.
  * @returns the request afterwards: denied, approved with its grants, or waiting for the next yes.
  * @throws Refusal `not_found`, `own_request`, `wrong_state` (by whom and when), `changed` (the card is not what is
- * true now), `wider_than_asked`, `not_allowed`, `limit_reached`, `role_missing`, `policy_full`.
+ * true now), `wider_than_asked`, `not_allowed`, `limit_reached`, `role_missing`, `policy_full`, `paused` (a kill switch).
  */
 export const decide = async (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> => {
   for (let tries = 1; ; tries += 1) {

@@ -1,5 +1,6 @@
 /** What the access decisions need from outside: readers, a clock, and a bell. Nothing here touches AWS. */
 import type { Person } from '../../src/shared/access.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import type { Config } from '../config.ts';
 import type { RuleBook, RuleSet } from '../rules/rules.ts';
@@ -27,10 +28,12 @@ export type AccessDeps = {
   config: Pick<Config, 'partition' | 'directory' | 'accounts' | 'limits'>;
   directory: Directory;
   roles: PersonalRoles;
+  /** Who gets what is granted in this account, at most a minute old; null: nobody but the person who asks. */
+  groupReach: (accountId: string) => Promise<GroupReach | null>;
   now: () => Date;
   /** Called after a commit that gives the reconciler work; losing it costs time only. */
   nudge: () => void;
-  newId: (prefix: 'req' | 'grt' | 'dec') => string;
+  newId: (prefix: 'req' | 'grt' | 'dec' | 'kil') => string;
 };
 
 /** The rules were reloaded while something was judged: judge it again (threats RQ-08). */

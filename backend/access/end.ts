@@ -1,11 +1,13 @@
 /** Ending before the time: by the owner, by whoever may decide it, by an admin, or by signing out. */
+import type { Expression, SqlBool } from 'kysely';
 import type { EndCause, Grant, Person } from '../../src/shared/access.ts';
+import type { Stays } from '../../src/shared/kill-switch.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { Actor } from '../audit/event.ts';
 import { recordChange, tellChange } from '../store/changes.ts';
-import { loadGrant } from '../store/grants.ts';
+import { loadGrant, loadGrants } from '../store/grants.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
@@ -14,6 +16,7 @@ import { gatherPerson } from './gather.ts';
 import { type Ask, mayDecide } from './judge.ts';
 import { presentPerson } from './recorded.ts';
 import { aboutGrant, changeGrant, closeRequest, instantOf, lockGrant } from './rows.ts';
+import { staysAfter } from './stays.ts';
 import { revokedWords } from './words.ts';
 
 /**
@@ -75,7 +78,8 @@ const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: En
   await tellChange(tx, { topic: 'grants', id: grantId, requestId });
 };
 
-const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
+/** May the caller end this grant of somebody else's: as an admin, or because the rules let them decide it? */
+export const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
   if (caller.isAdmin) return true;
   const [owner, approver] = await Promise.all([
     presentPerson(deps, grant.person),
@@ -97,16 +101,29 @@ const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promis
 };
 
 /**
+ * A grant that the caller sees, or may end because the rules let them decide it: also one that a rule gave, of which no request ever
+ * came to them. @throws Refusal `not_found`, the same for both and for what is not there.
+ */
+export const loadToEnd = async (deps: AccessDeps, caller: Reader, grantId: string): Promise<[Grant, Reader]> => {
+  const [grant] = await loadGrants(deps.db, (eb) => eb('grants.id', '=', grantId), 1);
+  const ending = grant !== undefined && grantActions.end.some((state) => state === grant.state);
+  const revocable = ending && (await mayRevoke(deps, caller, grant)) ? [grantId] : [];
+  const reader = { ...caller, revocable: [...(caller.revocable ?? []), ...revocable] };
+  return [await loadGrant(deps.db, reader, grantId), reader];
+};
+
+/**
  * Ends a grant that the caller owns, may decide, or may end as an admin.
- * @returns the grant, now `ending`; the screen says "ended" only when the reconciler has verified it.
+ * @returns the grant, now `ending` (the screen says "ended" only when the reconciler has verified it), and what stays reachable by
+ * other grants of its owner (threats RQ-21).
  * @throws Refusal `not_found`, `not_allowed`, `wrong_state`.
  */
 export const end = async (
   deps: AccessDeps,
   caller: Reader,
   { grantId, comment }: { grantId: string; comment: string | null },
-): Promise<Grant> => {
-  const grant = await loadGrant(deps.db, caller, grantId);
+): Promise<Grant & { stays: Stays }> => {
+  const [grant, reader] = await loadToEnd(deps, caller, grantId);
   const own = grant.person.id === caller.person.id;
   if (!own && !(await mayRevoke(deps, caller, grant))) {
     throw new Refusal('not_allowed', { message: 'Only its owner, an approver or an admin may end this access.' });
@@ -123,19 +140,24 @@ export const end = async (
     await recordChange(tx, { topic: 'notices', ref: null, audience: [grant.person.id] });
   });
   deps.nudge();
-  return loadGrant(deps.db, caller, grantId);
+  const ended = await loadGrant(deps.db, reader, grantId);
+  return { ...ended, stays: await staysAfter(deps.db, ended) };
 };
 
+/** Some of a person's grants: by a condition on `grants`, so many at most, or by their ids. */
+type Choice = { where: Expression<SqlBool>; limit: number } | { grantIds: readonly string[] };
+
 /**
- * Locks everything of a person that can be ended, before the first audit row is written: whoever writes one holds the trail,
+ * Locks everything of a person that can be ended, or what a condition on `grants` chooses, before the first audit row is written: whoever writes one holds the trail,
  * and must not wait for a row of somebody who waits for the trail (rows.ts).
  * @returns ids of the grants.
  */
-export const lockEverything = async (tx: Tx, personId: string): Promise<string[]> => {
+export const lockEverything = async (tx: Tx, personId: string, choice?: Choice): Promise<string[]> => {
   const principals = await tx
     .selectFrom('principals')
     .select('id')
-    .where('person_id', '=', personId)
+    // By what they have, not by whose it is: a group's principal is nobody's own.
+    .where('id', 'in', (eb) => eb.selectFrom('grants').select('principal_id').where('person_id', '=', personId))
     .orderBy('id')
     .forNoKeyUpdate()
     .execute();
@@ -143,8 +165,14 @@ export const lockEverything = async (tx: Tx, personId: string): Promise<string[]
     .selectFrom('grants')
     .select('id')
     .where('principal_id', 'in', ['', ...principals.map(({ id }) => id)])
+    .where('person_id', '=', personId)
     .where('state', 'in', [...grantActions.end])
+    .where((eb) => {
+      if (choice === undefined) return eb.lit(true);
+      return 'where' in choice ? choice.where : eb('id', 'in', ['', ...choice.grantIds]);
+    })
     .orderBy('id')
+    .limit(choice !== undefined && 'limit' in choice ? choice.limit : 10_000)
     .forNoKeyUpdate()
     .execute();
   const ids = grants.map(({ id }) => id);

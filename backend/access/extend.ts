@@ -12,6 +12,7 @@ import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './gather.ts';
 import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
+import { beginUnlessPaused } from './pause.ts';
 import { assertGrantCan, closeRequest, type LockedGrant, lockGrant } from './rows.ts';
 import {
   askPeople,
@@ -21,6 +22,7 @@ import {
   requireAllowed,
   requireApprovers,
 } from './submit.ts';
+import { gatherWider } from './wider.ts';
 
 export type ExtendInput = {
   grantId: string;
@@ -68,6 +70,7 @@ const approveByRule = async (
     at,
     ruleSetHash,
     seenHash: null,
+    wider: request.wider,
   });
   await closeRequest(tx, { id }, { state: 'approved', at, auditSequence });
   await extendGrant(tx, deps, { grant: locked, bySeconds: durationSeconds, by, at });
@@ -95,8 +98,10 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })
       : [];
   const requester = plainPerson(ask.person);
+  const wider = await gatherWider(deps, ask.instances);
   const at = deps.now();
   return deps.db.transaction().execute(async (tx) => {
+    await beginUnlessPaused(tx, { people: [requester.id], instances: ask.instances });
     await assertWithinLimits(tx, requester.id, at);
     const locked = await lockGrant(tx, grant.id, { action: 'extend', dueAt: at });
     await assertNoneWaits(tx, grant.id);
@@ -114,6 +119,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       approvalsNeeded: judgement.kind === 'person' ? judgement.approvalsNeeded : 0,
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
+      wider,
     };
     const id = await insertRequest(tx, deps, request);
     if (judgement.kind === 'person') {
@@ -133,7 +139,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
  * The owner asks for more time on a live grant.
  * @returns `extended` when a rule gives it at once, else `asked` with the waiting request.
  * @throws Refusal `not_found`, `not_allowed`, `wrong_state` (it has ended), `limit_reached` (12 h without a break, or one
- * waits already), `too_many` (it counts as a request of this hour).
+ * waits already), `too_many` (it counts as a request of this hour), `paused` (a kill switch).
  */
 export const extend = (deps: AccessDeps, caller: Reader, input: ExtendInput): Promise<ExtendOutcome> =>
   withRules(deps, async (set) => {

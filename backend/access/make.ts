@@ -1,5 +1,6 @@
 /** Writes requests, decisions and the grants that a yes creates; each with its audit row in the same transaction. */
 import { type DecidedBy, type Instance, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
@@ -15,6 +16,10 @@ import { aboutGrant, changeGrant, type GrantRow, instantOf, type LockedGrant, ty
 const actorOf = (by: DecidedBy): Actor =>
   by.kind === 'rule' ? { kind: 'rule', ruleId: by.ruleId } : { kind: 'person', person: by.person };
 
+/** Said in the audit trail only where it is so: events from before there were groups read the same. */
+const widely = (wider: readonly GroupReach[]): { wider?: GroupReach[] } =>
+  wider.length === 0 ? {} : { wider: [...wider] };
+
 export type NewRequest = {
   requester: Person;
   extendsGrantId: string | null;
@@ -28,6 +33,8 @@ export type NewRequest = {
   approvalsNeeded: number;
   ruleId: string;
   ruleSetHash: string;
+  /** IAM groups whose members all get what is granted. */
+  wider: readonly GroupReach[];
 };
 
 /** Puts a waiting request on record. @returns its id. */
@@ -46,6 +53,7 @@ export const insertRequest = async (tx: Tx, deps: Pick<AccessDeps, 'newId'>, req
     reason: request.reason,
     ticket: request.ticket,
     ruleSetHash: request.ruleSetHash,
+    ...widely(request.wider),
   });
   await tx
     .insertInto('requests')
@@ -94,6 +102,7 @@ export type NewDecision = {
   at: Date;
   ruleSetHash: string;
   seenHash: string | null;
+  wider: readonly GroupReach[];
 };
 
 /** Puts a sealed decision on record. @returns the sequence of its audit row. */
@@ -134,6 +143,7 @@ export const insertDecision = async (
     comment: decision.comment,
     ruleSetHash: decision.ruleSetHash,
     seenHash: decision.seenHash,
+    ...widely(yes === null ? [] : decision.wider),
   });
   await tx
     .insertInto('decisions')
@@ -184,6 +194,7 @@ const makeGrant = async (
     approved_at: yes.at,
     activate_by: activateBy,
     connected_at: null,
+    end_set_at: null,
     active_at: null,
     ends_at: null,
     cause: null,
@@ -252,7 +263,7 @@ export const extendGrant = async (
   const endsAt = new Date(row.ends_at.getTime() + bySeconds * 1000);
   await changeGrant(tx, deps.sealKey, {
     grant,
-    change: { ends_at: endsAt, duration_seconds: row.duration_seconds + bySeconds },
+    change: { ends_at: endsAt, end_set_at: at, duration_seconds: row.duration_seconds + bySeconds },
     event: {
       kind: 'grant_extended',
       at: instantOf(at),

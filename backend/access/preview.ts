@@ -17,6 +17,7 @@ import {
   totalSeconds,
   verdictOf,
 } from './judge.ts';
+import { gatherWider } from './wider.ts';
 
 type Verdicts = Pick<Preview, 'verdict' | 'perInstance'>;
 
@@ -57,6 +58,6 @@ export const preview = async (deps: AccessDeps, caller: Person, draft: RequestDr
   ]);
   const ask = await gatherAsk(deps, { ...draft, person, instances, extendsFrom: null });
   const said = verdicts(set, ask, candidates);
-  const roles = await gatherRoles(deps, person, instances);
-  return { ...said, ...reachable(set, ask), roleMissing: roles.filter((role) => role.state !== 'ready') };
+  const [roles, wider] = await Promise.all([gatherRoles(deps, person, instances), gatherWider(deps, instances)]);
+  return { ...said, ...reachable(set, ask), roleMissing: roles.filter((role) => role.state !== 'ready'), wider };
 };

@@ -4,6 +4,7 @@ import { Refusal } from '../../src/shared/refusal.ts';
 import type { PolicyCarrier } from '../access-policy/compile.ts';
 import { headroom, type PlannedGrant } from '../access-policy/describe-change.ts';
 import { personalRoleName, roleSessionName } from '../access-policy/principal.ts';
+import { identityStoreOf, policyPlaceOf } from '../config.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { groupBy } from '../store/rows.ts';
@@ -12,8 +13,23 @@ import { plainRef, type ReadyRole } from './gather.ts';
 
 type PrincipalDeps = Pick<AccessDeps, 'config'>;
 
-/** Until a second slot is needed (threats AWS-01), everybody has one personal role in an account. */
-const principalId = (accountId: string, personId: string): string => `${accountId}/${personId}/1`;
+/** What carries a person's access in an account, by the configuration. Names as IAM has them, without path. */
+type Carried = { kind: 'role' | 'user'; name: string; sessionName: string } | { kind: 'group'; name: string };
+
+const carriedBy = ({ config }: PrincipalDeps, accountId: string, person: Person): Carried => {
+  const principal = config.accounts.find(({ id }) => id === accountId)?.principal;
+  if (principal?.kind === 'group') return { kind: 'group', name: principal.group };
+  if (principal?.kind === 'user') return { kind: 'user', name: person.userName, sessionName: person.userName };
+  return {
+    kind: 'role',
+    name: personalRoleName(identityStoreOf(config).identityStoreId, person.id),
+    sessionName: roleSessionName(person.userName, person.id),
+  };
+};
+
+/** Until a second slot is needed (threats AWS-01), everybody has one principal in an account; a group's members share one. */
+const principalId = (accountId: string, carried: Carried, personId: string): string =>
+  carried.kind === 'group' ? `${accountId}/group/${carried.name}` : `${accountId}/${personId}/1`;
 
 /** What a grant needs of its principal's row. */
 export type PrincipalRef = { id: string; arn: string };
@@ -31,24 +47,25 @@ export const ensurePrincipals = async (
 ): Promise<Map<string, PrincipalRef>> => {
   const principals = new Map<string, PrincipalRef>();
   for (const role of roles.toSorted((a, b) => a.accountId.localeCompare(b.accountId))) {
+    const carried = carriedBy(deps, role.accountId, person);
     const row = await tx
       .insertInto('principals')
       .values({
-        id: principalId(role.accountId, person.id),
+        id: principalId(role.accountId, carried, person.id),
         account_id: role.accountId,
-        person_id: person.id,
-        kind: 'role',
-        carrier: 'inline',
-        name: personalRoleName(deps.config.directory.identityStoreId, person.id),
+        person_id: carried.kind === 'group' ? null : person.id,
+        kind: carried.kind,
+        carrier: policyPlaceOf(deps.config, role.accountId, carried.kind).carrier,
+        name: carried.name,
         arn: role.roleArn,
-        session_name: roleSessionName(person.userName, person.id),
+        session_name: carried.kind === 'group' ? carried.name : carried.sessionName,
         document_hash: null,
         document_at: null,
         due_at: dueAt,
         problem: null,
       })
       .onConflict((conflict) =>
-        conflict.columns(['account_id', 'person_id', 'slot']).doUpdateSet((eb) => ({
+        conflict.column('id').doUpdateSet((eb) => ({
           due_at: eb.fn('least', [eb.ref('principals.due_at'), eb.ref('excluded.due_at')]),
         })),
       )
@@ -66,30 +83,32 @@ export const carrierOf = async (
   deps: PrincipalDeps,
   { accountId, person }: { accountId: string; person: Person },
 ): Promise<PolicyCarrier & { principal: string }> => {
+  const carried = carriedBy(deps, accountId, person);
+  const place = { partition: deps.config.partition, accountId, ...policyPlaceOf(deps.config, accountId, carried.kind) };
+  if (carried.kind !== 'role') return { ...place, kind: carried.kind, principal: carried.name };
   const row = await db
     .selectFrom('principals')
     .select(['session_name', 'name'])
-    .where('account_id', '=', accountId)
-    .where('person_id', '=', person.id)
+    .where('id', '=', principalId(accountId, carried, person.id))
     .executeTakeFirst();
   return {
-    partition: deps.config.partition,
-    accountId,
-    sessionName: row?.session_name ?? roleSessionName(person.userName, person.id),
-    principal: row?.name ?? personalRoleName(deps.config.directory.identityStoreId, person.id),
+    ...place,
+    kind: 'role',
+    sessionName: row?.session_name ?? carried.sessionName,
+    principal: row?.name ?? carried.name,
   };
 };
 
-/** The grants that a person's access policy in an account is, or will be, compiled from. */
+/** The grants that the access policy on a person's principal in an account is, or will be, compiled from. */
 export const plannedGrants = async (
   db: Db,
-  { accountId, personId }: { accountId: string; personId: string },
+  deps: PrincipalDeps,
+  { accountId, person }: { accountId: string; person: Person },
 ): Promise<PlannedGrant[]> => {
   const rows = await db
     .selectFrom('grants')
     .select(['id', 'state', 'duration_seconds', 'connected_at', 'ends_at'])
-    .where('account_id', '=', accountId)
-    .where('person_id', '=', personId)
+    .where('principal_id', '=', principalId(accountId, carriedBy(deps, accountId, person), person.id))
     .where('state', 'in', ['ready', 'granting', 'active'])
     .orderBy('approved_at')
     .execute();
@@ -141,7 +160,7 @@ export const assertRoomFor = async (
 ): Promise<void> => {
   for (const { accountId, accountName, grant } of plannedFor(asked.instances, asked.durationSeconds)) {
     const carrier = await carrierOf(deps.db, deps, { accountId, person });
-    const now = await plannedGrants(deps.db, { accountId, personId: person.id });
+    const now = await plannedGrants(deps.db, deps, { accountId, person });
     assertRoom(carrier, accountName, [...now, grant]);
   }
 };

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { type AccessRequest, type Instance, type Person, refKey } from '../../src/shared/access.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { instanceOf, loadInstancesByRef } from '../store/instances.ts';
@@ -10,6 +11,7 @@ import type { AccessDeps } from './deps.ts';
 import { gatherAsk } from './gather.ts';
 import { type Ask, isSamePerson, mayDecide } from './judge.ts';
 import { notWaiting } from './rows.ts';
+import { gatherWider } from './wider.ts';
 
 export type Recorded = {
   request: AccessRequest;
@@ -19,14 +21,20 @@ export type Recorded = {
   ask: Ask;
   /** Instances of the request that left the inventory. */
   gone: Instance[];
+  /** IAM groups whose members would all get it. */
+  wider: GroupReach[];
   seenHash: string;
 };
 
 /**
  * SHA-256 (hex) over everything that a yes would mean (threats RQ-10): the tags as they were shown when it was asked and
- * as they are now, so that a tag changed in between is noticed.
+ * as they are now, so that a tag changed in between is noticed; the group and its members, where a group carries it (RQ-20).
  */
-const seenHashOf = (request: AccessRequest, now: ReadonlyMap<string, Instance>, set: RuleSet): string => {
+const seenHashOf = (
+  request: AccessRequest,
+  { now, wider }: { now: ReadonlyMap<string, Instance>; wider: readonly GroupReach[] },
+  set: RuleSet,
+): string => {
   const canonical = canonicalize({
     requestId: request.id,
     requester: { id: request.requester.id, userName: request.requester.userName },
@@ -44,7 +52,7 @@ const seenHashOf = (request: AccessRequest, now: ReadonlyMap<string, Instance>, 
     reason: request.reason,
     ticket: request.ticket,
     breakGlass: false,
-    principalKind: 'role',
+    wider: wider.map(({ accountId, group, members, names }) => ({ accountId, group, members, names })),
     ruleSetHash: set.hash,
   });
   if (canonical === undefined) throw new Error(`Request ${request.id} has no canonical form.`);
@@ -76,14 +84,15 @@ export const presentPerson = async (
 
 /** Reads a request's present facts. */
 export const gatherRecorded = async (
-  deps: Pick<AccessDeps, 'db' | 'now' | 'directory'>,
+  deps: Pick<AccessDeps, 'db' | 'now' | 'directory' | 'groupReach'>,
   set: RuleSet,
   request: AccessRequest,
 ): Promise<Recorded> => {
-  const [requester, rows, from] = await Promise.all([
+  const [requester, rows, from, wider] = await Promise.all([
     presentPerson(deps, request.requester),
     loadInstancesByRef(deps.db, request.instances),
     extendsFrom(deps, request),
+    request.state === 'waiting' ? gatherWider(deps, request.instances) : [],
   ]);
   const now = new Map(
     [...rows].flatMap(([key, row]) => (row.gone_at === null ? [[key, instanceOf(row)] as const] : [])),
@@ -104,7 +113,8 @@ export const gatherRecorded = async (
     requester,
     ask,
     gone: request.instances.filter((instance) => !now.has(refKey(instance))),
-    seenHash: seenHashOf(request, now, set),
+    wider,
+    seenHash: seenHashOf(request, { now, wider }, set),
   };
 };
 

@@ -56,13 +56,21 @@ export const notWaiting = async (
     .orderBy('at', 'desc')
     .limit(1)
     .executeTakeFirst();
-  const people = await loadPeople(db, [row.requester_id, ...(decision?.person_id ? [decision.person_id] : [])]);
+  // A kill switch may have taken it back, not who asked.
+  const stopped = await db
+    .selectFrom('kill_switch_hits')
+    .innerJoin('kill_switches', 'kill_switches.id', 'kill_switch_hits.switch_id')
+    .select('by_id')
+    .where('request_id', '=', row.id)
+    .executeTakeFirst();
+  const taker = stopped?.by_id ?? row.requester_id;
+  const people = await loadPeople(db, [taker, ...(decision?.person_id ? [decision.person_id] : [])]);
   const decided = row.state === 'approved' || row.state === 'denied';
   const by =
     decided && decision !== undefined
       ? deciderName(deciderOf(decision, people))
       : row.state === 'withdrawn'
-        ? known(people, row.requester_id).displayName
+        ? known(people, taker).displayName
         : null;
   return new Refusal('wrong_state', {
     message: `The request ${stateWords[row.state]}${by === null ? '' : ` by ${by}`}.`,
@@ -149,7 +157,7 @@ export const aboutGrant = ({ row, owner }: Pick<LockedGrant, 'row' | 'owner'>) =
 });
 
 type GrantChange = Partial<
-  Pick<GrantRow, 'state' | 'connected_at' | 'ends_at' | 'duration_seconds' | 'cause' | 'closed_at'>
+  Pick<GrantRow, 'state' | 'connected_at' | 'ends_at' | 'end_set_at' | 'duration_seconds' | 'cause' | 'closed_at'>
 >;
 
 /**

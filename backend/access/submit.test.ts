@@ -176,6 +176,7 @@ test('preview says at once, person, no, what is nearest and the longest, and cha
     nearest: null,
     longestSeconds: 43_200,
     roleMissing: [],
+    wider: [],
   });
   expect(await access.preview(mira, office.draft(['staging'], { durationSeconds: 4 * 3600 }))).toMatchObject({
     verdict: { kind: 'person', approvalsNeeded: 1, approvers: [{ displayName: 'Aiko' }, { displayName: 'Jonas' }] },

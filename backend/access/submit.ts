@@ -1,6 +1,7 @@
 /** Asking: judged by the rules, then either given at once or put before people. */
 import type { AccessRequest, Person, RequestDraft } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
@@ -32,8 +33,10 @@ import {
   totalSeconds,
 } from './judge.ts';
 import { activateByOf, insertDecision, insertRequest, makeGrants, type NewRequest } from './make.ts';
+import { beginUnlessPaused } from './pause.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { closeRequest } from './rows.ts';
+import { gatherWider } from './wider.ts';
 import { instancesWords, toApproveWords } from './words.ts';
 
 /** A request as its window shows it, whoever asks: for the answer to the person who just changed it. */
@@ -142,7 +145,7 @@ export const requireApprovers = (
   throw new Refusal('not_allowed', { message: tooFewApprovers(approvers.length, needed) });
 };
 
-type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[] };
+type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[]; wider: GroupReach[] };
 
 const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: RequestDraft): Promise<Gathered> => {
   const instances = await gatherInstances(deps.db, draft.instances);
@@ -168,7 +171,7 @@ const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: Req
           needed: judgement.approvalsNeeded,
         }).map(plainPerson)
       : [];
-  return { ask, judgement, roles, approvers };
+  return { ask, judgement, roles, approvers, wider: await gatherWider(deps, instances) };
 };
 
 /** Decides by the rule and makes the grants, in the transaction that records the request. */
@@ -188,6 +191,7 @@ const giveAtOnce = async (
     at,
     ruleSetHash: request.ruleSetHash,
     seenHash: null,
+    wider: request.wider,
   });
   await closeRequest(tx, { id }, { state: 'approved', at, auditSequence });
   await makeGrants(tx, deps, {
@@ -204,11 +208,11 @@ const giveAtOnce = async (
 /**
  * Submits a request for the caller.
  * @returns the request: approved with its grants when a rule allows all of it at once, else waiting.
- * @throws Refusal `not_found`, `not_allowed`, `limit_reached`, `too_many`, `role_missing`, `policy_full`.
+ * @throws Refusal `not_found`, `not_allowed`, `limit_reached`, `too_many`, `role_missing`, `policy_full`, `paused` (a kill switch).
  */
 export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
-    const { ask, judgement, roles, approvers } = await gather(deps, set, caller, draft);
+    const { ask, judgement, roles, approvers, wider } = await gather(deps, set, caller, draft);
     const requester = plainPerson(ask.person);
     const at = ask.at;
     const request: NewRequest = {
@@ -224,8 +228,10 @@ export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): P
       approvalsNeeded: judgement.kind === 'person' ? judgement.approvalsNeeded : 0,
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
+      wider,
     };
     const id = await deps.db.transaction().execute(async (tx) => {
+      await beginUnlessPaused(tx, { people: [requester.id], instances: request.instances });
       await assertWithinLimits(tx, requester.id, at);
       await assertFewReady(tx, requester.id, judgement.kind === 'at-once' ? roles.length : 0);
       // Locks of principals come before the audit head (rows.ts).

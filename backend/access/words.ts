@@ -1,6 +1,7 @@
 /** The words of notices: native notifications and the inbox show the same (look 4). */
 import type { Instance, Person } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
 
 /** "payments-api-1", "edge-proxy-1 and 5 more". */
 export const instancesWords = (instances: ReadonlyArray<Pick<Instance, 'name' | 'instanceId'>>): string => {
@@ -18,11 +19,11 @@ const what = ({ instances, durationSeconds }: What): string =>
 export type NoticeWords = { title: string; body: string };
 
 export const toApproveWords = (
-  request: What & { requester: Person; reason: string; extends: boolean },
+  request: What & { requester: Person; reason: string; extends: boolean; wider: readonly GroupReach[] },
   ruleId: string,
 ): NoticeWords => ({
   title: `${request.requester.displayName} asks for ${request.extends ? 'more time on ' : ''}${what(request)}`,
-  body: `“${request.reason}” Rule: ${ruleId}.`,
+  body: [widerWords(request.wider), `“${request.reason}” Rule: ${ruleId}.`].filter((words) => words !== '').join(' '),
 });
 
 export const approvedWords = (
@@ -52,3 +53,26 @@ export const revokedWords = (grant: What, by: Person, comment: string | null): N
   title: `${by.displayName} ended your access to ${instancesWords(grant.instances)}`,
   body: comment === null || comment === '' ? 'Your terminal text is kept.' : `“${comment}” Your terminal text is kept.`,
 });
+
+/** For the other admins: who pulled a kill switch, on what and why. */
+export const pulledWords = (name: string, by: Person, reason: string): NoticeWords => ({
+  title: `${by.displayName} ended ${name === 'everything' ? 'everything' : `all access: ${name}`}`,
+  body: `“${reason}” It stays stopped until somebody lifts it.`,
+});
+
+export const liftedWords = (name: string, by: Person): NoticeWords => ({
+  title: `${by.displayName} lifted the stop: ${name}`,
+  body: 'What was ended stays ended. It can be asked for again.',
+});
+
+const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
+/** For the person hit: who ended it and why. */
+export const stoppedWords = (what: { grants: number; requests: number }, by: Person, reason: string): NoticeWords => {
+  const access = what.grants === 0 ? '' : `ended your access (${counted(what.grants, 'grant')})`;
+  const requests = what.requests === 0 ? '' : `took back ${counted(what.requests, 'request')} of yours`;
+  return {
+    title: `${by.displayName} ${[access, requests].filter(Boolean).join(' and ')}`,
+    body: `“${reason}” It stays stopped until somebody else lifts it.${what.grants === 0 ? '' : ' Your terminal text is kept.'}`,
+  };
+};

@@ -67,7 +67,8 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
           if (request === undefined) return false;
           const requester = await directory.person(request.requester.id);
           if (requester?.enabled !== true) return false;
-          const { ask } = await gatherRecorded(deps, set, request);
+          // Whom it would reach does not change who may decide it.
+          const { ask } = await gatherRecorded({ ...deps, groupReach: async () => null }, set, request);
           return ask.instances.length > 0 && mayDecide(set, ask, person);
         });
         if (may) decidable.push(id);

@@ -11,7 +11,7 @@ import type { Streams } from './streams.ts';
 export type ApiDeps = OverviewDeps & {
   /** Without the time, which is told as it is. */
   info: Omit<BackendInfo, 'serverTime'>;
-  access: Omit<Access, 'lapseDue' | 'closeLeavers'>;
+  access: Omit<Access, 'lapseDue' | 'closeLeavers' | 'enforceSwitches'>;
   inventory: { refresh: () => Promise<void> };
   instances: InstanceList;
   signIn: SignInDesk;

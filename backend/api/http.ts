@@ -5,11 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { sql } from 'kysely';
 import { limits } from '../../src/shared/limits.ts';
 import { apiPath } from '../../src/shared/views.ts';
 import type { Log } from '../log.ts';
-import type { Db } from '../store/open.ts';
+import { type Db, readGeneration } from '../store/open.ts';
 import { faultIdOf, refusalOf } from './call-error.ts';
 import { type Caller, type CallerDeps, callerOf } from './caller.ts';
 import type { Metrics } from './metrics.ts';
@@ -75,8 +74,9 @@ const refusedByHeaders = (
   return null;
 };
 
+/** @throws when Postgres does not answer, or is of a version that this backend might misread: then it is not ready. */
 const ready = async (db: Db, response: ServerResponse): Promise<void> => {
-  await sql`select 1`.execute(db);
+  await readGeneration(db);
   plain(response, 200, 'ready');
 };
 

@@ -5,6 +5,7 @@ import type { InventoryHealth, Me, Overview, PersonalRole, SpreadingTime } from 
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { loadGrants } from '../store/grants.ts';
+import { loadSwitches } from '../store/kill-switches.ts';
 import { loadNotices } from '../store/notices.ts';
 import type { Db } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
@@ -97,7 +98,7 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
   const before = (days: number): Date => new Date(now.getTime() - days * day);
   const visible = visibleTo(reader);
   const me = reader.person.id;
-  const [about, requests, grants, toDecide, decided, notices, inventory, spreading] = await Promise.all([
+  const [about, requests, grants, toDecide, decided, notices, inventory, spreading, switches] = await Promise.all([
     meOf(deps, facts, token.expiresAt),
     loadRequests(db, {
       where: (eb) =>
@@ -147,6 +148,7 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     loadNotices(db, reader),
     inventoryHealth(deps),
     spreadingTimes(db),
+    loadSwitches(db, reader, { onOnly: true }),
   ]);
   return {
     serverTime: deps.now().toISOString(),
@@ -158,5 +160,6 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     notices,
     inventory,
     spreading,
+    switches,
   };
 };

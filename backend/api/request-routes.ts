@@ -6,9 +6,11 @@ import {
   type Grant,
   grantId,
   instanceRef,
+  instant,
   requestDraft,
   requestId,
 } from '../../src/shared/access.ts';
+import type { Stays } from '../../src/shared/kill-switch.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { commentText, reasonText } from '../../src/shared/text.ts';
 import {
@@ -83,10 +85,10 @@ export const requestRoutes = (deps: ApiDeps) => ({
 
   end: signedIn
     .input(z.strictObject({ grantId, comment: commentText.nullable() }))
-    .mutation(({ ctx, input }): Promise<Grant> => deps.access.end(ctx.reader, input)),
+    .mutation(({ ctx, input }): Promise<Grant & { stays: Stays }> => deps.access.end(ctx.reader, input)),
 
   sessionStarted: signedIn
-    .input(z.strictObject({ grantId, instance: instanceRef, sessionId }))
+    .input(z.strictObject({ grantId, instance: instanceRef, sessionId, closesAt: instant.optional() }))
     .mutation(async ({ ctx, input }): Promise<null> => {
       await sessionStarted(deps, ctx.reader, input);
       return null;

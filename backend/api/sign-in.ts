@@ -1,6 +1,7 @@
 /**
  * Sign-in by identity proof (aws-facts 2.2, threats ID-01 to ID-08): the nonce is used up before STS is asked, STS's answer is
- * believed only for the requester permission set in the listed accounts, and the person is who the identity store says.
+ * believed only for the requester permission set in the listed accounts, and the person is who the identity store says. Where
+ * people are IAM users, only for users of the listed accounts who are in a configured group.
  */
 import { sql } from 'kysely';
 import type { IdentityProof } from '../../src/shared/identity-proof.ts';
@@ -22,11 +23,19 @@ export type SignInDeps = {
   directory: Pick<Directory, 'byUserName'>;
   /** Asks STS: `aws/caller-identity.ts` with our server id. */
   callerIdentity: (proof: IdentityProof) => Promise<CallerIdentity>;
+  /**
+   * People are IAM users: the one of this UserId as IAM has them now, or null when there is none in the configured groups.
+   * Null in place of it: no IAM user may sign in (ID-06).
+   */
+  iamUsers: { afresh: (accountId: string, userId: string) => Promise<PersonFacts | null> } | null;
   /** RoleId of a role under the reserved path of an account, or null when there is none of that name (ID-07). */
   reservedRoleId: (accountId: string, roleName: string) => Promise<string | null>;
   log: Log;
   now: () => Date;
 };
+
+type Identity = Extract<CallerIdentity, { kind: 'identity' }>;
+type IamUsers = NonNullable<SignInDeps['iamUsers']>;
 
 export type SignedIn = { token: Secret; expiresAt: Date; person: PersonFacts };
 
@@ -65,9 +74,25 @@ const checkProof = (proof: IdentityProof, stsRegion: string, now: Date): void =>
   }
 };
 
+/**
+ * Whom a GetCallerIdentity answer names where people are IAM users; a string says why nobody. The UserId counts, not the
+ * name: names are used again, ids are not.
+ */
+const userNamedBy = (
+  identity: Identity,
+  { partition, signIn }: SignInDeps['config'],
+): { account: string; userId: string } | string => {
+  const [, arnPartition, account = ''] =
+    /^arn:(aws[a-z-]*):iam::(\d{12}):user\/(?:[\u0021-\u007e]{1,510}\/)?[\w+=,.@-]{1,64}$/.exec(identity.arn) ?? [];
+  if (arnPartition !== partition) return 'not an IAM user';
+  if (account !== identity.account || !signIn.accounts.includes(account)) return 'not an account that may vouch';
+  if (!/^AIDA[A-Z0-9]{12,124}$/.test(identity.userId)) return 'user id and ARN do not agree';
+  return { account, userId: identity.userId };
+};
+
 /** Who a GetCallerIdentity answer names, as far as its form tells; a string says why nobody. */
 const namedBy = (
-  identity: Extract<CallerIdentity, { kind: 'identity' }>,
+  identity: Identity,
   { partition, signIn }: SignInDeps['config'],
 ): { account: string; roleName: string; roleId: string; userName: string } | string => {
   const [, arnPartition, account = '', roleName = '', userName = ''] =
@@ -119,6 +144,25 @@ export const createSignInDesk = (deps: SignInDeps): SignInDesk => {
     throw new Refusal('proof_refused');
   };
 
+  /** Whom Identity Center's session names; a string says why nobody. */
+  const inIdentityStore = async (identity: Identity): Promise<PersonFacts | string> => {
+    const named = namedBy(identity, config);
+    if (typeof named === 'string') return named;
+    if ((await deps.reservedRoleId(named.account, named.roleName)) !== named.roleId) {
+      return 'not a role that Identity Center made';
+    }
+    const person = await directory.byUserName(named.userName);
+    if (person === null) return 'nobody of that name in the identity store';
+    if (!person.enabled) return 'disabled in the identity store';
+    return (await nameWasSomebodyElses(db, person, now())) ? 'the name was another person’s lately' : person;
+  };
+
+  const amongIamUsers = async (identity: Identity, users: IamUsers): Promise<PersonFacts | string> => {
+    const named = userNamedBy(identity, config);
+    if (typeof named === 'string') return named;
+    return (await users.afresh(named.account, named.userId)) ?? 'not in an IAM group that may use Curfew';
+  };
+
   const verify = async (proof: IdentityProof): Promise<SignedIn> => {
     checkProof(proof, config.signIn.stsRegion, now());
     await checkClocks(db, now);
@@ -129,16 +173,8 @@ export const createSignInDesk = (deps: SignInDeps): SignInDesk => {
     const identity = await deps.callerIdentity(proof);
     if (identity.kind === 'busy') throw new Refusal('busy', { retryAfterMs: 2_000 });
     if (identity.kind === 'refused') return refuse(null, identity.why);
-    const named = namedBy(identity, config);
-    if (typeof named === 'string') return refuse(identity.arn, named);
-    if ((await deps.reservedRoleId(named.account, named.roleName)) !== named.roleId) {
-      return refuse(identity.arn, 'not a role that Identity Center made');
-    }
-    const person = await directory.byUserName(named.userName);
-    if (person === null) return refuse(identity.arn, 'nobody of that name in the identity store');
-    if (!person.enabled) return refuse(identity.arn, 'disabled in the identity store');
-    if (await nameWasSomebodyElses(db, person, now()))
-      return refuse(identity.arn, 'the name was another person’s lately');
+    const person = await (deps.iamUsers === null ? inIdentityStore(identity) : amongIamUsers(identity, deps.iamUsers));
+    if (typeof person === 'string') return refuse(identity.arn, person);
     return db.transaction().execute(async (tx) => {
       await savePerson(tx, person);
       const { id, userName, displayName } = person;

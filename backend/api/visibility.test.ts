@@ -37,7 +37,7 @@ const draftFor = (instance: InstanceRef): RequestDraft => ({
 let backend: TestBackend;
 let tokens: Record<'mira' | 'jonas' | 'stranger' | 'admin', string>;
 /** What is Mira's: the ids that a stranger tries. */
-let hers: { waiting: string; decided: string; grant: string; session: string; notice: string };
+let hers: Ids;
 /** Ids of the same form that mean nothing. */
 const nothing = {
   waiting: newId('req'),
@@ -45,6 +45,9 @@ const nothing = {
   grant: newId('grt'),
   session: `mira.00000000-${'a'.repeat(26)}`,
   notice: newId('ntc'),
+  killSwitch: newId('kil'),
+  person: 'nobody',
+  instance: { accountId: devAccount, region, instanceId: 'i-0fffffffffffffff1' },
 };
 type Ids = typeof nothing;
 
@@ -67,10 +70,24 @@ beforeAll(async () => {
   const waiting = await client.submit.mutate(draftFor(prod));
   const grant = decided.state === 'approved' ? (decided.grantIds[0] ?? '') : '';
   const { connection } = await client.connect.mutate({ grantId: grant });
+  if (connection.as !== 'personal-role') throw new Error('Mira has a personal role.');
   const session = `${connection.roleSessionName}-${'b'.repeat(26)}`;
   await client.sessionStarted.mutate({ grantId: grant, instance: refOf(dev), sessionId: session });
   const notices = (await backend.client(tokens.jonas).overview.query()).notices;
-  hers = { waiting: waiting.id, decided: decided.id, grant, session, notice: notices[0]?.id ?? '' };
+  // On a colleague who has nothing, so that nothing of hers is ended.
+  const { id: killSwitch } = await backend
+    .client(tokens.admin)
+    .pullSwitch.mutate({ scope: { kind: 'person', personId: jonas.id }, reason: 'canary switch', typed: null });
+  hers = {
+    waiting: waiting.id,
+    decided: decided.id,
+    grant,
+    session,
+    notice: notices[0]?.id ?? '',
+    killSwitch,
+    person: mira.id,
+    instance: refOf(dev),
+  };
 });
 afterAll(() => backend.close());
 
@@ -87,6 +104,11 @@ const call = async (token: string, procedure: string, kind: Kind, input: unknown
 
 const seenHash = '0'.repeat(64);
 const bothRequests = (ids: Ids) => [{ requestId: ids.waiting }, { requestId: ids.decided }];
+
+const bothScopes = (ids: Ids) => [
+  { kind: 'person', personId: ids.person },
+  { kind: 'instance', instance: ids.instance },
+];
 
 /** Per procedure: the inputs made of ids, or why it takes none of anybody's. */
 const table: Record<string, { kind: Kind; inputs: (ids: Ids) => unknown[] } | string> = {
@@ -121,6 +143,20 @@ const table: Record<string, { kind: Kind; inputs: (ids: Ids) => unknown[] } | st
     inputs: (ids) => [{ grantId: ids.grant, instance: refOf(dev), sessionId: ids.session }],
   },
   sessionEnded: { kind: 'mutation', inputs: (ids) => [{ sessionId: ids.session }] },
+  live: 'takes no id: looked at below',
+  switches: 'takes no id: looked at below',
+  endings: 'for admins only',
+  findings: 'for admins only',
+  switchTargets: 'for admins only',
+  whatStays: { kind: 'query', inputs: (ids) => [{ grantId: ids.grant }] },
+  endAllOn: { kind: 'mutation', inputs: (ids) => [{ grantId: ids.grant, instance: refOf(dev), comment: null }] },
+  switchStory: { kind: 'query', inputs: (ids) => [{ switchId: ids.killSwitch }] },
+  liftSwitch: { kind: 'mutation', inputs: (ids) => [{ switchId: ids.killSwitch }] },
+  previewSwitch: { kind: 'mutation', inputs: (ids) => bothScopes(ids).map((scope) => ({ scope })) },
+  pullSwitch: {
+    kind: 'mutation',
+    inputs: (ids) => bothScopes(ids).map((scope) => ({ scope, reason: 'try', typed: null })),
+  },
   markRead: { kind: 'mutation', inputs: (ids) => [{ noticeIds: [ids.notice] }] },
   story: { kind: 'query', inputs: bothRequests },
   exportAudit: {
@@ -175,12 +211,40 @@ describe('API-01 what a person may not see is answered like what does not exist'
       await call(tokens.stranger, 'audit', 'query', {}),
       await call(tokens.stranger, 'audit', 'query', { search: 'canary-reason' }),
       await call(tokens.stranger, 'audit', 'query', { person: mira.id }),
+      await call(tokens.stranger, 'live', 'query', {}),
+      await call(tokens.stranger, 'live', 'query', { search: 'pay' }),
+      await call(tokens.stranger, 'switches', 'query', null),
     ].join('\n');
     for (const word of [hers.waiting, hers.decided, hers.grant, hers.session, dev.instanceId, prod.name, 'canary']) {
       expect(everything).not.toContain(word);
     }
     expect((await backend.client(tokens.stranger).instances.query({ search: 'pay' })).matching).toBe(0);
     expect((await backend.client(tokens.stranger).instances.query({})).askable).toBe(1);
+  });
+
+  test('what is for admins is for nobody else', async () => {
+    for (const [procedure, input] of [
+      ['endings', null],
+      ['findings', {}],
+      ['switchTargets', { kind: 'person' }],
+    ] as const) {
+      expect(await call(tokens.stranger, procedure, 'query', input)).toMatch(/^403 .*"not_allowed"/);
+      expect(await call(tokens.admin, procedure, 'query', input)).toMatch(/^200 /);
+    }
+    const everything = { scope: { kind: 'everything' }, reason: 'try', typed: 'everything' };
+    for (const token of [tokens.stranger, tokens.jonas]) {
+      expect(await call(token, 'pullSwitch', 'mutation', everything)).toMatch(/^403 .*"not_allowed"/);
+    }
+  });
+
+  test('an approver sees and may end what a rule gave on instances that they may decide about', async () => {
+    const live = await backend.client(tokens.jonas).live.query({});
+    expect(live.items.map(({ id }) => id)).toEqual([hers.grant]);
+    expect(live).toMatchObject({ matching: 1, sessions: 1 });
+    expect((await backend.client(tokens.jonas).live.query({ search: 'PAY-d1 mira' })).matching).toBe(1);
+    expect((await backend.client(tokens.jonas).live.query({ search: 'pay_d1' })).matching).toBe(0);
+    expect((await backend.client(tokens.admin).live.query({})).matching).toBe(1);
+    expect(await call(tokens.jonas, 'whatStays', 'query', { grantId: hers.grant })).toMatch(/^200 /);
   });
 
   test('the whole trail is for admins', async () => {

@@ -57,6 +57,7 @@ describe('AU-01 any mutation of an export is found', () => {
       rows: 13,
       signedTo: 12,
       keyId: key.keyId,
+      anchor: null,
     });
   });
 

@@ -1,20 +1,25 @@
 /**
  * The audit trail on the command line.
- * `npm run audit -- verify FILE [--key FINGERPRINT]` checks an export without the backend; exit code 0 only when it verifies.
+ * `npm run audit -- verify FILE [--key FINGERPRINT] [--anchor FILE]` checks an export without the backend; exit code 0 only when it
+ * verifies, and with an anchor only when nothing that was anchored is missing.
  * `npm run audit -- export [--format jsonl|csv] [--request ID] [--out FILE]` reads the trail; CURFEW_CONFIG names the configuration.
+ * `npm run audit -- confirm-restore --by NAME` lets things begin again on a database that is older than its anchor.
  * `npm run audit -- key` prints the fingerprint to hand to auditors.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { requestId } from '../../src/shared/access.ts';
+import { confirmRestore } from '../access/trail-hold.ts';
 import { loadConfig } from '../config.ts';
 import { openStore } from '../store/open.ts';
+import { readAnchor } from './anchor.ts';
 import { exportCsv, exportJsonLines } from './export.ts';
 import { openAuditKey, signHead } from './heads.ts';
 import { verifyExport } from './verify.ts';
 
-const usage = `Usage: npm run audit -- verify FILE [--key FINGERPRINT]
+const usage = `Usage: npm run audit -- verify FILE [--key FINGERPRINT] [--anchor FILE]
        npm run audit -- export [--format jsonl|csv] [--request ID] [--out FILE]
+       npm run audit -- confirm-restore --by NAME
        npm run audit -- key`;
 
 /** Controls and direction marks as escapes: a row must not write on the auditor's terminal (threats AU-08). */
@@ -24,8 +29,9 @@ const visible = (text: string): string =>
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-const verify = (file: string, key: string | null): number => {
-  const result = verifyExport(readFileSync(file, 'utf8'), key);
+const verify = (file: string, key: string | null, anchorFile: string | null): number => {
+  const anchor = anchorFile === null ? null : readAnchor(anchorFile);
+  const result = verifyExport(readFileSync(file, 'utf8'), key, anchor);
   if (!result.ok) {
     console.log(visible(`NOT VERIFIED, line ${result.line}: ${result.what}`));
     return 1;
@@ -34,7 +40,34 @@ const verify = (file: string, key: string | null): number => {
   const signed = result.signedTo === null ? 'no row is signed yet' : `signed to row ${result.signedTo}`;
   const whose = key === null ? ' (taken from the export: compare it with the one you know)' : '';
   console.log(`verified: ${result.rows} rows, ${scope}, ${signed}, key ${result.keyId}${whose}`);
+  if (result.anchor === null) {
+    console.log('no anchor was given: rows cut off after the last signed one would go unnoticed');
+    return 0;
+  }
+  const { provenTo, lost } = result.anchor;
+  console.log(provenTo === null ? 'the anchor proves none of these rows' : `anchored to row ${provenTo}`);
+  for (const { from, to, at } of lost) {
+    console.log(visible(`rows ${from} to ${to} of an earlier trail are lost: a restore was confirmed at ${at}`));
+  }
   return 0;
+};
+
+const confirm = async (by: string): Promise<number> => {
+  const config = loadConfig();
+  if (config.auditAnchor === undefined) {
+    console.error('The configuration names no auditAnchor.');
+    return 2;
+  }
+  const store = await openStore(config.databaseUrl, (error) => console.error(visible(error.message)));
+  try {
+    const key = openAuditKey(config.keysFolder);
+    const deps = { db: store.api, anchorFile: config.auditAnchor, now: () => new Date(), key };
+    const what = await confirmRestore(deps, by);
+    console.log(what === null ? 'nothing is held' : `confirmed: ${visible(what)}`);
+    return 0;
+  } finally {
+    await store.close();
+  }
 };
 
 const exportTrail = async (options: {
@@ -71,10 +104,13 @@ const main = async (): Promise<number> => {
       format: { type: 'string', default: 'jsonl' },
       request: { type: 'string' },
       out: { type: 'string' },
+      anchor: { type: 'string' },
+      by: { type: 'string' },
     },
   });
   const [command, file] = positionals;
-  if (command === 'verify' && file !== undefined) return verify(file, values.key ?? null);
+  if (command === 'verify' && file !== undefined) return verify(file, values.key ?? null, values.anchor ?? null);
+  if (command === 'confirm-restore' && values.by !== undefined && values.by !== '') return await confirm(values.by);
   if (command === 'export' && (values.format === 'jsonl' || values.format === 'csv')) {
     return await exportTrail({ format: values.format, request: values.request ?? null, out: values.out ?? null });
   }

@@ -3,12 +3,23 @@
  * secret: no token, no credential, no session TokenValue (threats AU-09).
  */
 import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
+import type { SwitchScope } from '../../src/shared/kill-switch.ts';
+import type { FindingKind } from '../../src/shared/views.ts';
 
 /** Who did it: a person, a rule, or the backend by itself (a due time, a sweep). */
 export type Actor = { kind: 'person'; person: Person } | { kind: 'rule'; ruleId: string } | { kind: 'curfew' };
 
 type AboutRequest = { requestId: string; requester: Person };
 type AboutGrant = { grantId: string; requestId: string; owner: Person; accountId: string };
+type AboutFinding = {
+  findingId: string;
+  finding: FindingKind;
+  accountId: string | null;
+  region: string | null;
+  subject: string;
+  what: string;
+};
 
 export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'signed_in'; arn: string }
@@ -33,6 +44,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       reason: string;
       ticket: string | null;
       ruleSetHash: string;
+      /** IAM groups whose members all get what is granted (threats RQ-20). */
+      wider?: GroupReach[];
     } & AboutRequest)
   | ({
       kind: 'request_decided';
@@ -44,9 +57,10 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       comment: string | null;
       ruleSetHash: string;
       seenHash: string | null;
+      wider?: GroupReach[];
     } & AboutRequest)
-  /** `left`: not by the person, but because they left. */
-  | ({ kind: 'request_withdrawn'; left?: true } & AboutRequest)
+  /** `left`: because they left; `stopped`: by a kill switch, or with everything of the person on an instance. */
+  | ({ kind: 'request_withdrawn'; left?: true; stopped?: { switchId: string | null } } & AboutRequest)
   | ({ kind: 'request_lapsed' } & AboutRequest)
   | ({
       kind: 'grant_made';
@@ -64,7 +78,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | ({ kind: 'grant_sealed'; receipt: Receipt } & AboutGrant)
   | ({ kind: 'grant_lapsed' } & AboutGrant)
   | ({ kind: 'grant_failed'; code: string; advice: string } & AboutGrant)
-  | ({ kind: 'session_started'; sessionId: string; instance: InstanceRef } & AboutGrant)
+  /** `closesAt`: when the app's own timer closes it, as the app says. */
+  | ({ kind: 'session_started'; sessionId: string; instance: InstanceRef; closesAt?: Instant } & AboutGrant)
   | ({ kind: 'session_ended'; sessionId: string; instance: InstanceRef } & AboutGrant)
   | ({ kind: 'session_terminated'; sessionId: string; instance: InstanceRef } & AboutGrant)
   | {
@@ -76,8 +91,26 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       target: string;
       terminated: boolean;
     }
+  /** From then on everything in its scope is refused and ended; `within`: what an approver may decide about, null for all of it. */
+  | {
+      kind: 'kill_switch_pulled';
+      switchId: string;
+      scope: SwitchScope;
+      name: string;
+      within: string[] | null;
+      reason: string;
+    }
+  /** Every grant that it ended has its receipt; `totalMs` from the pull to the last one verified. */
+  | { kind: 'kill_switch_done'; switchId: string; name: string; grants: number; requests: number; totalMs: number }
+  | { kind: 'kill_switch_lifted'; switchId: string; scope: SwitchScope; name: string }
   | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
   | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }
+  /** The database is older than its anchor: nothing begins until somebody confirms (threats AU-02). */
+  | { kind: 'trail_held'; what: string }
+  /** `by`: as they named themselves at the command line. */
+  | { kind: 'restore_confirmed'; what: string; by: string }
+  | ({ kind: 'finding_reported' } & AboutFinding)
+  | ({ kind: 'finding_mended' } & AboutFinding)
   | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }
   | { kind: 'role_provisioned'; accountId: string; principal: string; personId: string }
 );

@@ -58,17 +58,46 @@ export const headIsSignedBy = (head: SignedHead, publicKey: KeyObject): boolean 
   head.keyId === keyIdOf(publicKey) &&
   verify(null, signedBytes(head), publicKey, Buffer.from(head.signature, 'base64'));
 
-/** Signs the newest row, unless it is signed already or there is none. @returns the new head, or null. */
-export const signHead = async (db: Kysely<Schema>, key: AuditKey, now: Date): Promise<SignedHead | null> => {
+/** That the trail goes on from this row, and that rows after `after` which were anchored before are lost. */
+export type SignedRestore = SignedHead & { after: number };
+
+// Another form than a head's, so that no head can be passed off as one.
+const restoreBytes = ({ sequence, hash, at, keyId, after }: Omit<SignedRestore, 'signature'>): Buffer =>
+  Buffer.from(canonicalForm({ after, at, hash, keyId, sequence }));
+
+/** True when the restore was confirmed with this key. */
+export const restoreIsSignedBy = (restore: SignedRestore, publicKey: KeyObject): boolean =>
+  restore.keyId === keyIdOf(publicKey) &&
+  verify(null, restoreBytes(restore), publicKey, Buffer.from(restore.signature, 'base64'));
+
+/** Signs a restore at the newest row. @throws Error when there is none. */
+export const signRestore = async (
+  db: Kysely<Schema>,
+  key: AuditKey,
+  { after, now }: { after: number; now: Date },
+): Promise<SignedRestore> => {
+  const { signature: _, ...head } = await signNewest(db, key, now);
+  const unsigned = { ...head, after };
+  return { ...unsigned, signature: sign(null, restoreBytes(unsigned), key.privateKey).toString('base64') };
+};
+
+/** Signs the newest row. @throws Error when there is none. */
+const signNewest = async (db: Kysely<Schema>, key: AuditKey, now: Date): Promise<SignedHead> => {
   const newest = await db
     .selectFrom('audit')
     .select(['sequence', 'hash'])
     .orderBy('sequence', 'desc')
     .limit(1)
-    .executeTakeFirst();
-  if (newest === undefined) return null;
+    .executeTakeFirstOrThrow();
   const unsigned = { sequence: Number(newest.sequence), hash: newest.hash, at: now.toISOString(), keyId: key.keyId };
-  const head = { ...unsigned, signature: sign(null, signedBytes(unsigned), key.privateKey).toString('base64') };
+  return { ...unsigned, signature: sign(null, signedBytes(unsigned), key.privateKey).toString('base64') };
+};
+
+/** Signs the newest row and keeps that, unless it is signed already or there is none. @returns the new head, or null. */
+export const signHead = async (db: Kysely<Schema>, key: AuditKey, now: Date): Promise<SignedHead | null> => {
+  const { sequence } = await db.selectFrom('audit_head').select('sequence').executeTakeFirstOrThrow();
+  if (sequence === 0) return null;
+  const head = await signNewest(db, key, now);
   const stored = await db
     .insertInto('audit_signature')
     .values({ sequence: head.sequence, hash: head.hash, at: now, key_id: head.keyId, signature: head.signature })

@@ -1,6 +1,7 @@
 /** One plain sentence for each audit event: what a person reads in the audit view, the CSV and the CLI. */
 import type { DecidedBy, EndCause, InstanceRef } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
+import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
 import type { Actor, AuditEvent } from './event.ts';
 
 export const actorName = (actor: Actor): string => {
@@ -31,6 +32,8 @@ const causeWords = (cause: EndCause): string => {
       return `${cause.person.displayName} signed out`;
     case 'left':
       return `${cause.person.displayName} left the organisation`;
+    case 'kill':
+      return `${cause.person.displayName} pulled a kill switch: “${cause.reason}”`;
     case 'inventory':
       return cause.what;
   }
@@ -39,6 +42,9 @@ const causeWords = (cause: EndCause): string => {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 const commented = (comment: string | null): string => (comment ? `: “${comment}”` : '');
+
+/** A second sentence where a group carries the access. */
+const widely = (wider: readonly GroupReach[] = []): string => (wider.length === 0 ? '' : `. ${widerWords(wider)}`);
 
 type Sentences = { [K in AuditEvent['kind']]: (event: Extract<AuditEvent, { kind: K }>) => string };
 
@@ -51,21 +57,24 @@ const sentences: Sentences = {
     `${e.person.displayName} is ${e.why === 'gone' ? 'not in the identity store any more' : 'disabled in the identity store'}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
   request_submitted: (e) =>
-    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”`,
+    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}`,
   request_decided: (e) =>
     e.verdict === 'yes'
-      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}`
+      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}${widely(e.wider)}`
       : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}`,
   request_withdrawn: (e) =>
     e.left === true
       ? `The request of ${e.requester.displayName}, who left the organisation, was withdrawn`
-      : `${e.requester.displayName} withdrew the request`,
+      : e.stopped !== undefined
+        ? `${actorName(e.actor)} took back the request of ${e.requester.displayName}${e.stopped.switchId === null ? ' with the access it was for' : ' by a kill switch'}`
+        : `${e.requester.displayName} withdrew the request`,
   request_lapsed: (e) => `Nobody decided the request of ${e.requester.displayName} in time`,
   grant_made: (e) =>
     `${e.owner.displayName} may connect to ${ids(e.instances)} for ${durationWords(e.durationSeconds)}`,
-  grant_connected: (e) => `${e.owner.displayName} connected: access until ${e.endsAt}`,
+  grant_connected: (e) =>
+    `${e.owner.displayName} connected: access until ${e.endsAt}, and its removal is scheduled for then`,
   access_policy_written: (e) =>
-    `The access policy of ${e.principal} was written and read back, ${e.documentHash.slice(0, 12)}`,
+    `The access policy of ${e.principal} was written and read back with its own end ${e.endsAt}, ${e.documentHash.slice(0, 12)}`,
   grant_active: (e) => `Access of ${e.owner.displayName} is active`,
   grant_extended: (e) => `${deciderName(e.by)} extended the access of ${e.owner.displayName} to ${e.endsAt}`,
   grant_ending: (e) => `Access of ${e.owner.displayName} is ending: ${causeWords(e.cause)}`,
@@ -74,13 +83,23 @@ const sentences: Sentences = {
   grant_sealed: (e) => `Sealed: ${e.receipt.looks} looks after the end found nothing more`,
   grant_lapsed: (e) => `${e.owner.displayName} did not connect in time`,
   grant_failed: (e) => `Access of ${e.owner.displayName} failed (${e.code}): ${e.advice}`,
-  session_started: (e) => `${e.owner.displayName} opened session ${e.sessionId} on ${e.instance.instanceId}`,
+  session_started: (e) =>
+    `${e.owner.displayName} opened session ${e.sessionId} on ${e.instance.instanceId}${e.closesAt === undefined ? '' : `; the app closes it at ${e.closesAt}`}`,
   session_ended: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} ended`,
   session_terminated: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} was terminated by Curfew`,
   session_unexplained: (e) =>
     `Session ${e.sessionId} of ${e.owner} on ${e.target} has no grant${e.terminated ? ' and was terminated' : ''}`,
+  kill_switch_pulled: (e) =>
+    `${actorName(e.actor)} pulled the kill switch for ${e.name}${e.within === null ? '' : `, on the ${e.within.length} instances they may decide about`}: “${e.reason}”`,
+  kill_switch_done: (e) =>
+    `The kill switch for ${e.name} has ended ${e.grants} grants and taken back ${e.requests} requests, the last one verified after ${seconds(e.totalMs)}`,
+  kill_switch_lifted: (e) => `${actorName(e.actor)} lifted the kill switch for ${e.name}`,
   access_policy_mended: (e) => `The access policy of ${e.principal} was mended: ${e.what}`,
   leftover_reported: (e) => `Left over on ${e.principal}: ${e.what}`,
+  trail_held: (e) => `Nothing is given until an admin confirms: ${e.what}`,
+  restore_confirmed: (e) => `${e.by} confirmed at the command line that the database was restored: ${e.what}`,
+  finding_reported: (e) => `Found at ${e.subject}: ${e.what}`,
+  finding_mended: (e) => `No longer there at ${e.subject}: ${e.what}`,
   seal_broken: (e) => `Row ${e.rowId} in ${e.table} does not carry a valid seal: nothing was written for it`,
   role_provisioned: (e) => `Personal role ${e.principal} was made in ${e.accountId}`,
 };

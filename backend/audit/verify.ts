@@ -4,6 +4,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { type AnchorLine, type AnchorProof, checkAnchor } from './anchor.ts';
 import { firstPreviousHash, hashOfRow } from './chain.ts';
 import { exportFormat } from './export.ts';
 import { headIsSignedBy, keyIdOf, type SignedHead } from './heads.ts';
@@ -36,6 +37,8 @@ export type Verification =
       /** The last row that a valid signature covers: what comes after is chained, not yet signed. */
       signedTo: number | null;
       keyId: string;
+      /** What the anchor adds; null: none was given. */
+      anchor: Extract<AnchorProof, { ok: true }> | null;
     }
   /** The first line that is wrong (counted from 1) and, if it is a row, its sequence number. */
   | { ok: false; line: number; sequence: number | null; what: string };
@@ -109,8 +112,13 @@ const takeLine = (
  * @param text a JSON Lines export.
  * @param expectedKeyId the key's fingerprint as you know it from outside; null accepts the export's own key, which proves
  *   integrity but not origin.
+ * @param anchor lines of the anchor, kept outside (threats AU-02); null: rows cut off the end go unnoticed.
  */
-export const verifyExport = (text: string, expectedKeyId: string | null): Verification => {
+export const verifyExport = (
+  text: string,
+  expectedKeyId: string | null,
+  anchor: readonly AnchorLine[] | null = null,
+): Verification => {
   const lines = text.split('\n').filter((line) => line !== '');
   const fail = (index: number, what: string, sequence: number | null = null): Verification => ({
     ok: false,
@@ -141,5 +149,8 @@ export const verifyExport = (text: string, expectedKeyId: string | null): Verifi
   if (progress.rows !== top.data.rows) {
     return fail(lines.length - 1, `the header says ${top.data.rows} rows, the export has ${progress.rows}`);
   }
-  return { ok: true, scope: top.data.scope, rows: progress.rows, signedTo: progress.signedTo, keyId };
+  const proof = anchor === null ? null : checkAnchor(anchor, { hashes: progress.hashes, whole, publicKey });
+  if (proof?.ok === false) return fail(lines.length - 1, proof.what);
+  const { rows, signedTo } = progress;
+  return { ok: true, scope: top.data.scope, rows, signedTo, keyId, anchor: proof };
 };

@@ -11,6 +11,7 @@ import {
   sceneConfig,
 } from '../provisioner/testing/scene.ts';
 import { openBroker } from './broker.ts';
+import { onErrand } from './errand.ts';
 import { createIam, createRoleCheck } from './iam.ts';
 
 let scene: Scene;
@@ -47,6 +48,29 @@ describe('openBroker', () => {
     expect(calls.filter(({ operation }) => operation === 'AssumeRole')).toHaveLength(1);
     broker.close();
   });
+});
+
+test('AWS that does not answer is given up and asked again: a call that hangs would hold its principal', async () => {
+  await scene.control('addFault', {
+    match: { service: 'iam', operation: 'ListRoles' },
+    times: 1,
+    effect: { kind: 'latency', ms: 600_000 },
+  });
+  const broker = openBroker({ config: sceneConfig, as: 'broker', answerMs: 1_000 });
+  expect((await createIam(broker).personalRoles(prod)).length).toBeGreaterThan(0);
+  broker.close();
+});
+
+test('work that is another backend’s by now calls AWS no more', async () => {
+  const broker = openBroker({ config: sceneConfig, as: 'broker' });
+  const stillMine = (): void => {
+    throw new Error('taken over');
+  };
+  await scene.control('forgetCalls');
+  const work = onErrand({ urgency: 'ending', stillMine }, () => createIam(broker).personalRoles(prod));
+  await expect(work).rejects.toThrow('taken over');
+  expect(callList.parse(await scene.control('calls'))).toEqual([]);
+  broker.close();
 });
 
 describe('createRoleCheck', () => {

@@ -7,18 +7,24 @@ import { IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { AccountConfig, Config } from '../config.ts';
-import { type Budget, createBudget, realTiming, type Timing } from './budget.ts';
-import { AwsProblem, awsProblem } from './errors.ts';
+import { type Buckets, type Budget, createBudget, localBuckets, type Rate, realTiming, type Timing } from './budget.ts';
+import { type ClockHeard, clockListener, clockStep } from './clock-skew.ts';
+import { currentErrand, type Urgency } from './errand.ts';
+import { AwsProblem, awsProblem, isThrottling } from './errors.ts';
 
-/** What costs a call: IAM writes and reads per account; the SSM calls per account and region (aws-facts 5). */
-const perSecond = {
-  'iam-write': 5,
-  'iam-read': 10,
-  'describe-sessions': 5,
-  'terminate-session': 5,
-  inventory: 5,
-} as const;
-export type BudgetName = keyof typeof perSecond;
+/**
+ * What costs a call: IAM writes and reads per account, the SSM calls per account and region. The rates of SSM are AWS's own
+ * (aws-facts 5), its buckets are larger than ours: calls that come a little unevenly are not throttled. IAM's rates are not
+ * published; reads were never seen throttled at this one.
+ */
+export const awsRates = {
+  'iam-write': { perSecond: 5, burst: 8 },
+  'iam-read': { perSecond: 20, burst: 20 },
+  'describe-sessions': { perSecond: 6, burst: 4 },
+  'terminate-session': { perSecond: 6, burst: 4 },
+  inventory: { perSecond: 5, burst: 5 },
+} as const satisfies Record<string, Rate>;
+export type BudgetName = keyof typeof awsRates;
 
 const iamRegions: Record<Config['partition'], string> = {
   aws: 'us-east-1',
@@ -32,6 +38,15 @@ const attempts = 4;
 const firstWaitMs = 200;
 const credentialsLeftMs = 5 * 60_000;
 
+/** How long one call may take, milliseconds. */
+const mostAnswerMs = 15_000;
+/** A breach of the time is only a warning unless it is asked for as an error: a call that hangs would hold its principal. */
+const handlerLimits = (requestTimeout: number) => ({
+  connectionTimeout: 5000,
+  requestTimeout,
+  throwOnRequestTimeout: true,
+});
+
 type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
 
 export type AccountAccess = {
@@ -40,10 +55,11 @@ export type AccountAccess = {
   ssm: (region: string) => SSMClient;
   ec2: (region: string) => EC2Client;
   /**
-   * Makes one call within its budget, and again when the error may go away (backoff with full jitter).
+   * Makes one call within its budget, as urgently as the present errand says, and again when the error may go away (backoff
+   * with full jitter). AWS's throttling lowers the budget for a while.
    * @param call names it in errors, e.g. `iam:PutRolePolicy`.
    * @param budget and the region it counts for (IAM: none).
-   * @throws AwsProblem, always.
+   * @throws AwsProblem for what AWS says; what the errand says when its work is no longer ours; faults of the budget's store.
    */
   call: <T>(call: string, budget: BudgetName, send: () => Promise<T>, region?: string) => Promise<T>;
 };
@@ -62,10 +78,21 @@ export type BrokerOptions = {
   config: Pick<Config, 'partition' | 'signIn' | 'accounts'>;
   as: EnteredAs;
   timing?: Timing;
+  /** How long one call may take, milliseconds; 15 s when left out. */
+  answerMs?: number;
+  /** Where the rates are kept; left out: in this process alone. */
+  buckets?: Buckets;
+  /** Told how long each call waited for its budget, milliseconds. */
+  waited?: (budget: BudgetName, urgency: Urgency, ms: number) => void;
+  /** Told what AWS's clock says, with each answer. */
+  clockHeard?: ClockHeard;
 };
 
-const openAccount = (options: Required<BrokerOptions>, account: AccountConfig, sts: STSClient) => {
-  const { config, as, timing } = options;
+type OpenOptions = Required<Omit<BrokerOptions, 'waited' | 'clockHeard'>> &
+  Pick<BrokerOptions, 'waited' | 'clockHeard'>;
+
+const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClient) => {
+  const { config, as, timing, answerMs, buckets, waited, clockHeard } = options;
   let held: Promise<Credentials> | null = null;
 
   const enter = async (): Promise<Credentials> => {
@@ -110,9 +137,11 @@ const openAccount = (options: Required<BrokerOptions>, account: AccountConfig, s
     credentials,
     // Retries are ours: they know the budgets, and the SDK takes LimitExceeded for throttling (aws-facts 10).
     maxAttempts: 1,
-    requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 },
+    requestHandler: handlerLimits(answerMs),
   };
   const iam = new IAMClient({ ...shared, region: iamRegions[config.partition] });
+  const listener = clockListener((facts) => clockHeard?.(account, facts));
+  iam.middlewareStack.add(listener, clockStep);
   const ssm = new Map<string, SSMClient>();
   const ec2 = new Map<string, EC2Client>();
   const budgets = new Map<string, Budget>();
@@ -128,20 +157,33 @@ const openAccount = (options: Required<BrokerOptions>, account: AccountConfig, s
   const access: AccountAccess = {
     account,
     iam,
-    ssm: (region) => cached(ssm, region, () => new SSMClient({ ...shared, region })),
+    ssm: (region) =>
+      cached(ssm, region, () => {
+        const client = new SSMClient({ ...shared, region });
+        client.middlewareStack.add(listener, clockStep);
+        return client;
+      }),
     ec2: (region) => cached(ec2, region, () => new EC2Client({ ...shared, region })),
     call: async (call, budget, send, region = '') => {
-      const rate = perSecond[budget];
-      const bucket = cached(budgets, `${budget}/${region}`, () =>
-        createBudget({ perSecond: rate, burst: rate }, timing),
+      const rate = awsRates[budget];
+      const kept = cached(budgets, `${budget}/${region}`, () =>
+        createBudget({
+          bucket: buckets([budget, account.id, region].filter((part) => part !== '').join('/'), rate),
+          burst: rate.burst,
+          timing,
+          waited: (urgency, ms) => waited?.(budget, urgency, ms),
+        }),
       );
+      const errand = currentErrand();
       for (let attempt = 1; ; attempt += 1) {
-        await bucket.take();
+        await kept.take(errand);
+        errand.stillMine?.();
         try {
           return await send();
         } catch (error) {
           const problem = awsProblem(call, error);
           if (problem.code.startsWith('ExpiredToken')) held = null;
+          if (isThrottling(problem)) await kept.throttled();
           if (problem.kind !== 'retry' || attempt >= attempts) throw problem;
           await timing.sleep(timing.random() * firstWaitMs * 2 ** attempt);
         }
@@ -155,13 +197,14 @@ const openAccount = (options: Required<BrokerOptions>, account: AccountConfig, s
 };
 
 /** Opens nothing yet: roles are entered at the first call into their account. */
-export const openBroker = ({ config, as, timing = realTiming }: BrokerOptions): Broker => {
-  const sts = new STSClient({
-    region: config.signIn.stsRegion,
-    requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 },
-  });
+export const openBroker = (options: BrokerOptions): Broker => {
+  const { config, timing = realTiming, answerMs = mostAnswerMs, buckets = localBuckets(timing.now) } = options;
+  const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler: handlerLimits(answerMs) });
   const opened = new Map(
-    config.accounts.map((account) => [account.id, openAccount({ config, as, timing }, account, sts)]),
+    config.accounts.map((account) => [
+      account.id,
+      openAccount({ ...options, timing, answerMs, buckets }, account, sts),
+    ]),
   );
   return {
     accounts: config.accounts,

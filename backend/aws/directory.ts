@@ -34,7 +34,7 @@ export type DirectoryOptions = {
 const freshMs = 30_000;
 
 /** Remembers answers for `freshMs`; those who ask at once share one call; failures are not remembered. */
-const remembering = <T>(read: (key: string) => Promise<T>, now: () => Date): ((key: string) => Promise<T>) => {
+export const remembering = <T>(read: (key: string) => Promise<T>, now: () => Date): ((key: string) => Promise<T>) => {
   const answers = new Map<string, { at: number; answer: Promise<T> }>();
   return (key) => {
     const at = now().getTime();

@@ -20,7 +20,8 @@ export class AwsProblem extends Error {
   }
 }
 
-const retried = new Set([
+/** Too many calls: the budget is lowered for a while. */
+const throttling = new Set([
   'Throttling',
   'ThrottlingException',
   'ThrottledException',
@@ -30,6 +31,10 @@ const retried = new Set([
   'PriorRequestNotComplete',
   'RequestThrottled',
   'RequestThrottledException',
+]);
+
+const retried = new Set([
+  ...throttling,
   'ConcurrentModification',
   'ConcurrentModificationException',
   'ServiceFailure',
@@ -76,6 +81,9 @@ const codeOf = (error: unknown): string => {
   // IAM's model names differ from its codes ("NoSuchEntityException", "NoSuchEntity"): both are in the tables.
   return error.name;
 };
+
+/** Did AWS say that there were too many calls? */
+export const isThrottling = (problem: AwsProblem): boolean => throttling.has(problem.code);
 
 const statusOf = (error: unknown): number | null => {
   if (typeof error !== 'object' || error === null || !('$metadata' in error)) return null;

@@ -1,11 +1,10 @@
-/** IAM as the backend uses it: the one access policy on a personal role, and reading the roles it hangs on. */
+/** IAM as the backend uses it: access policies, and reading the roles, users and groups that they hang on. */
 import {
-  DeleteRolePolicyCommand,
+  GetGroupCommand,
   GetRoleCommand,
-  GetRolePolicyCommand,
+  GetUserCommand,
   ListRolePoliciesCommand,
   ListRolesCommand,
-  PutRolePolicyCommand,
   type Role,
 } from '@aws-sdk/client-iam';
 import type { PersonalRole } from '../../src/shared/views.ts';
@@ -17,14 +16,26 @@ import {
   roleDifferences,
   type SeenRole,
 } from '../access-policy/personal-role.ts';
-import { accessPolicyName, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
-import type { Config } from '../config.ts';
+import { type PolicyHolder, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
+import { type Config, identityStoreOf } from '../config.ts';
+import { type AccessDocuments, createAccessDocuments } from './access-documents.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
-/** All of it throws AwsProblem when AWS says no for good. Role names come without their path. */
+/** An IAM user as far as access on it needs. */
+export type SeenUser = { arn: string; userId: string; boundaryArn: string | null };
+/** An IAM group with its members' ARNs. */
+export type SeenGroup = { arn: string; members: Array<{ arn: string; userId: string; userName: string }> };
+
+/** All of it throws AwsProblem when AWS says no for good. Names of roles, users and groups come without their path. */
 export type Iam = {
+  /** The documents of access policies: what is there, and changing it. */
+  documents: AccessDocuments;
+  /** The user as it is now; null when there is none of that name. */
+  readUser: (accountId: string, userName: string) => Promise<SeenUser | null>;
+  /** The group as it is now; null when there is none of that name. */
+  readGroup: (accountId: string, groupName: string) => Promise<SeenGroup | null>;
   /** The role as it is now; null when there is none of that name. */
   readRole: (accountId: string, roleName: string) => Promise<SeenRole | null>;
   /** The access policy's text as IAM holds it; null when the role or the policy is not there. */
@@ -59,8 +70,6 @@ const unlessGone = async <T, F>(work: Promise<T>, otherwise: F): Promise<T | F> 
   }
 };
 
-type RoleRef = { accountId: string; roleName: string };
-
 export const createIam = (broker: Broker): Iam => {
   const rolesUnder = (accountId: string, path: string): Promise<Role[]> => {
     const { iam, call } = broker.account(accountId);
@@ -78,41 +87,56 @@ export const createIam = (broker: Broker): Iam => {
    * The value, or `otherwise` when there is no such role or nothing of that name on it. IAM judges a role that is not there by
    * an ARN without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells.
    */
-  const unlessRoleGone = async <T, F>(role: RoleRef, work: Promise<T>, otherwise: F): Promise<T | F> => {
+  const unlessHolderGone = async <T, F>(holder: PolicyHolder, work: Promise<T>, otherwise: F): Promise<T | F> => {
     try {
       return await unlessGone(work, otherwise);
     } catch (error) {
-      const denied = error instanceof AwsProblem && error.code === 'AccessDenied';
-      if (denied && !(await personalRoles(role.accountId)).includes(role.roleName)) return otherwise;
+      const denied = holder.kind === 'role' && error instanceof AwsProblem && error.code === 'AccessDenied';
+      if (denied && !(await personalRoles(holder.accountId)).includes(holder.name)) return otherwise;
       throw error;
     }
   };
+  const role = (accountId: string, name: string): PolicyHolder => ({ accountId, kind: 'role', name });
+  const documents = createAccessDocuments(broker, unlessHolderGone);
 
   return {
     readRole: async (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const work = call('iam:GetRole', 'iam-read', () => iam.send(new GetRoleCommand({ RoleName: roleName })));
-      const answer = await unlessRoleGone({ accountId, roleName }, work, null);
+      const answer = await unlessHolderGone(role(accountId, roleName), work, null);
       return answer?.Role === undefined ? null : seenRole(answer.Role);
     },
-    readAccessPolicy: async (accountId, roleName) => {
+    documents,
+    readUser: async (accountId, userName) => {
       const { iam, call } = broker.account(accountId);
-      const input = { RoleName: roleName, PolicyName: accessPolicyName };
-      const work = call('iam:GetRolePolicy', 'iam-read', () => iam.send(new GetRolePolicyCommand(input)));
-      const answer = await unlessRoleGone({ accountId, roleName }, work, null);
-      return answer === null ? null : decodeURIComponent(answer.PolicyDocument ?? '');
+      const work = call('iam:GetUser', 'iam-read', () => iam.send(new GetUserCommand({ UserName: userName })));
+      const user = (await unlessGone(work, null))?.User;
+      if (user?.Arn === undefined || user.UserId === undefined) return null;
+      const boundaryArn = user.PermissionsBoundary?.PermissionsBoundaryArn ?? null;
+      return { arn: user.Arn, userId: user.UserId, boundaryArn };
     },
-    writeAccessPolicy: async (accountId, roleName, document) => {
+    readGroup: async (accountId, groupName) => {
       const { iam, call } = broker.account(accountId);
-      const input = { RoleName: roleName, PolicyName: accessPolicyName, PolicyDocument: document };
-      await call('iam:PutRolePolicy', 'iam-write', () => iam.send(new PutRolePolicyCommand(input)));
+      let arn: string | null = null;
+      const work = allPages(async (token) => {
+        const input = { GroupName: groupName, ...(token === undefined ? {} : { Marker: token }) };
+        const page = await call('iam:GetGroup', 'iam-read', () => iam.send(new GetGroupCommand(input)));
+        arn = page.Group?.Arn ?? null;
+        const members = (page.Users ?? []).flatMap(({ Arn, UserId, UserName }) =>
+          Arn === undefined || UserId === undefined || UserName === undefined
+            ? []
+            : [{ arn: Arn, userId: UserId, userName: UserName }],
+        );
+        return { items: members, next: page.IsTruncated ? page.Marker : undefined };
+      });
+      const members = await unlessGone(work, null);
+      return members === null || arn === null ? null : { arn, members };
     },
-    deleteAccessPolicy: async (accountId, roleName) => {
-      const { iam, call } = broker.account(accountId);
-      const input = { RoleName: roleName, PolicyName: accessPolicyName };
-      const work = call('iam:DeleteRolePolicy', 'iam-write', () => iam.send(new DeleteRolePolicyCommand(input)));
-      await unlessRoleGone({ accountId, roleName }, work, null);
-    },
+    readAccessPolicy: async (accountId, roleName) =>
+      (await documents.read(role(accountId, roleName), 0))[0]?.document ?? null,
+    writeAccessPolicy: (accountId, roleName, document) =>
+      documents.write(role(accountId, roleName), { do: 'put', slot: 0, document, known: true }),
+    deleteAccessPolicy: (accountId, roleName) => documents.write(role(accountId, roleName), { do: 'delete', slot: 0 }),
     inlinePolicies: (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const work = allPages(async (token) => {
@@ -120,7 +144,7 @@ export const createIam = (broker: Broker): Iam => {
         const page = await call('iam:ListRolePolicies', 'iam-read', () => iam.send(new ListRolePoliciesCommand(input)));
         return { items: page.PolicyNames ?? [], next: page.IsTruncated ? page.Marker : undefined };
       });
-      return unlessRoleGone({ accountId, roleName }, work, []);
+      return unlessHolderGone(role(accountId, roleName), work, []);
     },
     personalRoles,
     reservedRoleId: async (accountId, roleName) => {
@@ -140,7 +164,7 @@ export const roleSetting = (
   return {
     partition: config.partition,
     accountId,
-    identityStoreId: config.directory.identityStoreId,
+    identityStoreId: identityStoreOf(config).identityStoreId,
     ssoRegion: config.signIn.ssoRegion,
     permissionSet: config.signIn.permissionSet,
     signInAccounts: config.signIn.accounts,

@@ -15,7 +15,7 @@ import { RegisterClientCommand, SSOOIDCClient } from '@aws-sdk/client-sso-oidc';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { stsHost } from '../../src/shared/identity-proof.ts';
 import { accessPolicyName } from '../access-policy/principal.ts';
-import type { Config } from '../config.ts';
+import { type Config, identityStoreOf } from '../config.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem, awsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
@@ -89,7 +89,12 @@ export const openProbe = (options: {
   const client = { maxAttempts: 3, requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 } };
   const sts = new STSClient({ ...client, region: stsRegion });
   const oidc = new SSOOIDCClient({ ...client, region: ssoRegion });
-  const store = new IdentitystoreClient({ ...client, region: config.directory.region });
+  /** Opened when it is asked for: where people are IAM users there is none. */
+  let store: IdentitystoreClient | null = null;
+  const identityStore = (): IdentitystoreClient => {
+    store ??= new IdentitystoreClient({ ...client, region: identityStoreOf(config).region });
+    return store;
+  };
 
   return {
     whoAmI: async () => {
@@ -115,9 +120,9 @@ export const openProbe = (options: {
     },
     groupExists: async (name) => {
       const AlternateIdentifier = { UniqueAttribute: { AttributePath: 'displayName', AttributeValue: name } };
-      const input = { IdentityStoreId: config.directory.identityStoreId, AlternateIdentifier };
+      const input = { IdentityStoreId: identityStoreOf(config).identityStoreId, AlternateIdentifier };
       try {
-        await store.send(new GetGroupIdCommand(input));
+        await identityStore().send(new GetGroupIdCommand(input));
         return true;
       } catch (error) {
         // Also the answer for an identity store that is not there; then every group is missing.
@@ -173,7 +178,7 @@ export const openProbe = (options: {
       };
     },
     close: () => {
-      for (const one of [sts, oidc, store]) one.destroy();
+      for (const one of [sts, oidc, store]) one?.destroy();
     },
   };
 };

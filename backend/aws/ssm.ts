@@ -3,6 +3,7 @@ import { DescribeInstancesCommand, type Instance as Ec2Instance } from '@aws-sdk
 import {
   DescribeInstanceInformationCommand,
   DescribeSessionsCommand,
+  GetDocumentCommand,
   type InstanceInformation,
   type Session,
   TerminateSessionCommand,
@@ -12,9 +13,10 @@ import { instanceId } from '../../src/shared/access.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
+import { createLooks } from './session-looks.ts';
 
 /** An active session as SSM tells it. The owner is an assumed-role or user ARN. */
-export type ActiveSession = { region: string; id: string; owner: string; target: string };
+export type ActiveSession = { region: string; id: string; owner: string; target: string; startedAt: Date | null };
 
 /** One instance that SSM manages, with its tags. */
 export type FoundInstance = {
@@ -34,13 +36,15 @@ export type Ssm = {
   terminate: (accountId: string, region: string, sessionId: string) => Promise<void>;
   /** Every instance that SSM knows in a region. */
   findInstances: (accountId: string, region: string) => Promise<FoundInstance[]>;
+  /** A session document's content, as JSON; null: there is none of that name. */
+  sessionDocument: (accountId: string, region: string, name: string) => Promise<string | null>;
 };
 
 const activeSession = (region: string, session: Session): ActiveSession[] => {
   const { SessionId: id, Owner: owner, Target: target } = session;
   // SSM may still list a session whose end it has recorded.
   if (id === undefined || owner === undefined || target === undefined || session.Status === 'Terminated') return [];
-  return [{ region, id, owner, target }];
+  return [{ region, id, owner, target, startedAt: session.StartDate ?? null }];
 };
 
 const platforms = z.enum(['Linux', 'Windows', 'MacOS']).catch('Linux');
@@ -86,26 +90,36 @@ export const createSsm = (broker: Broker): Ssm => {
     return tags;
   };
 
-  return {
-    activeSessions: async (accountId, region, owner) => {
-      const { ssm, call } = broker.account(accountId);
-      const sessions = await allPages(async (token) => {
-        const input = {
-          State: 'Active' as const,
-          MaxResults: 200,
-          ...(owner === null ? {} : { Filters: [{ key: 'Owner' as const, value: owner }] }),
-          ...(token === undefined ? {} : { NextToken: token }),
-        };
-        const send = () => ssm(region).send(new DescribeSessionsCommand(input));
-        const page = await call('ssm:DescribeSessions', 'describe-sessions', send, region);
-        return {
-          items: (page.Sessions ?? []).flatMap((session) => activeSession(region, session)),
-          next: page.NextToken,
-        };
+  const looks = new Map<string, (owner: string | null) => Promise<ActiveSession[]>>();
+  const looksOf = (accountId: string, region: string) => {
+    const key = `${accountId}/${region}`;
+    const { ssm, call } = broker.account(accountId);
+    const look =
+      looks.get(key) ??
+      createLooks<ActiveSession>({
+        call: (send) => call('ssm:DescribeSessions', 'describe-sessions', send, region),
+        page: async (owner, token) => {
+          const page = await ssm(region).send(
+            new DescribeSessionsCommand({
+              State: 'Active',
+              MaxResults: 200,
+              ...(owner === null ? {} : { Filters: [{ key: 'Owner', value: owner }] }),
+              ...(token === undefined ? {} : { NextToken: token }),
+            }),
+          );
+          return {
+            items: (page.Sessions ?? []).flatMap((session) => activeSession(region, session)),
+            next: page.NextToken,
+          };
+        },
+        ownerOf: ({ owner }) => owner,
       });
-      // By exact owner, whatever the filter does: `alice` never ends the sessions of `alice-bob` (threats AWS-04).
-      return owner === null ? sessions : sessions.filter((session) => session.owner === owner);
-    },
+    looks.set(key, look);
+    return look;
+  };
+
+  return {
+    activeSessions: (accountId, region, owner) => looksOf(accountId, region)(owner),
     terminate: async (accountId, region, sessionId) => {
       const { ssm, call } = broker.account(accountId);
       try {
@@ -137,6 +151,18 @@ export const createSsm = (broker: Broker): Ssm => {
           online: information.PingStatus === 'Online',
         };
       });
+    },
+    sessionDocument: async (accountId, region, Name) => {
+      const { ssm, call } = broker.account(accountId);
+      const send = () => ssm(region).send(new GetDocumentCommand({ Name, DocumentFormat: 'JSON' }));
+      try {
+        return (await call('ssm:GetDocument', 'inventory', send, region)).Content ?? '';
+      } catch (error) {
+        // SSM's word for it is its own: InvalidDocument.
+        const gone = error instanceof AwsProblem && (error.kind === 'gone' || error.code.startsWith('InvalidDocument'));
+        if (gone) return null;
+        throw error;
+      }
     },
   };
 };

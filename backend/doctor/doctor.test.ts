@@ -108,7 +108,16 @@ describe('all is well', () => {
     expect(wrong(findings)).toEqual([]);
     const checks = new Set(findings.map(({ check }) => check));
     for (const check of [
-      ...['sign-in accounts', 'rules', 'keys', 'Postgres', 'clock', 'sign-in', 'group curfew-users'],
+      ...[
+        'sign-in accounts',
+        'rules',
+        'keys',
+        'Postgres',
+        'the trail in Postgres',
+        'clock',
+        'sign-in',
+        'group curfew-users',
+      ],
       ...[
         'enter the broker',
         'broker asks for its external id',

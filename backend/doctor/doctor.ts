@@ -3,11 +3,11 @@ import { openBroker } from '../aws/broker.ts';
 import { createIam } from '../aws/iam.ts';
 import { openProbe } from '../aws/probe.ts';
 import { createSsm } from '../aws/ssm.ts';
-import type { Config } from '../config.ts';
+import { type Config, isLoopback } from '../config.ts';
 import { checkAccount, checkSignInAccounts } from './account.ts';
 import { type Finding, look, ok } from './finding.ts';
 import { checkGroups, checkOidc, type Members } from './identity.ts';
-import { checkClock, checkDatabase, checkKeys, checkRules } from './machine.ts';
+import { checkClock, checkDatabase, checkKeys, checkRules, checkTrail } from './machine.ts';
 import { checkPerson } from './person.ts';
 
 /** Whose place the doctor takes: AWS credentials of that process or person must be in the environment. */
@@ -35,7 +35,10 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
     if (as === 'backend') {
       yield await checkRules(config);
       yield await checkKeys(config);
-      yield await checkDatabase(config.databaseUrl === '' ? null : config.databaseUrl);
+      const url = config.databaseUrl === '' ? null : config.databaseUrl;
+      const database = await checkDatabase(url);
+      yield database;
+      if (url !== null && database.state === 'ok') yield await checkTrail(url, isLoopback(config.listen.host));
     }
     const where = { area: 'this machine', check: 'AWS' };
     yield { ...where, ...ok(stsEndpoint === null ? 'AWS itself' : `not AWS itself: ${stsEndpoint} (development)`) };

@@ -2,7 +2,7 @@
 import { createDirectory } from '../aws/directory.ts';
 import { awsProblem } from '../aws/errors.ts';
 import type { Probe } from '../aws/probe.ts';
-import type { Config } from '../config.ts';
+import { type Config, identityStoreOf } from '../config.ts';
 import type { PersonFacts } from '../store/people.ts';
 import { counted, type Finding, look, notOk, ok } from './finding.ts';
 
@@ -32,7 +32,7 @@ export async function* checkGroups(
   probe: Pick<Probe, 'groupExists'>,
   members: Members,
 ): AsyncGenerator<Finding, void, void> {
-  const { identityStoreId, region, groups, adminGroup } = config.directory;
+  const { identityStoreId, region, groups, adminGroup } = identityStoreOf(config);
   const directory = createDirectory({ identityStoreId, region, now: () => new Date(), remember: async () => {} });
   for (const group of new Set([...groups, adminGroup])) {
     const setting = groups.includes(group) ? 'directory.groups' : 'directory.adminGroup';

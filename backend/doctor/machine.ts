@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { Probe } from '../aws/probe.ts';
 import type { Config } from '../config.ts';
 import { loadRules } from '../rules/load.ts';
+import { auditRightsAdvice } from '../store/audit-rights.ts';
 import { readSchemaState } from '../store/open.ts';
 import { type Answer, counted, type Finding, look, notOk, ok, someOf, unchecked } from './finding.ts';
 
@@ -80,6 +81,20 @@ export const checkDatabase = (url: string | null): Promise<Finding> =>
       );
     }
     return ok(`Postgres ${postgres}: the backend makes its tables at its next start (${someOf(pending)})`);
+  });
+
+/**
+ * Who could change the trail with the backend's own database user (threats AU-06).
+ * @param oneMachine the backend listens for this machine only: then one user for all is how it is set up.
+ */
+export const checkTrail = (url: string, oneMachine: boolean): Promise<Finding> =>
+  look({ area, check: 'the trail in Postgres' }, databaseAdvice, async () => {
+    const { pending, auditRightsTooMany } = await readSchemaState(url);
+    if (pending.includes('001-init')) return unchecked('there are no tables yet', 'Start the backend once.');
+    if (auditRightsTooMany.length === 0) return ok('this database user may append and read, nothing else');
+    const found = `this database user may ${someOf(auditRightsTooMany, 2)}`;
+    if (oneMachine) return ok(`tamper-evident, not tamper-proof: ${found}`);
+    return notOk(found, auditRightsAdvice);
   });
 
 /** Ends are instants: the backend's clock and AWS's must agree. */

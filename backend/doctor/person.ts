@@ -1,7 +1,7 @@
 /** The first person's view: are these the credentials of the permission set, and do they open what they must and no more? */
 import { personalRoleArn, personalRoleName, roleSessionName } from '../access-policy/principal.ts';
 import type { Probe } from '../aws/probe.ts';
-import type { Config } from '../config.ts';
+import { type Config, identityStoreOf } from '../config.ts';
 import { type Answer, type Finding, look, notOk, ok, unchecked } from './finding.ts';
 
 const area = 'person';
@@ -64,7 +64,7 @@ const roleAnswer = async ({ config, probe, personId }: Deps, accountId: string):
   const arn = personalRoleArn(
     config.partition,
     accountId,
-    personalRoleName(config.directory.identityStoreId, personId),
+    personalRoleName(identityStoreOf(config).identityStoreId, personId),
   );
   const sessionName = roleSessionName(session.session, personId);
   if ((await probe.enter({ arn, sessionName, externalId: null })) === 'open') return ok(arn);

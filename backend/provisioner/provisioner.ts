@@ -6,7 +6,7 @@ import { type Broker, openBroker } from '../aws/broker.ts';
 import { createDirectory } from '../aws/directory.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import { createIam, type Iam, roleSetting } from '../aws/iam.ts';
-import type { AccountConfig, Config } from '../config.ts';
+import { type AccountConfig, type Config, identityStoreOf } from '../config.ts';
 import type { PersonFacts } from '../store/people.ts';
 
 export type ProvisionerConfig = Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
@@ -85,7 +85,7 @@ const leaversOf = async (deps: Deps, account: AccountConfig, expected: ReadonlyS
 };
 
 const readPeople = async (config: ProvisionerConfig): Promise<PersonFacts[]> => {
-  const { identityStoreId, region, groups } = config.directory;
+  const { identityStoreId, region, groups } = identityStoreOf(config);
   const directory = createDirectory({ identityStoreId, region, now: () => new Date(), remember: async () => {} });
   const people = new Map<string, PersonFacts>();
   for (const group of groups) for (const person of await directory.membersOf(group)) people.set(person.id, person);

@@ -7,6 +7,7 @@ import type { Updateable } from 'kysely';
 import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
 import type { GrantStateName } from '../../src/shared/lifecycle.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
+import type { SlotDocument } from '../access-policy/compile.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import { recordChange, tellChange } from '../store/changes.ts';
@@ -19,7 +20,14 @@ import type { GrantFacts, PrincipalRow } from './wished.ts';
 
 const curfew = { kind: 'curfew' } as const;
 
-export const documentHash = (document: string): string => createHash('sha256').update(document).digest('hex');
+/** One hash over all documents of a principal; null: there is none. That of an inline policy alone is its text's. */
+export const documentsHash = (documents: readonly SlotDocument[]): string | null => {
+  const [first] = documents;
+  if (first === undefined) return null;
+  const alone = documents.length === 1 && first.slot === 0;
+  const text = alone ? first.document : JSON.stringify(documents.map(({ slot, document }) => [slot, document]));
+  return createHash('sha256').update(text).digest('hex');
+};
 
 const about = ({ row, owner }: GrantFacts) => ({
   grantId: row.id,
@@ -155,7 +163,7 @@ export const failGrant = (
 export const activateGrant = (
   db: Db,
   facts: GrantFacts,
-  written: { principal: PrincipalRow; document: string; at: Date },
+  written: { principal: PrincipalRow; documents: readonly SlotDocument[]; at: Date },
 ): Promise<boolean> => {
   const at = written.at.toISOString();
   const endsAt = facts.row.ends_at?.toISOString() ?? at;
@@ -166,7 +174,7 @@ export const activateGrant = (
       {
         kind: 'access_policy_written',
         principal: written.principal.arn,
-        documentHash: documentHash(written.document),
+        documentHash: documentsHash(written.documents) ?? '',
         endsAt,
         at,
         actor: curfew,
@@ -197,7 +205,9 @@ export const noteEnding = (
     await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
   });
 
-const instanceOfSession = (accountId: string, { region, target }: SeenSession): InstanceRef => ({
+type SessionOnTarget = Omit<SeenSession, 'owner'>;
+
+const instanceOfSession = (accountId: string, { region, target }: SessionOnTarget): InstanceRef => ({
   accountId,
   region,
   instanceId: target,
@@ -206,7 +216,7 @@ const instanceOfSession = (accountId: string, { region, target }: SeenSession): 
 /** Writes down that a session was ended; `facts` null: no grant of ours explains it. */
 export const recordTerminated = (
   db: Db,
-  session: SeenSession,
+  session: SessionOnTarget,
   found: { facts: GrantFacts | null; accountId: string; owner: string; at: Date },
 ): Promise<void> =>
   db.transaction().execute(async (tx) => {

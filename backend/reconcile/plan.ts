@@ -4,10 +4,22 @@
  * repaired by simply planning anew (promise 5).
  */
 import type { InstanceRef } from '../../src/shared/access.ts';
-import { type CompiledGrant, compileAccessPolicy, type PolicyCarrier } from '../access-policy/compile.ts';
+import {
+  type CompiledGrant,
+  type CompiledPolicy,
+  compileAccessPolicy,
+  type PolicyCarrier,
+  type SlotDocument,
+} from '../access-policy/compile.ts';
+import { effective, type PolicyWrite, policyWrites, type SeenDocument } from '../access-policy/policy-writes.ts';
 
 /** A grant that is not finished. `sealing`: ended, but the looks after its end are not done (aws-facts 6, step 4). */
-export type WishedGrant = { id: string; instances: InstanceRef[] } & (
+export type WishedGrant = {
+  id: string;
+  instances: InstanceRef[];
+  /** Whose sessions it explains, as SSM names owners. */
+  owner: string;
+} & (
   | { state: 'ready'; activateBy: Date }
   | { state: 'granting' | 'active'; connectedAt: Date; endsAt: Date }
   | { state: 'ending'; policyGoneAt: Date | null }
@@ -16,12 +28,12 @@ export type WishedGrant = { id: string; instances: InstanceRef[] } & (
 
 export type Wished = { carrier: PolicyCarrier; grants: WishedGrant[] };
 
-export type SeenSession = { region: string; id: string; target: string };
+export type SeenSession = { region: string; id: string; target: string; owner: string };
 
 /** What was seen in AWS since the last change we made there; `undefined`: not looked yet. */
 export type Seen = {
-  document: string | null | undefined;
-  /** Active sessions of the owner, and the regions that were asked. */
+  documents: readonly SeenDocument[] | undefined;
+  /** Active sessions of the owners, and the regions that were asked. */
   sessions: { regions: readonly string[]; found: readonly SeenSession[] } | undefined;
 };
 
@@ -31,10 +43,10 @@ export type Step =
   /** No room: the youngest grant gives way, before anything is written. */
   | { do: 'refuse-full'; grantId: string }
   | { do: 'read-policy' }
-  | { do: 'write-policy'; document: string }
-  | { do: 'delete-policy' }
+  /** In this order. `opens`: something is put or attached, so the principal must be ours. */
+  | { do: 'change-policy'; writes: PolicyWrite[]; opens: boolean }
   | { do: 'note-policy-gone'; grantId: string }
-  | { do: 'activate'; grantId: string; document: string }
+  | { do: 'activate'; grantId: string; documents: SlotDocument[] }
   | { do: 'look'; regions: string[] }
   /** Ends a session that no live grant covers. `grantId`: the ended grant it came from; null: nobody can explain it. */
   | { do: 'terminate'; session: SeenSession; grantId: string | null }
@@ -62,26 +74,64 @@ const dueRows = (grants: readonly WishedGrant[], now: Date): Step[] =>
 const compiled = (live: readonly Live[]): CompiledGrant[] =>
   live.map(({ id, instances, connectedAt, endsAt }) => ({ id, instances, notBefore: connectedAt, endsAt }));
 
-const covers = (grants: readonly WishedGrant[], { region, target }: SeenSession): WishedGrant | undefined =>
-  grants.find(({ instances }) => instances.some((ref) => ref.region === region && ref.instanceId === target));
+const isOn = (grant: WishedGrant, { region, target }: SeenSession): boolean =>
+  grant.instances.some((ref) => ref.region === region && ref.instanceId === target);
 
-const policySteps = (wished: Wished, document: string | null | undefined): Step[] => {
-  const live = wished.grants.filter(isLive);
-  const wish = compileAccessPolicy({ ...wished.carrier, grants: compiled(live) });
-  if (wish.characters > wish.limit) {
-    const youngest = live
-      .filter(({ state }) => state === 'granting')
-      .toSorted((a, b) => b.connectedAt.getTime() - a.connectedAt.getTime())[0];
-    if (youngest !== undefined) return [{ do: 'refuse-full', grantId: youngest.id }];
-  }
-  if (document === undefined) return [{ do: 'read-policy' }];
-  if (document !== wish.document) {
-    return wish.document === null ? [{ do: 'delete-policy' }] : [{ do: 'write-policy', document: wish.document }];
+/** Ended grants, ones that end now first: they explain a session before those that have ended already. */
+const pastOf = (grants: readonly WishedGrant[]): Ended[] => [
+  ...grants.filter((grant): grant is Ended => grant.state === 'ending'),
+  ...grants.filter((grant): grant is Ended => grant.state === 'sealing'),
+];
+
+/**
+ * May this session live on? One on a role must be covered by a live grant. On a user or a group, whose other sessions are not
+ * ours to judge, only those on what has ended are looked at; and while a group goes on having access, its members keep theirs,
+ * but for whom the ended grant was.
+ */
+const mayStay = ({ carrier, grants }: Wished, session: SeenSession): boolean => {
+  const live = grants.filter(isLive).filter((grant) => isOn(grant, session));
+  if (live.some(({ owner }) => owner === session.owner)) return true;
+  if (carrier.kind === 'role') return false;
+  const past = pastOf(grants).filter((grant) => isOn(grant, session));
+  if (past.length === 0) return true;
+  return live.length > 0 && past.every(({ owner }) => owner !== session.owner);
+};
+
+/** The ended grant that a session came from; its owner's before another's. */
+const cameFrom = ({ grants }: Wished, session: SeenSession): string | null => {
+  const past = pastOf(grants).filter((grant) => isOn(grant, session));
+  return (past.find(({ owner }) => owner === session.owner) ?? past[0])?.id ?? null;
+};
+
+/** What has no room makes the youngest give way: one that is being given, else one that was given. */
+const giveWay = (live: readonly Live[]): Step[] => {
+  const youngest = live.toSorted((a, b) => b.connectedAt.getTime() - a.connectedAt.getTime());
+  const grant = youngest.find(({ state }) => state === 'granting') ?? youngest[0];
+  return grant === undefined ? [] : [{ do: 'refuse-full', grantId: grant.id }];
+};
+
+/** What should be in IAM: exactly what lives, with nothing to resume of what has ended. */
+const wishedPolicy = ({ carrier, grants }: Wished): CompiledPolicy =>
+  compileAccessPolicy({
+    ...carrier,
+    grants: compiled(grants.filter(isLive)),
+    past: pastOf(grants).flatMap(({ instances }) => instances),
+  });
+
+const policySteps = (wished: Wished, documents: Seen['documents']): Step[] => {
+  const wish = wishedPolicy(wished);
+  if (!wish.fits) return giveWay(wished.grants.filter(isLive));
+  if (documents === undefined) return [{ do: 'read-policy' }];
+  const writes = policyWrites(documents, wish.documents);
+  if (writes.length > 0) {
+    return [
+      { do: 'change-policy', writes, opens: writes.some((write) => write.do === 'put' || write.do === 'attach') },
+    ];
   }
   // From here on IAM was seen to hold exactly what should be.
   return wished.grants.flatMap((grant): Step[] => {
     if (grant.state === 'ending' && grant.policyGoneAt === null) return [{ do: 'note-policy-gone', grantId: grant.id }];
-    if (grant.state === 'granting' && document !== null) return [{ do: 'activate', grantId: grant.id, document }];
+    if (grant.state === 'granting') return [{ do: 'activate', grantId: grant.id, documents: effective(documents) }];
     return [];
   });
 };
@@ -93,15 +143,9 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
   if (sessions === undefined || regions.some((region) => !sessions.regions.includes(region))) {
     return [{ do: 'look', regions }];
   }
-  const live = wished.grants.filter(isLive);
-  const stray = sessions.found.filter((session) => covers(live, session) === undefined);
+  const stray = sessions.found.filter((session) => !mayStay(wished, session));
   if (stray.length > 0) {
-    // One that ends now explains a session before one that has ended already.
-    const past = [
-      ...wished.grants.filter(({ state }) => state === 'ending'),
-      ...wished.grants.filter(({ state }) => state === 'sealing'),
-    ];
-    return stray.map((session) => ({ do: 'terminate', session, grantId: covers(past, session)?.id ?? null }));
+    return stray.map((session) => ({ do: 'terminate', session, grantId: cameFrom(wished, session) }));
   }
   return ended.map(({ id, state }) => ({ do: state === 'ending' ? 'finish' : 'note-look', grantId: id }));
 };
@@ -114,7 +158,7 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
 export const planPrincipal = (wished: Wished, seen: Seen, now: Date): Step[] => {
   const due = dueRows(wished.grants, now);
   if (due.length > 0) return due;
-  const policy = policySteps(wished, seen.document);
+  const policy = policySteps(wished, seen.documents);
   return policy.length > 0 ? policy : sessionSteps(wished, seen.sessions, now);
 };
 

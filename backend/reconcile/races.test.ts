@@ -31,14 +31,19 @@ const connected = async (machine: 'staging' | 'staging2' = 'staging'): Promise<s
 const factsOf = async (grantId: string) => {
   const principal = await office.db.selectFrom('principals').selectAll().executeTakeFirstOrThrow();
   const { sealKey } = office.deps;
-  const reading = { partition: 'aws', sealKey, sealMs: 1, lookEveryMs: 1, lastLooks: new Map() };
+  const policyPlace = () => ({ carrier: 'inline' as const, managedPolicies: 0 });
+  const reading = { partition: 'aws', policyPlace, sealKey, sealMs: 1, lookEveryMs: 1, lastLooks: new Map() };
   const facts: GrantFacts | undefined = (await readPrincipal(office.db, principal.id, reading))?.grants.get(grantId);
   if (facts === undefined) throw new Error('The grant was not read.');
   return { facts, principal };
 };
 const activate = async (grantId: string): Promise<boolean> => {
   const { facts, principal } = await factsOf(grantId);
-  return activateGrant(office.db, facts, { principal, document: '{}', at: office.deps.now() });
+  return activateGrant(office.db, facts, {
+    principal,
+    documents: [{ slot: 0, document: '{}' }],
+    at: office.deps.now(),
+  });
 };
 const extend = async (grantId: string) =>
   office.access.extend(await office.reader('mira'), { grantId, bySeconds: 900, reason: null });
@@ -65,7 +70,7 @@ test('a grant that is extended while it is being granted is not said to be activ
   const id = await connected();
   const { facts, principal } = await factsOf(id);
   await extend(id);
-  const written = { principal, document: '{}', at: office.deps.now() };
+  const written = { principal, documents: [{ slot: 0, document: '{}' }], at: office.deps.now() };
   expect(await activateGrant(office.db, facts, written)).toBe(false);
   expect((await load(id)).state).toBe('granting');
   expect(await activateGrant(office.db, (await factsOf(id)).facts, written)).toBe(true);

@@ -5,6 +5,7 @@ import { openBroker } from '../aws/broker.ts';
 import { realTiming } from '../aws/budget.ts';
 import { createIam } from '../aws/iam.ts';
 import { createSsm } from '../aws/ssm.ts';
+import { createSweepReads } from '../aws/sweep-reads.ts';
 import { ssmOf } from '../provisioner/testing/person.ts';
 import {
   addGrant,
@@ -356,9 +357,9 @@ describe('threats', () => {
     await until('it is gone', async () => (await policyOf(jonas)) === null);
     const rows = await scene.store.db.selectFrom('audit').selectAll().execute();
     expect(rows.filter(({ kind }) => kind === 'access_policy_mended').length).toBeGreaterThan(0);
-    expect(rows.flatMap(({ event }) => (event.kind === 'leftover_reported' ? [event.what] : []))).toEqual([
-      'an inline policy that is not Curfew’s: somebody-elses',
-    ]);
+    const told = rows.flatMap(({ event }) => (event.kind === 'finding_reported' ? [event] : []));
+    const foreign = told.filter(({ subject }) => subject.endsWith(' somebody-elses'));
+    expect(foreign.map(({ finding }) => finding)).toEqual(['leftover_policy']);
   });
 });
 
@@ -432,8 +433,12 @@ describe('promise 5', () => {
     const aws: ReconcileAws = {
       iam: {
         readRole: (...input) => broken(() => real.iam.readRole(...input)),
-        readAccessPolicy: (...input) => broken(() => real.iam.readAccessPolicy(...input)),
-        writeAccessPolicy: (...input) => broken(() => real.iam.writeAccessPolicy(...input)),
+        readUser: (...input) => broken(() => real.iam.readUser(...input)),
+        readGroup: (...input) => broken(() => real.iam.readGroup(...input)),
+        documents: {
+          read: (...input) => broken(() => real.iam.documents.read(...input)),
+          write: (...input) => broken(() => real.iam.documents.write(...input)),
+        },
         deleteAccessPolicy: (...input) => broken(() => real.iam.deleteAccessPolicy(...input)),
         inlinePolicies: (...input) => real.iam.inlinePolicies(...input),
         personalRoles: (...input) => real.iam.personalRoles(...input),
@@ -442,7 +447,9 @@ describe('promise 5', () => {
         activeSessions: (...input) =>
           input[2] === null ? real.ssm.activeSessions(...input) : broken(() => real.ssm.activeSessions(...input)),
         terminate: (...input) => broken(() => real.ssm.terminate(...input)),
+        sessionDocument: (...input) => real.ssm.sessionDocument(...input),
       },
+      reads: real.reads,
     };
     return { aws, reached: () => calls >= at };
   };
@@ -460,7 +467,7 @@ describe('promise 5', () => {
     const timing = { ...realTiming, now, sleep: (ms: number) => realTiming.sleep(ms / 10) };
     const broker = openBroker({ config: sceneConfig, as: 'broker', timing });
     const iam = { ...createIam(broker), personalRoles: async () => [roleNameOf(mira)] };
-    return { aws: { iam, ssm: createSsm(broker) }, close: broker.close };
+    return { aws: { iam, ssm: createSsm(broker), reads: createSweepReads(broker) }, close: broker.close };
   };
   type Cut = ReturnType<typeof failing>;
   /** Grants, opens a session and ends, as far as it comes. */

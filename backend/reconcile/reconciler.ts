@@ -1,30 +1,56 @@
 /**
- * The loop that makes AWS match the rows. It works through principals that are due, endings first, several at a time, each by
- * one worker of one backend at once. A nudge, a due instant, or a sweep may start it: a lost nudge costs time only.
+ * The loop that makes AWS match the rows. It works through principals that are due, endings first, many at a time, each in
+ * one pass of one backend at once. A nudge, a due instant, or a sweep may start it: a lost nudge costs time only.
  */
-import { sql } from 'kysely';
-import { limits } from '../../src/shared/limits.ts';
+import { randomInt } from 'node:crypto';
+import { type Errand, moreUrgent, onErrand, type Urgency } from '../aws/errand.ts';
 import { roleSetting } from '../aws/iam.ts';
-import type { AccountConfig, Config } from '../config.ts';
+import { accountOf, type Config, policyPlaceOf } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
+import { type DuePrincipal, freeForgotten, readDue, settlePrincipal, takePrincipals, wakeUnfinished } from './due.ts';
 import { nextDue } from './plan.ts';
 import { type ReconcileAws, type RunDeps, runPrincipal } from './run.ts';
+import { watchSlowEndings } from './slow-endings.ts';
 import { sweepAccounts } from './sweep.ts';
 
 export type ReconcilerDeps = {
-  /** The store's `reconcile` pool: at least two connections more than `workers`. */
+  /** The store's `reconcile` pool. No connection of it is held while AWS is asked. */
   db: Db;
   aws: ReconcileAws;
   config: Config;
   sealKey: SealKey;
   log: Log;
+  /** The clock that judges ends: the database's (`store/backends.ts`). */
   now: () => Date;
+  /**
+   * The number of this backend while it lives, null while it does not know; `joinBackends` has both. Left out: a number that
+   * no backend has, for a reconciler that is alone on its database.
+   */
+  holder?: () => number | null;
+  metrics?: ReconcileMetrics;
   sleep?: (ms: number) => Promise<void>;
-  /** Milliseconds; defaults: 90 s, 10 s, 0.5 s, 2 s and the configured sweep interval. */
-  timing?: Partial<{ sealMs: number; lookEveryMs: number; lookAgainMs: number; pollMs: number; sweepMs: number }>;
-  workers?: number;
+  /** Milliseconds; defaults: the configured seal time, 10 s, 0.5 s, 2 s and the configured sweep interval. */
+  timing?: Partial<{
+    sealMs: number;
+    lookEveryMs: number;
+    lookAgainMs: number;
+    pollMs: number;
+    sweepMs: number;
+    appTellsMs: number;
+  }>;
+  /** How many principals are worked on at once, by what is most urgent about them; defaults below. */
+  workers?: Partial<Record<Urgency, number>>;
+  /** 0 up to 1, for the waits after failures. */
+  random?: () => number;
+};
+
+export type ReconcileMetrics = {
+  /** A grant has ended: milliseconds from its end until its access was gone, and until no session was left. */
+  ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
+  /** How many principals are due and not worked on, and how many this backend works on. */
+  due: (waiting: Record<Urgency, number>, working: number) => void;
 };
 
 export type Reconciler = {
@@ -38,120 +64,44 @@ export type Reconciler = {
   sweep: () => Promise<void>;
 };
 
-/** While a principal is worked on it is due again after this long, in case this process dies in the middle. */
-const leaseMs = 60_000;
-const longestWaitMs = 15_000;
-const soonMs = 1000;
-
-const waitAfter = (failures: number): number => Math.min(longestWaitMs, 500 * 2 ** Math.min(failures, 6));
-
-const wakeUnfinished = async (db: Db, now: Date): Promise<void> => {
-  await db
-    .updateTable('principals')
-    .set({ due_at: now })
-    .where((eb) =>
-      eb.exists(
-        eb
-          .selectFrom('grants')
-          .select('grants.id')
-          .whereRef('grants.principal_id', '=', 'principals.id')
-          .where((grant) =>
-            grant.or([
-              grant('grants.state', 'in', ['ready', 'granting', 'active', 'ending']),
-              grant.and([
-                grant('grants.state', '=', 'ended'),
-                grant(grant.ref('grants.receipt', '->>').key('stage'), '=', 'gone'),
-              ]),
-            ]),
-          ),
-      ),
-    )
-    .execute();
-};
-
-/** Ids that are due, those with something to end first, and when the next one will be. */
-const readDue = async (db: Db, now: Date) => {
-  const due = await db
-    .selectFrom('principals')
-    .select((eb) => [
-      'id',
-      eb
-        .exists(
-          eb
-            .selectFrom('grants')
-            .select('grants.id')
-            .whereRef('grants.principal_id', '=', 'principals.id')
-            .where((grant) => grant.or([grant('grants.state', '=', 'ending'), grant('grants.ends_at', '<=', now)]))
-            .where('grants.state', 'in', ['granting', 'active', 'ending']),
-        )
-        .as('ends'),
-    ])
-    .where('due_at', '<=', now)
-    .orderBy('ends', 'desc')
-    .orderBy('due_at')
-    .limit(100)
-    .execute();
-  const next = await db
-    .selectFrom('principals')
-    .select((eb) => eb.fn.min('due_at').as('at'))
-    .where('due_at', '>', now)
-    .executeTakeFirst();
-  return { ids: due.map(({ id }) => id), nextAt: next?.at ?? null };
-};
-
 /**
- * Works on a principal if no other worker does, here or in another backend. The lock belongs to the connection, so it goes
- * with the process; a row lock would make people who ask for access wait for AWS.
+ * A pass mostly waits: for AWS, and for its turn in the budgets. Endings have room of their own that nothing else takes, and
+ * enough of it to keep every budget of a few accounts busy at once.
  */
-const withPrincipal = (db: Db, id: string, work: (connection: Db) => Promise<void>): Promise<void> =>
-  db.connection().execute(async (connection) => {
-    const { rows } = await sql<{
-      mine: boolean;
-    }>`select pg_try_advisory_lock(hashtextextended(${id}, 7)) as mine`.execute(connection);
-    if (rows[0]?.mine !== true) return;
-    try {
-      await work(connection);
-    } finally {
-      await sql`select pg_advisory_unlock(hashtextextended(${id}, 7))`.execute(connection);
-    }
-  });
+const room: Record<Urgency, number> = { ending: 64, beginning: 16, looking: 16 };
+const soonMs = 1000;
+const slowCheckMs = 5_000;
+/** The longest wait after failures, milliseconds. Somebody waits for an ending, and for proof of it. */
+const longestWaitMs: Record<Urgency, number> = { ending: 5_000, beginning: 15_000, looking: 15_000 };
+const firstWaitMs = 500;
 
-const reconcileOne = (deps: ReconcilerDeps, run: RunDeps, id: string): Promise<void> =>
-  withPrincipal(deps.db, id, async (connection) => {
-    const lease = new Date(deps.now().getTime() + leaseMs);
-    const taken = await connection
-      .updateTable('principals')
-      .set({ due_at: lease })
-      .where('id', '=', id)
-      .where('due_at', '<=', deps.now())
-      .returning('attempts')
-      .executeTakeFirst();
-    if (taken === undefined) return;
-    const settle = async (values: { due_at: Date | null; attempts: number; problem: string | null }) => {
-      await connection
-        .updateTable('principals')
-        .set(({ ref }) => ({
-          ...values,
-          // Somebody who made it due meanwhile has another instant there: that one stays.
-          due_at: sql<Date | null>`case when ${ref('due_at')} = ${lease} then ${values.due_at}::timestamptz else ${ref('due_at')} end`,
-        }))
-        .where('id', '=', id)
-        .execute();
-    };
-    try {
-      const left = await runPrincipal(connection, id, run);
-      const soon = new Date(deps.now().getTime() + soonMs);
-      await settle({ due_at: left === null ? null : nextDue(left.wished, soon), attempts: 0, problem: null });
-    } catch (error) {
-      deps.log.error({ error, principalId: id, attempts: taken.attempts + 1 }, 'a principal could not be reconciled');
-      const at = new Date(deps.now().getTime() + waitAfter(taken.attempts));
-      const problem = error instanceof Error ? error.message.slice(0, 500) : 'not an error';
-      await settle({ due_at: at, attempts: taken.attempts + 1, problem });
-    }
-  });
+/** Backoff with full jitter, so that what failed together does not come back together. */
+const waitAfter = (failures: number, urgency: Urgency, random: () => number): number =>
+  100 + random() * Math.min(longestWaitMs[urgency], firstWaitMs * 2 ** Math.min(failures, 6));
 
-const nameOf = (accounts: readonly AccountConfig[], accountId: string): string =>
-  accounts.find(({ id }) => id === accountId)?.name ?? accountId;
+/** A pass that goes on, and what it is for. */
+type Running = { errand: Errand; done: Promise<void> };
+
+/** Throws right before a call to AWS when another backend may have taken this principal over. */
+class TakenOver extends Error {}
+
+const settledAfter = async (
+  deps: ReconcilerDeps,
+  run: RunDeps,
+  { id, attempts, errand }: { id: string; attempts: number; errand: Errand },
+): Promise<Parameters<typeof settlePrincipal>[2]> => {
+  try {
+    const left = await onErrand(errand, () => runPrincipal(deps.db, id, run));
+    const soon = new Date(deps.now().getTime() + soonMs);
+    return { dueAt: left === null ? null : nextDue(left.wished, soon), attempts: 0, problem: null };
+  } catch (error) {
+    if (error instanceof TakenOver) deps.log.warn({ principalId: id }, error.message);
+    else deps.log.error({ error, principalId: id, attempts: attempts + 1 }, 'a principal could not be reconciled');
+    const wait = waitAfter(attempts, errand.urgency, deps.random ?? Math.random);
+    const problem = error instanceof Error ? error.message.slice(0, 500) : 'not an error';
+    return { dueAt: new Date(deps.now().getTime() + wait), attempts: attempts + 1, problem };
+  }
+};
 
 const sweepEvery = (deps: ReconcilerDeps): number => deps.timing?.sweepMs ?? deps.config.intervals.sweepSeconds * 1000;
 
@@ -160,49 +110,105 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   sealKey: deps.sealKey,
   partition: deps.config.partition,
   roleSetting: (accountId) => roleSetting(deps.config, accountId),
-  accountName: (accountId) => nameOf(deps.config.accounts, accountId),
+  account: (accountId) => accountOf(deps.config, accountId),
+  policyPlace: (accountId, kind) => policyPlaceOf(deps.config, accountId, kind),
   now: deps.now,
   sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
-  sealMs: deps.timing?.sealMs ?? limits.sealSeconds * 1000,
+  sealMs: deps.timing?.sealMs ?? deps.config.intervals.sealSeconds * 1000,
   lookEveryMs: deps.timing?.lookEveryMs ?? 10_000,
   lookAgainMs: deps.timing?.lookAgainMs ?? 500,
   roleCheckMs: sweepEvery(deps),
   roleChecks: new Map(),
   log: deps.log,
   lastLooks: new Map(),
+  ended: deps.metrics?.ended ?? (() => undefined),
 });
 
 /** Starts with a sweep, so that whatever a crash left behind is mended first (promise 5). */
 export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
   const run = runDeps(deps);
-  const workers = deps.workers ?? 3;
   const pollMs = deps.timing?.pollMs ?? 2000;
   const sweepMs = sweepEvery(deps);
-  const running = new Map<string, Promise<void>>();
+  const alone = -randomInt(1, 2 ** 31);
+  const holderNow = deps.holder ?? (() => alone);
+  const running = new Map<string, Running>();
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
   let ticking: Promise<void> | null = null;
   let tickAgain = false;
+  let tickedAt = 0;
+  let tickMs = 0;
   let sweeping: Promise<void> | null = null;
+  let checking: Promise<void> | null = null;
   const knownRoles = new Set<string>();
 
-  const begin = (id: string): void => {
-    const work = reconcileOne(deps, run, id)
-      .catch((error: unknown) => deps.log.error({ error, principalId: id }, 'a principal could not be taken on'))
+  const begin = (one: DuePrincipal, attempts: number, holder: number): void => {
+    const { id } = one;
+    const stillMine = (): void => {
+      if (holderNow() !== holder) throw new TakenOver('this backend is not sure to be alone with a principal any more');
+    };
+    const errand: Errand = { urgency: one.urgency, stillMine };
+    const done = settledAfter(deps, run, { id, attempts, errand })
+      .then((left) => settlePrincipal(deps.db, { id, holder }, left))
+      .catch((error: unknown) => deps.log.error({ error, principalId: id }, 'a principal could not be let go'))
       .finally(() => {
         running.delete(id);
         nudge();
       });
-    running.set(id, work);
+    running.set(id, { errand, done });
+  };
+
+  const working = (urgency: Urgency): number =>
+    [...running.values()].filter(({ errand }) => errand.urgency === urgency).length;
+
+  /** As many as there is room for, of each urgency. */
+  const choose = (due: readonly DuePrincipal[]): DuePrincipal[] => {
+    const left: Record<Urgency, number> = {
+      ending: (deps.workers?.ending ?? room.ending) - working('ending'),
+      beginning: (deps.workers?.beginning ?? room.beginning) - working('beginning'),
+      looking: (deps.workers?.looking ?? room.looking) - working('looking'),
+    };
+    return due.filter((one) => {
+      if (one.holder !== null || running.has(one.id) || left[one.urgency] <= 0) return false;
+      left[one.urgency] -= 1;
+      return true;
+    });
+  };
+
+  /** What fell due in the middle of a pass: what still waits there for AWS goes before the others from here on. */
+  const raise = (due: readonly DuePrincipal[]): void => {
+    for (const { id, urgency } of due) {
+      const errand = running.get(id)?.errand;
+      if (errand !== undefined && moreUrgent(urgency, errand.urgency)) errand.urgency = urgency;
+    }
   };
 
   const tick = async (): Promise<void> => {
+    const holder = holderNow();
+    if (holder === null) {
+      wake(Math.min(pollMs, soonMs));
+      return;
+    }
     const now = deps.now();
-    const { ids, nextAt } = await readDue(deps.db, now);
-    const free = ids.filter((id) => !running.has(id)).slice(0, Math.max(0, workers - running.size));
-    if (!stopped) for (const id of free) begin(id);
-    const untilNext = nextAt === null ? pollMs : nextAt.getTime() - deps.now().getTime();
-    wake(Math.max(5, Math.min(pollMs, untilNext)));
+    await freeForgotten(deps.db, { holder, now }, [...running.keys()]);
+    const due = await readDue(deps.db, holder, now);
+    raise(due.principals);
+    const chosen = stopped ? [] : choose(due.principals);
+    const taken = await takePrincipals(
+      deps.db,
+      chosen.map(({ id }) => id),
+      { holder, now },
+    );
+    for (const { id, attempts } of taken) {
+      const one = chosen.find((candidate) => candidate.id === id);
+      if (one !== undefined) begin(one, attempts, holder);
+      due.waiting[one?.urgency ?? 'looking'] -= 1;
+    }
+    deps.metrics?.due(due.waiting, running.size);
+    // Another backend was faster with some of them: there may be more.
+    const fewer = taken.length < chosen.length;
+    const untilNext = due.nextAt === null ? pollMs : due.nextAt.getTime() - deps.now().getTime();
+    wake(Math.max(5, Math.min(fewer ? soonMs / 10 : pollMs, untilNext)));
   };
 
   const wake = (ms: number): void => {
@@ -216,12 +222,21 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       tickAgain = true;
       return;
     }
+    // Each pass that ends nudges: with a long backlog, reading it must not become the main work.
+    const since = performance.now() - tickedAt;
+    if (since < tickMs) {
+      wake(tickMs - since);
+      return;
+    }
+    const from = performance.now();
     ticking = tick()
       .catch((error: unknown) => {
         deps.log.error({ error }, 'the reconciler could not read what is due');
         wake(pollMs);
       })
       .finally(() => {
+        tickedAt = performance.now();
+        tickMs = Math.min(soonMs, 2 * (tickedAt - from));
         ticking = null;
         if (!tickAgain) return;
         tickAgain = false;
@@ -229,49 +244,73 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       });
   };
 
-  const sweepOnce = async (): Promise<void> => {
+  /** @param unlessSince leaves out accounts that a backend began to sweep later than this. */
+  const sweepOnce = async (unlessSince: Date | null): Promise<void> => {
     try {
-      await wakeUnfinished(deps.db, deps.now());
+      await wakeUnfinished(deps.db, deps.now(), unlessSince === null ? 'all' : 'lost');
       nudge();
       const { db, aws, config, now, log } = deps;
-      await sweepAccounts({ db, aws, accounts: config.accounts, partition: config.partition, knownRoles, now, log });
+      const appTellsMs = deps.timing?.appTellsMs ?? 15_000;
+      await onErrand({ urgency: 'looking' }, () =>
+        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, now, log }, unlessSince),
+      );
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');
     }
   };
   /** One that runs may have passed by already what is to be found, so another one follows it. */
-  const sweep = (): Promise<void> => {
-    const next = (sweeping ?? Promise.resolve()).then(sweepOnce).finally(() => {
-      if (sweeping === next) sweeping = null;
-      nudge();
-    });
+  const sweep = (unlessSince: Date | null): Promise<void> => {
+    const next = (sweeping ?? Promise.resolve())
+      .then(() => sweepOnce(unlessSince))
+      .finally(() => {
+        if (sweeping === next) sweeping = null;
+        nudge();
+      });
     sweeping = next;
     return next;
   };
 
+  const checkSlow = (): void => {
+    if (checking !== null) return;
+    checking = watchSlowEndings(deps.db, {
+      now: deps.now(),
+      adminGroup: deps.config.directory.adminGroup,
+      accountName: (id) => deps.config.accounts.find((account) => account.id === id)?.name ?? id,
+    })
+      .catch((error: unknown) => deps.log.error({ error }, 'slow endings could not be looked for'))
+      .finally(() => {
+        checking = null;
+      });
+  };
+
   const sweeps = setInterval(() => {
-    if (sweeping === null) void sweep();
+    // One backend sweeps an account for all of them.
+    if (sweeping === null) void sweep(new Date(deps.now().getTime() - sweepMs * 0.9));
   }, sweepMs);
-  void sweep();
+  const checks = setInterval(checkSlow, slowCheckMs);
+  void sweep(null);
 
   return {
     nudge,
-    sweep,
+    sweep: () => sweep(null),
     stop: async () => {
       stopped = true;
       clearInterval(sweeps);
+      clearInterval(checks);
       if (timer !== null) clearTimeout(timer);
       await ticking;
       await sweeping;
-      await Promise.all(running.values());
+      await checking;
+      await Promise.all([...running.values()].map(({ done }) => done));
     },
     idle: async () => {
       for (;;) {
         await sweeping;
         await ticking;
-        await Promise.all(running.values());
-        const { ids } = await readDue(deps.db, deps.now());
-        if (ids.length === 0 && running.size === 0 && sweeping === null) return;
+        await Promise.all([...running.values()].map(({ done }) => done));
+        const { waiting } = await readDue(deps.db, holderNow() ?? alone, deps.now());
+        const due = waiting.ending + waiting.beginning + waiting.looking;
+        if (due === 0 && running.size === 0 && sweeping === null) return;
         nudge();
         await new Promise((resolve) => setTimeout(resolve, 5));
       }

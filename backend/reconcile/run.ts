@@ -1,18 +1,19 @@
 /** One principal, brought to where it should be: look, plan, do, look again (design 7). */
-import type { EndCause, Receipt } from '../../src/shared/access.ts';
-import { personalRoleTemplate, type RoleSetting, roleAdvice, roleDifferences } from '../access-policy/personal-role.ts';
-import { sessionOwnerArn } from '../access-policy/principal.ts';
+import type { EndCause } from '../../src/shared/access.ts';
+import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
+import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Iam } from '../aws/iam.ts';
 import type { Ssm } from '../aws/ssm.ts';
+import type { SweepReads } from '../aws/sweep-reads.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
 import {
   activateGrant,
   beginEnding,
-  documentHash,
+  documentsHash,
   failGrant,
   finishGrant,
   lapseGrant,
@@ -22,24 +23,25 @@ import {
   terminatedSessions,
 } from './changes-of-state.ts';
 import { planPrincipal, type Seen, type SeenSession, type Step } from './plan.ts';
-import { type BrokenSeal, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
+import { type CheckDeps, principalTrouble } from './principal-check.ts';
+import { afterLook, goneReceipt } from './receipt.ts';
+import { type BrokenSeal, type GrantFacts, type PrincipalState, type ReadingDeps, readPrincipal } from './wished.ts';
 
 /** What the reconciler needs of AWS. */
 export type ReconcileAws = {
   iam: Pick<
     Iam,
-    'readRole' | 'readAccessPolicy' | 'writeAccessPolicy' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
+    'documents' | 'readRole' | 'readUser' | 'readGroup' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
   >;
-  ssm: Pick<Ssm, 'activeSessions' | 'terminate'>;
+  ssm: Pick<Ssm, 'activeSessions' | 'terminate' | 'sessionDocument'>;
+  reads: SweepReads;
 };
 
-export type RunDeps = {
+export type RunDeps = CheckDeps & {
   aws: ReconcileAws;
   sealKey: SealKey;
   partition: string;
-  /** @throws when the account is not configured. */
-  roleSetting: (accountId: string) => RoleSetting;
-  accountName: (accountId: string) => string;
+  policyPlace: ReadingDeps['policyPlace'];
   now: () => Date;
   sleep: (ms: number) => Promise<void>;
   /** Milliseconds: quiet time until a receipt is sealed, between looks in it, and between looks while sessions die. */
@@ -52,6 +54,8 @@ export type RunDeps = {
   roleChecks: Map<string, Date>;
   log: Log;
   lastLooks: Map<string, Date>;
+  /** Told how late a grant that has ended did so, milliseconds. */
+  ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
 };
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
@@ -70,13 +74,10 @@ type Pass = {
   quietAt: Date;
 };
 
-const ownerOf = ({ deps, state }: Pick<Pass, 'deps' | 'state'>): string =>
-  sessionOwnerArn({
-    partition: deps.partition,
-    accountId: state.principal.account_id,
-    roleName: state.principal.name,
-    sessionName: state.principal.session_name,
-  });
+const holderOf = ({ state }: Pick<Pass, 'state'>): PolicyHolder => {
+  const { account_id: accountId, kind, name } = state.principal;
+  return { accountId, kind, name };
+};
 
 const factsOf = (pass: Pass, grantId: string): GrantFacts => {
   const facts = pass.state.grants.get(grantId);
@@ -96,24 +97,15 @@ const closeAll = async (pass: Pass, why: { code: string; advice: string; cause: 
     await beginEnding(db, facts, { cause: why.cause, at, sealKey: deps.sealKey });
 };
 
-/** Threats AWS-09, before every write. @returns false when the role is not ours and everything on it was closed. */
-const roleIsOurs = async (pass: Pass): Promise<boolean> => {
+/** Threats AWS-09, before every write that opens something. @returns false when everything on the principal was closed. */
+const principalIsOurs = async (pass: Pass): Promise<boolean> => {
   const { deps, state } = pass;
-  const { principal } = state;
-  const name = deps.accountName(principal.account_id);
   const [owner] = [...state.grants.values()].map((facts) => facts.owner);
-  if (owner === undefined) return true;
-  const template = personalRoleTemplate(deps.roleSetting(principal.account_id), owner, principal.session_name);
-  const role = await deps.aws.iam.readRole(principal.account_id, principal.name);
-  const differences = role === null || template.name !== principal.name ? null : roleDifferences(template, role);
-  if (differences?.length === 0) return true;
-  const code = role === null ? 'role_missing' : 'role_not_ours';
-  const advice =
-    role === null
-      ? `Your personal role in ${name} is gone. An AWS admin makes it again by running the Curfew provisioner.`
-      : roleAdvice(template, name, differences ?? ['its name belongs to somebody else']);
-  deps.log.error({ principal: principal.arn, code, differences }, 'the personal role is not as Curfew made it');
-  await closeAll(pass, { code, advice, cause: { kind: 'inventory', what: `the personal role in ${name}: ${code}` } });
+  const trouble = await principalTrouble(deps, state.principal, owner);
+  if (trouble === null) return true;
+  const { code, advice, what, differences } = trouble;
+  deps.log.error({ principal: state.principal.arn, code, differences }, 'a principal is not as it should be');
+  await closeAll(pass, { code, advice, cause: { kind: 'inventory', what } });
   return false;
 };
 
@@ -128,20 +120,20 @@ const stillOurs = async (pass: Pass): Promise<boolean> => {
   const fresh = last !== undefined && deps.now().getTime() - last.getTime() < deps.roleCheckMs;
   if (fresh || inState(pass, 'active').length === 0) return true;
   try {
-    const ours = await roleIsOurs(pass);
+    const ours = await principalIsOurs(pass);
     if (ours) deps.roleChecks.set(id, deps.now());
     return ours;
   } catch (error) {
-    deps.log.error({ error, principal: arn }, 'a personal role could not be compared');
+    deps.log.error({ error, principal: arn }, 'a principal could not be compared');
     return true;
   }
 };
 
-/** The document in IAM is neither what should be nor what we last read there: somebody else wrote. */
+/** What hangs on the principal is neither what should be nor what we last read there: somebody else wrote. */
 const noteForeignDocument = async (pass: Pass): Promise<void> => {
   const { db, deps, seen, state } = pass;
   const { principal } = state;
-  const hash = typeof seen.document === 'string' ? documentHash(seen.document) : null;
+  const hash = documentsHash(effective(seen.documents ?? []));
   if (pass.writes > 0 || hash === principal.document_hash) return;
   const what =
     hash === null
@@ -159,25 +151,34 @@ const noteForeignDocument = async (pass: Pass): Promise<void> => {
   );
 };
 
-/** Reads the document back and remembers what is there (promise 7: the screen claims only this). */
+/** How many managed policies may be there: those that were, and those that may be made. */
+const managedOf = ({ state }: Pass): number =>
+  Math.max(state.principal.managed_policies, state.wished.carrier.managedPolicies);
+
+/** Reads all documents back and remembers what is there (promise 7: the screen claims only this). */
 const readBack = async (pass: Pass): Promise<void> => {
-  const { deps, state } = pass;
-  const { principal } = state;
-  const document = await deps.aws.iam.readAccessPolicy(principal.account_id, principal.name);
-  // What was seen of sessions is older than this document, so it proves nothing about it.
-  pass.seen = { document, sessions: undefined };
+  const documents = await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
+  // What was seen of sessions is older than these documents, so it proves nothing about them.
+  pass.seen = { documents, sessions: undefined };
 };
 
-const rememberDocument = async (pass: Pass): Promise<void> => {
+const rememberDocuments = async (pass: Pass): Promise<void> => {
   const { db, deps, seen, state } = pass;
-  if (seen.document === undefined) return;
-  const hash = seen.document === null ? null : documentHash(seen.document);
-  if (hash === state.principal.document_hash) return;
-  await db
-    .updateTable('principals')
-    .set({ document_hash: hash, document_at: deps.now() })
-    .where('id', '=', state.principal.id)
-    .execute();
+  const { id, document_hash, managed_policies } = state.principal;
+  if (seen.documents === undefined) return;
+  const hash = documentsHash(effective(seen.documents));
+  const managed = Math.max(0, ...seen.documents.map(({ slot }) => slot));
+  if (hash === document_hash && managed === managed_policies) return;
+  const read = { document_hash: hash, document_at: deps.now(), managed_policies: managed };
+  await db.updateTable('principals').set(read).where('id', '=', id).execute();
+};
+
+/** Before a managed policy is made its number is on record, so that whoever comes after a crash looks for it. */
+const announceManaged = async ({ db, state }: Pass, writes: readonly PolicyWrite[]): Promise<void> => {
+  const highest = Math.max(0, ...writes.map(({ slot }) => slot));
+  if (highest <= state.principal.managed_policies) return;
+  const { id } = state.principal;
+  await db.updateTable('principals').set({ managed_policies: highest }).where('id', '=', id).execute();
 };
 
 /**
@@ -196,27 +197,39 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
   }
 };
 
-const changePolicy = async (pass: Pass, document: string | null): Promise<void> => {
+const changePolicy = async (pass: Pass, { writes, opens }: { writes: readonly PolicyWrite[]; opens: boolean }) => {
   const { deps, state } = pass;
-  const { account_id: accountId, name } = state.principal;
   await noteForeignDocument(pass);
-  if (document !== null && !(await roleIsOurs(pass))) return;
+  if (opens && !(await principalIsOurs(pass))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
-  if (document === null) await deps.aws.iam.deleteAccessPolicy(accountId, name);
-  else await deps.aws.iam.writeAccessPolicy(accountId, name, document);
+  await announceManaged(pass, writes);
+  for (const write of writes) await deps.aws.iam.documents.write(holderOf(pass), write);
   await readBack(pass);
-  await rememberDocument(pass);
+  await rememberDocuments(pass);
+};
+
+/** Whose sessions are looked for: its own on a role or a user; on a group those of its members and of who was granted. */
+const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> => {
+  const { deps, state } = pass;
+  const { account_id: accountId, kind, name, arn } = state.principal;
+  const owners = new Set(state.wished.grants.map(({ owner }) => owner));
+  if (kind === 'group') {
+    const group = await deps.aws.iam.readGroup(accountId, name);
+    for (const { userName } of group?.members ?? []) owners.add(userOwnerArn(deps.partition, accountId, userName));
+  }
+  const [owner = null] = kind === 'role' ? owners : kind === 'user' ? [arn] : [];
+  const found = await deps.aws.ssm.activeSessions(accountId, region, owner);
+  return found
+    .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
+    .filter((session) => owners.has(session.owner));
 };
 
 const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
-  const { deps, state } = pass;
-  const owner = ownerOf(pass);
   const found: SeenSession[] = [];
-  for (const region of regions)
-    found.push(...(await deps.aws.ssm.activeSessions(state.principal.account_id, region, owner)));
+  for (const region of regions) found.push(...(await sessionsIn(pass, region)));
   pass.looks += 1;
-  pass.quietAt = deps.now();
+  pass.quietAt = pass.deps.now();
   pass.seen = { ...pass.seen, sessions: { regions, found } };
 };
 
@@ -232,49 +245,49 @@ const terminateAll = async (pass: Pass, steps: ReadonlyArray<Extract<Step, { do:
   for (const { session, grantId } of steps) {
     await deps.aws.ssm.terminate(accountId, session.region, session.id);
     const facts = grantId === null ? null : factsOf(pass, grantId);
-    await recordTerminated(db, session, { facts, accountId, owner: ownerOf(pass), at: deps.now() });
+    await recordTerminated(db, session, { facts, accountId, owner: session.owner, at: deps.now() });
   }
   pass.seen = { ...pass.seen, sessions: undefined };
   await deps.sleep(deps.lookAgainMs);
 };
 
-const lateness = (facts: GrantFacts, at: Date): number =>
-  Math.max(0, at.getTime() - (facts.row.ends_at?.getTime() ?? at.getTime()));
-
 const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
-  const { db, deps, seen } = pass;
-  const policyGoneAt = facts.row.policy_gone_at ?? deps.now();
-  const receipt: Receipt = {
-    stage: 'gone',
-    policyGoneAt: policyGoneAt.toISOString(),
-    policyGoneMs: lateness(facts, policyGoneAt),
-    sessionsGoneAt: pass.quietAt.toISOString(),
-    sessionsGoneMs: lateness(facts, pass.quietAt),
+  const { db, deps, looks, quietAt, seen } = pass;
+  const receipt = goneReceipt({
+    endsAt: facts.row.ends_at,
+    policyGoneAt: facts.row.policy_gone_at ?? deps.now(),
+    quietAt,
     sessionsTerminated: await terminatedSessions(db, facts.row.id),
-    looks: pass.looks,
-    sealedAt: null,
-  };
+    looks,
+  });
   const stillOpen = (seen.sessions?.found ?? []).map(({ id }) => id);
   await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() });
   deps.lastLooks.set(facts.row.id, deps.now());
 };
 
 const noteFurtherLook = async (pass: Pass, facts: GrantFacts): Promise<void> => {
-  const { db, deps } = pass;
+  const { db, deps, quietAt } = pass;
   if (facts.receipt === null) throw new Error(`Grant ${facts.row.id} has ended without a receipt`);
   const at = deps.now();
   const sessionsTerminated = await terminatedSessions(db, facts.row.id);
-  const more = sessionsTerminated.length > facts.receipt.sessionsTerminated.length;
-  const found = more
-    ? { sessionsTerminated, sessionsGoneAt: pass.quietAt.toISOString(), sessionsGoneMs: lateness(facts, pass.quietAt) }
-    : {};
-  const receipt: Receipt = { ...facts.receipt, ...found, looks: facts.receipt.looks + 1 };
-  const quietSince = Math.max(Date.parse(receipt.policyGoneAt), Date.parse(receipt.sessionsGoneAt));
-  const sealed = at.getTime() >= quietSince + deps.sealMs;
-  const kept: Receipt = sealed ? { ...receipt, stage: 'sealed', sealedAt: at.toISOString() } : receipt;
-  await noteLook(db, facts, { receipt: kept, sealed, at });
+  const look = { at, endsAt: facts.row.ends_at, quietAt, sealMs: deps.sealMs, sessionsTerminated };
+  const receipt = afterLook(facts.receipt, look);
+  const sealed = receipt.stage === 'sealed';
+  await noteLook(db, facts, { receipt, sealed, at });
   if (sealed) deps.lastLooks.delete(facts.row.id);
   else deps.lastLooks.set(facts.row.id, at);
+};
+
+/** There is no room for this grant: it is not given, or (the configuration allows less than before) it ends. */
+const makeRoom = async ({ db, deps }: Pass, facts: GrantFacts): Promise<void> => {
+  const at = deps.now();
+  if (facts.row.state === 'granting') {
+    const advice = 'The access policy has no room for this. End other access first, then ask again.';
+    await failGrant(db, facts, { code: 'policy_full', advice, at });
+    return;
+  }
+  const cause: EndCause = { kind: 'inventory', what: 'the access policy has no room for it any more' };
+  await beginEnding(db, facts, { cause, at, sealKey: deps.sealKey });
 };
 
 type SingleStep = Exclude<Step, { do: 'terminate' }>;
@@ -289,28 +302,23 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
     case 'begin-ending':
       await beginEnding(db, factsOf(pass, step.grantId), { cause: { kind: 'time' }, at, sealKey: deps.sealKey });
       return;
-    case 'refuse-full': {
-      const advice = 'The access policy has no room for this. End other access first, then ask again.';
-      await failGrant(db, factsOf(pass, step.grantId), { code: 'policy_full', advice, at });
+    case 'refuse-full':
+      await makeRoom(pass, factsOf(pass, step.grantId));
       return;
-    }
     case 'read-policy':
       await unlessRefused(pass, () => readBack(pass));
       return;
-    case 'write-policy':
-      await unlessRefused(pass, () => changePolicy(pass, step.document));
-      return;
-    case 'delete-policy':
-      await unlessRefused(pass, () => changePolicy(pass, null));
+    case 'change-policy':
+      await unlessRefused(pass, () => changePolicy(pass, step));
       return;
     case 'note-policy-gone':
       await noteEnding(db, factsOf(pass, step.grantId), { policyGoneAt: at });
       return;
     case 'activate':
-      await rememberDocument(pass);
+      await rememberDocuments(pass);
       await activateGrant(db, factsOf(pass, step.grantId), {
         principal: pass.state.principal,
-        document: step.document,
+        documents: step.documents,
         at,
       });
       return;
@@ -365,7 +373,7 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
       db,
       deps,
       state,
-      seen: { document: undefined, sessions: undefined },
+      seen: { documents: undefined, sessions: undefined },
       looks: 0,
       writes: 0,
       quietAt: deps.now(),
@@ -379,7 +387,7 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
     if (!(await stillOurs(known))) continue;
     const steps = planPrincipal(state.wished, known.seen, deps.now());
     if (steps.length === 0) {
-      await rememberDocument(known);
+      await rememberDocuments(known);
       return state;
     }
     const stray = steps.filter((step) => step.do === 'terminate');

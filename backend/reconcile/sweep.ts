@@ -1,158 +1,73 @@
 /**
- * What no row asks for, looked for from AWS's side: access policies without a grant, foreign policies on our roles, sessions
- * that no grant explains (threats AWS-02, AWS-13). Ours is mended, the rest reported, each finding once.
+ * What no row asks for, looked for from AWS's side: roles and policies that are not as Curfew made them, sessions that no grant explains,
+ * session documents that somebody changed (threats AWS-02, AWS-12, AWS-13). Ours is mended, the rest is listed with what to do.
+ *
+ * It reads, for each account: one page of roles and of spilled policies, three calls for each personal role, and for each region one page
+ * of sessions and one call for each session document. So an account of R personal roles in N regions costs some 2 + 3 R + 8 N calls.
  */
-import { accessPolicyName, peoplePath, personTag, sessionOwnerArn } from '../access-policy/principal.ts';
-import { appendAudit } from '../audit/chain.ts';
-import type { ActiveSession } from '../aws/ssm.ts';
-import type { AccountConfig } from '../config.ts';
-import type { Log } from '../log.ts';
-import type { Db } from '../store/open.ts';
-import { recordTerminated } from './changes-of-state.ts';
-import type { ReconcileAws } from './run.ts';
+import { sql } from 'kysely';
+import { type AccountSweep, accountSweep, type SweepDeps } from './account-sweep.ts';
+import { sweepDocuments } from './sweep-documents.ts';
+import { sweepRoles } from './sweep-roles.ts';
+import { sweepSessions } from './sweep-sessions.ts';
 
-export type SweepDeps = {
-  db: Db;
-  aws: ReconcileAws;
-  accounts: readonly AccountConfig[];
-  partition: string;
-  /** ARNs of roles that the trail has already; in memory only. */
-  knownRoles: Set<string>;
-  now: () => Date;
-  log: Log;
-};
-
-const curfew = { kind: 'curfew' } as const;
-
-/** Reports once: the audit trail remembers what was told. */
-const reportOnce = (deps: SweepDeps, finding: { accountId: string; principal: string; what: string }): Promise<void> =>
-  deps.db.transaction().execute(async (tx) => {
-    const told = await tx
-      .selectFrom('audit')
-      .select('sequence')
-      .where('kind', '=', 'leftover_reported')
-      .where((eb) => eb(eb.ref('event', '->>').key('principal'), '=', finding.principal))
-      .where((eb) => eb(eb.ref('event', '->>').key('what'), '=', finding.what))
-      .executeTakeFirst();
-    if (told !== undefined) return;
-    deps.log.warn(finding, 'something on a personal role that Curfew did not put there');
-    await appendAudit(tx, { kind: 'leftover_reported', ...finding, at: deps.now().toISOString(), actor: curfew });
-  });
-
-/** The provisioner has no database: the first sweep that sees one of its roles writes it into the trail. */
-const noteProvisioned = async (deps: SweepDeps, accountId: string, roleName: string, arn: string): Promise<void> => {
-  if (deps.knownRoles.has(arn)) return;
-  const role = await deps.aws.iam.readRole(accountId, roleName);
-  const personId = role?.tags[personTag];
-  if (personId === undefined) return;
-  await deps.db.transaction().execute(async (tx) => {
-    const told = await tx
-      .selectFrom('audit')
-      .select('sequence')
-      .where('kind', '=', 'role_provisioned')
-      .where((eb) => eb(eb.ref('event', '->>').key('principal'), '=', arn))
-      .executeTakeFirst();
-    if (told !== undefined) return;
-    const at = deps.now().toISOString();
-    await appendAudit(tx, { kind: 'role_provisioned', accountId, principal: arn, personId, at, actor: curfew });
-  });
-  deps.knownRoles.add(arn);
-};
-
-const sweepRole = async (deps: SweepDeps, accountId: string, roleName: string): Promise<void> => {
-  const { db, aws } = deps;
-  const policies = await aws.iam.inlinePolicies(accountId, roleName);
-  const principal = await db
-    .selectFrom('principals')
-    .select(['id', 'arn'])
-    .where('account_id', '=', accountId)
-    .where('name', '=', roleName)
-    .executeTakeFirst();
-  const arn = principal?.arn ?? `arn:${deps.partition}:iam::${accountId}:role${peoplePath}${roleName}`;
-  await noteProvisioned(deps, accountId, roleName, arn);
-  for (const policy of policies) {
-    if (policy === accessPolicyName) continue;
-    await reportOnce(deps, { accountId, principal: arn, what: `an inline policy that is not Curfew’s: ${policy}` });
-  }
-  if (!policies.includes(accessPolicyName)) return;
-  if (principal !== undefined) {
-    // The pass over this principal compares the document with its rows, and deletes it when nothing is left.
-    await db.updateTable('principals').set({ due_at: deps.now() }).where('id', '=', principal.id).execute();
-    return;
-  }
-  await aws.iam.deleteAccessPolicy(accountId, roleName);
-  const what = 'an access policy on a role that no grant of this installation knows was deleted';
-  await db.transaction().execute((tx) =>
-    appendAudit(tx, {
-      kind: 'access_policy_mended',
-      accountId,
-      principal: arn,
-      what,
-      at: deps.now().toISOString(),
-      actor: curfew,
-    }),
-  );
-};
-
-/** Is there a grant, live or in its last looks, that explains this session? */
-const explained = async (deps: SweepDeps, accountId: string, session: ActiveSession, principalId: string) => {
-  const row = await deps.db
-    .selectFrom('grants')
-    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
-    .select('grants.id')
-    .where('grants.principal_id', '=', principalId)
-    .where('grant_instances.account_id', '=', accountId)
-    .where('grant_instances.region', '=', session.region)
-    .where('grant_instances.instance_id', '=', session.target)
-    .where((eb) =>
-      eb.or([
-        eb('grants.state', 'in', ['granting', 'active', 'ending']),
-        eb.and([eb('grants.state', '=', 'ended'), eb(eb.ref('grants.receipt', '->>').key('stage'), '=', 'gone')]),
-      ]),
+/**
+ * Takes the account for this backend, unless one of several has swept it lately or still does.
+ * @param unlessSince null: now, whoever else does.
+ */
+const claim = async ({ db, now }: SweepDeps, accountId: string, unlessSince: Date | null): Promise<boolean> => {
+  const began = { began_at: now(), ended_at: null, problem: null };
+  const claimed = await db
+    .insertInto('sweeps')
+    .values({ account_id: accountId, ...began })
+    .onConflict((conflict) =>
+      conflict
+        .column('account_id')
+        .doUpdateSet(began)
+        .where(unlessSince === null ? sql<boolean>`true` : sql<boolean>`sweeps.began_at <= ${unlessSince}`),
     )
     .executeTakeFirst();
-  return row !== undefined;
+  return (claimed.numInsertedOrUpdatedRows ?? 0n) > 0n;
 };
 
-/** Ends and writes down every session of a role of ours that no grant explains. */
-const sweepSessions = async (deps: SweepDeps, account: AccountConfig, roleNames: readonly string[]): Promise<void> => {
-  const { db, aws, partition } = deps;
-  const principals = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
-  const byOwner = new Map(
-    principals.map((principal) => [
-      sessionOwnerArn({
-        partition,
-        accountId: account.id,
-        roleName: principal.name,
-        sessionName: principal.session_name,
-      }),
-      principal.id,
-    ]),
-  );
-  const ours = [...new Set([...roleNames, ...principals.map(({ name }) => name)])].map(
-    (name) => `arn:${partition}:sts::${account.id}:assumed-role/${name}/`,
-  );
-  for (const region of account.regions) {
-    const sessions = await aws.ssm.activeSessions(account.id, region, null);
-    for (const session of sessions.filter(({ owner }) => ours.some((prefix) => owner.startsWith(prefix)))) {
-      const principalId = byOwner.get(session.owner);
-      if (principalId !== undefined && (await explained(deps, account.id, session, principalId))) continue;
-      await aws.ssm.terminate(account.id, region, session.id);
-      const found = { facts: null, accountId: account.id, owner: session.owner, at: deps.now() };
-      await recordTerminated(db, session, found);
-    }
-  }
+const finish = async ({ db, now }: SweepDeps, accountId: string, problem: string | null): Promise<void> => {
+  await db.updateTable('sweeps').set({ ended_at: now(), problem }).where('account_id', '=', accountId).execute();
 };
 
-/** One account after the other; one that cannot be swept does not keep the others from it. */
-export const sweepAccounts = async (deps: SweepDeps): Promise<void> => {
-  for (const account of deps.accounts) {
+/** Each part by itself: rights that are missing for one keep nobody from the others. @returns what went wrong. */
+const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
+  const problems: string[] = [];
+  const part = async (name: string, work: () => Promise<void>): Promise<void> => {
     try {
-      const roleNames = await deps.aws.iam.personalRoles(account.id);
-      for (const roleName of roleNames) await sweepRole(deps, account.id, roleName);
-      await sweepSessions(deps, account, roleNames);
+      await work();
     } catch (error) {
-      deps.log.error({ error, accountId: account.id }, 'an account could not be swept');
+      problems.push(`${name}: ${error instanceof Error ? error.message : 'not an error'}`);
+      sweep.log.error({ error, accountId: sweep.account.id, part: name }, 'a part of an account could not be swept');
     }
+  };
+  let roleNames: readonly string[] = [];
+  await part('list of roles', async () => {
+    // Where people are IAM users there are no personal roles.
+    if (sweep.account.principal.kind === 'role') roleNames = await sweep.aws.iam.personalRoles(sweep.account.id);
+  });
+  for (const region of sweep.account.regions) {
+    // Sessions first: they are what somebody can do harm with now.
+    await part(`sessions in ${region}`, () => sweepSessions(sweep, region, roleNames));
+  }
+  await part('roles', () => sweepRoles(sweep, roleNames));
+  for (const region of sweep.account.regions) {
+    await part(`session documents in ${region}`, () => sweepDocuments(sweep, region));
+  }
+  return problems.length === 0 ? null : problems.join('; ').slice(0, 1000);
+};
+
+/**
+ * One account after the other; one that cannot be swept does not keep the others from it.
+ * @param unlessSince leaves out accounts that some backend began to sweep later than this; null: none.
+ */
+export const sweepAccounts = async (deps: SweepDeps, unlessSince: Date | null = null): Promise<void> => {
+  for (const account of deps.config.accounts) {
+    if (!(await claim(deps, account.id, unlessSince))) continue;
+    await finish(deps, account.id, await sweepAccount(accountSweep(deps, account)));
   }
 };

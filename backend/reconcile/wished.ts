@@ -1,6 +1,8 @@
 /** What should be, read from the rows of one principal; rows whose seal does not hold open nothing (threats AU-05). */
 import type { Selectable } from 'kysely';
 import { type InstanceRef, type Person, type Receipt, refKey } from '../../src/shared/access.ts';
+import type { PolicyCarrier } from '../access-policy/compile.ts';
+import { comparableOwner, sessionOwnerArn, userOwnerArn } from '../access-policy/principal.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
@@ -34,6 +36,7 @@ export type PrincipalState = {
 
 export type ReadingDeps = {
   partition: string;
+  policyPlace: (accountId: string, kind: PrincipalRow['kind']) => Pick<PolicyCarrier, 'carrier' | 'managedPolicies'>;
   sealKey: SealKey;
   sealMs: number;
   lookEveryMs: number;
@@ -91,14 +94,28 @@ const brokenSeal = (facts: GrantFacts, decisions: readonly DecisionRow[], princi
   const { row } = facts;
   const sealed = grantSealHolds(key, facts.content, row.mac);
   // The principal's own columns are not sealed: they must name the same account and person as the sealed grant.
-  const here = principal.account_id === row.account_id && principal.person_id === row.person_id;
+  const whose = principal.kind === 'group' ? null : row.person_id;
+  const here = principal.account_id === row.account_id && principal.person_id === whose;
   if (!sealed || !here) return { table: 'grants' as const, rowId: row.id, grantId: row.id };
   return yesStands(facts, decisions, key);
 };
 
-const wishedGrant = (facts: GrantFacts, deps: ReadingDeps): WishedGrant | null => {
+const carrierOf = (principal: PrincipalRow, deps: ReadingDeps): PolicyCarrier => {
+  const { account_id: accountId, kind, session_name: sessionName } = principal;
+  const common = { partition: deps.partition, accountId, ...deps.policyPlace(accountId, kind) };
+  return kind === 'role' ? { ...common, kind, sessionName } : { ...common, kind };
+};
+
+/** The owner of the sessions of this person on this principal, as looks compare it. */
+const ownerOf = (principal: PrincipalRow, person: Person, partition: string): string => {
+  const { account_id: accountId, kind, name: roleName, session_name: sessionName } = principal;
+  if (kind === 'role') return sessionOwnerArn({ partition, accountId, roleName, sessionName });
+  return kind === 'user' ? comparableOwner(principal.arn) : userOwnerArn(partition, accountId, person.userName);
+};
+
+const wishedGrant = (facts: GrantFacts, principal: PrincipalRow, deps: ReadingDeps): WishedGrant | null => {
   const { row, instances, receipt } = facts;
-  const common = { id: row.id, instances };
+  const common = { id: row.id, instances, owner: ownerOf(principal, facts.owner, deps.partition) };
   if (row.state === 'ready') return { ...common, state: 'ready', activateBy: row.activate_by };
   if (row.state === 'ending') return { ...common, state: 'ending', policyGoneAt: row.policy_gone_at };
   if ((row.state === 'granting' || row.state === 'active') && row.connected_at !== null && row.ends_at !== null) {
@@ -175,15 +192,14 @@ export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDe
     (facts) => brokenSeal(facts, decisionsByRequest.get(facts.row.request_id) ?? [], principal, deps.sealKey) ?? [],
   );
   const opensNothing = new Set(broken.map(({ grantId }) => grantId));
-  const { account_id: accountId, session_name: sessionName } = principal;
   return {
     principal,
     grants,
     broken,
     wished: {
-      carrier: { partition: deps.partition, accountId, sessionName },
+      carrier: carrierOf(principal, deps),
       grants: [...grants.values()].flatMap((facts) =>
-        opensNothing.has(facts.row.id) ? [] : (wishedGrant(facts, deps) ?? []),
+        opensNothing.has(facts.row.id) ? [] : (wishedGrant(facts, principal, deps) ?? []),
       ),
     },
   };

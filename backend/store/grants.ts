@@ -12,6 +12,7 @@ import {
 import { Refusal } from '../../src/shared/refusal.ts';
 import { deciderOf } from './decisions.ts';
 import { instanceOf, loadInstancesByRef, refOfRow } from './instances.ts';
+import { locksOf } from './locks.ts';
 import type { Db } from './open.ts';
 import { loadPeople } from './people.ts';
 import { groupBy, known } from './rows.ts';
@@ -81,7 +82,8 @@ const stateOf = (row: GrantRow): GrantState => {
 const loadParts = async (db: Db, rows: readonly GrantRow[]) => {
   const grantIds = rows.map((row) => row.id);
   const requestIds = [...new Set(rows.map((row) => row.request_id))];
-  const [requests, requestInstances, decisions, refs, sessions] = await Promise.all([
+  const live = rows.filter(({ state }) => state === 'granting' || state === 'active');
+  const [requests, requestInstances, decisions, refs, sessions, principals] = await Promise.all([
     db
       .selectFrom('requests')
       .select(['id', 'reason', 'ticket', 'duration_seconds'])
@@ -101,6 +103,11 @@ const loadParts = async (db: Db, rows: readonly GrantRow[]) => {
       .execute(),
     db.selectFrom('grant_instances').selectAll().where('grant_id', 'in', grantIds).orderBy('position').execute(),
     db.selectFrom('sessions').selectAll().where('grant_id', 'in', grantIds).orderBy('started_at').execute(),
+    db
+      .selectFrom('principals')
+      .select(['id', 'document_at', 'due_at', 'problem'])
+      .where('id', 'in', ['', ...new Set(live.map((row) => row.principal_id))])
+      .execute(),
   ]);
   const instances = await loadInstancesByRef(db, refs.map(refOfRow));
   const people = await loadPeople(db, [
@@ -115,6 +122,7 @@ const loadParts = async (db: Db, rows: readonly GrantRow[]) => {
     decisions: groupBy(decisions, (row) => row.request_id),
     refs: groupBy(refs, (row) => row.grant_id),
     sessions: groupBy(sessions, (row) => row.grant_id),
+    principals: new Map(principals.map((row) => [row.id, row])),
   };
 };
 type Parts = Awaited<ReturnType<typeof loadParts>>;
@@ -134,6 +142,8 @@ const grantOf = (row: GrantRow, parts: Parts): Grant => {
   );
   const asked = parts.asked.get(`${row.request_id} ${row.account_id}`)?.length ?? 0;
   const less = asked > instances.length || request.duration_seconds > row.duration_seconds;
+  const principal = parts.principals.get(row.principal_id);
+  const locks = principal === undefined ? null : locksOf(row, principal, parts.sessions.get(row.id) ?? []);
   const approvedBy = (parts.decisions.get(row.request_id) ?? []).map((decision) => deciderOf(decision, parts.people));
   return {
     id: row.id,
@@ -150,6 +160,7 @@ const grantOf = (row: GrantRow, parts: Parts): Grant => {
     approvedAt: text(row.approved_at),
     askedFor: less ? { instances: asked, durationSeconds: request.duration_seconds } : null,
     sessions: (parts.sessions.get(row.id) ?? []).map(sessionOf),
+    ...(locks === null ? {} : { locks }),
     ...stateOf(row),
   };
 };

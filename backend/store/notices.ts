@@ -51,7 +51,7 @@ export type NewNotice = {
   kind: Exclude<Notice['kind'], 'sign-in-needed'>;
   title: string;
   body: string;
-  target: { kind: 'request' | 'grant'; id: string };
+  target: { kind: 'request' | 'grant' | 'finding' | 'switch'; id: string };
 };
 
 /** Puts notices into inboxes. Tell the receivers with `recordChange` of the topic `notices` in the same transaction. */

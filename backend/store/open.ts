@@ -2,10 +2,22 @@
  * The way to Postgres: three separate doors, so that people who ask much cannot hold up an ending (threats API-07), and
  * migrations that only go forward.
  */
-import { type Kysely, Kysely as KyselyDatabase, PostgresDialect, sql, type Transaction } from 'kysely';
+import {
+  type Kysely,
+  Kysely as KyselyDatabase,
+  PostgresDialect,
+  type QueryExecutorProvider,
+  sql,
+  type Transaction,
+} from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
+import { auditRightsTooMany } from './audit-rights.ts';
 import { up as init } from './migrations/001-init.ts';
+import { up as principalKinds } from './migrations/002-principal-kinds.ts';
+import { up as backends } from './migrations/003-backends.ts';
+import { up as killSwitches } from './migrations/004-kill-switches.ts';
+import { up as findings } from './migrations/005-findings.ts';
 import type { Schema } from './schema.ts';
 
 /** A database or a transaction on it: what reads take. */
@@ -20,6 +32,8 @@ export type Store = {
   reconcile: Db;
   /** A connection of its own for LISTEN, to be ended by whoever asked for it. */
   listenConnection: () => Promise<pg.Client>;
+  /** Likewise, for the heartbeat of this backend: a query that is not answered within 4 s fails. */
+  presenceConnection: () => Promise<pg.Client>;
   /** Waits for open queries of both pools. */
   close: () => Promise<void>;
 };
@@ -28,6 +42,9 @@ const statementMs = 5_000;
 const idleInTransactionMs = 10_000;
 /** How long a call waits for a free connection before it is told that the backend is busy. */
 const connectionWaitMs = 5_000;
+
+/** The longest that a heartbeat waits for its answer: less than it takes to be counted as dead (`backends.ts`). */
+const beatAnswerMs = 4_000;
 
 /** `bigint` as number: our sequences stay far below 2^53. */
 const types: pg.CustomTypesConfig = {
@@ -60,13 +77,57 @@ const pool = ({ url, name, connections, onIdleError }: PoolOptions): pg.Pool => 
 const database = <T>(connections: pg.Pool): Kysely<T> =>
   new KyselyDatabase<T>({ dialect: new PostgresDialect({ pool: connections }) });
 
-const migrations: Record<string, Migration> = { '001-init': { up: init } };
+const migrations: Record<string, Migration> = {
+  '001-init': { up: init },
+  '002-principal-kinds': { up: principalKinds },
+  '003-backends': { up: backends },
+  '004-kill-switches': { up: killSwitches },
+  '005-findings': { up: findings },
+};
 
-/** Brings the database to this version's shape. Several backends may do it at once: they wait for each other. */
+/** Raised by one in each release that changes the database, here and in a migration. */
+const generation = 2;
+
+/**
+ * The generation of the database, 1 for one of before there were generations.
+ * @throws Error when it is more than one newer than this backend: then it might misread what stands there.
+ */
+export const readGeneration = async (db: QueryExecutorProvider): Promise<number> => {
+  const { rows } = await sql<{ there: boolean }>`
+    select to_regclass('schema_generation') is not null as there`.execute(db);
+  if (rows[0]?.there !== true) return 1;
+  const found = await sql<{ generation: number }>`select generation from schema_generation`.execute(db);
+  const newest = found.rows[0]?.generation ?? 1;
+  if (newest > generation + 1) {
+    throw new Error(
+      `The database is of generation ${newest}; this backend knows ${generation}, and works with ${generation + 1} at most.`,
+    );
+  }
+  return newest;
+};
+
+/** Did a newer backend migrate it? Its migrations only add, so this one goes on with it as it is (decision 9). */
+const isNewer = async (db: Kysely<unknown>): Promise<boolean> => {
+  await readGeneration(db);
+  const { rows } = await sql<{ there: boolean }>`
+    select to_regclass('kysely_migration') is not null as there`.execute(db);
+  if (rows[0]?.there !== true) return false;
+  const ran = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
+  return ran.rows.some(({ name }) => !(name in migrations));
+};
+
+/**
+ * Brings the database to this version's shape. Several backends may do it at once: the migrator's lock lets one after the
+ * other. What a backend of the next version has migrated already is left as it is.
+ * @throws Error when it is of a still newer version, or a migration fails.
+ */
 export const migrate = async (db: Kysely<unknown>): Promise<void> => {
+  if (await isNewer(db)) return;
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw new Error('The database could not be brought to this version.', { cause: error });
+  // A newer one may have come first in between.
+  if (error === undefined || (await isNewer(db))) return;
+  throw new Error('The database could not be brought to this version.', { cause: error });
 };
 
 export type SchemaState = {
@@ -76,6 +137,8 @@ export type SchemaState = {
   pending: string[];
   /** Whether this database user may run them. */
   mayMigrate: boolean;
+  /** What it may do to the trail beyond appending and reading (threats AU-06). */
+  auditRightsTooMany: string[];
 };
 
 /** Looks at a database without changing it. @throws Error when it cannot be reached, or is of a newer version of Curfew. */
@@ -97,6 +160,7 @@ export const readSchemaState = async (url: string): Promise<SchemaState> => {
       postgres: rows[0]?.version ?? 'unknown',
       pending: known.flatMap(({ name, executedAt }) => (executedAt === undefined ? [name] : [])),
       mayMigrate: rows[0]?.may === true,
+      auditRightsTooMany: await auditRightsTooMany(db),
     };
   } finally {
     await db.destroy();
@@ -119,15 +183,22 @@ export const openStore = async (url: string, onIdleError: (error: Error) => void
     await migrating.destroy();
   }
   const api = database<Schema>(pool({ url, name: 'api', connections: 10, onIdleError }));
-  const reconcile = database<Schema>(pool({ url, name: 'reconcile', connections: 8, onIdleError }));
+  const reconcile = database<Schema>(pool({ url, name: 'reconcile', connections: 12, onIdleError }));
+  const ownConnection = async (settings: pg.ClientConfig): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: url, types, ...settings });
+    await client.connect();
+    return client;
+  };
   return {
     api,
     reconcile,
-    listenConnection: async () => {
-      const client = new pg.Client({ connectionString: url, application_name: 'curfew listen', types });
-      await client.connect();
-      return client;
-    },
+    listenConnection: () => ownConnection({ application_name: 'curfew listen' }),
+    presenceConnection: () =>
+      ownConnection({
+        application_name: 'curfew presence',
+        connectionTimeoutMillis: beatAnswerMs,
+        query_timeout: beatAnswerMs,
+      }),
     close: async () => {
       await Promise.all([api.destroy(), reconcile.destroy()]);
     },

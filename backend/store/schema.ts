@@ -1,6 +1,7 @@
 /** The tables as Kysely sees them. Keep in step with the migrations. */
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { FindingKind } from '../../src/shared/views.ts';
 import type { AuditEvent } from '../audit/event.ts';
 
 type Json<T> = ColumnType<T, string, string>;
@@ -100,7 +101,8 @@ export type Schema = {
   principals: {
     id: string;
     account_id: string;
-    person_id: string;
+    /** Null for a group: it carries what several people were given. */
+    person_id: string | null;
     slot: Generated<number>;
     kind: 'role' | 'user' | 'group';
     carrier: 'inline' | 'managed';
@@ -112,7 +114,22 @@ export type Schema = {
     due_at: Date | null;
     attempts: Generated<number>;
     problem: string | null;
+    /** How many managed policies of ours may exist for it. */
+    managed_policies: Generated<number>;
+    /** Number of the backend that works on it now. */
+    holder: number | null;
   };
+  backends: {
+    number: number;
+    name: string;
+    version: string;
+    started_at: Generated<Date>;
+    seen_at: Generated<Date>;
+    clock_ahead_ms: Generated<number>;
+  };
+  budgets: { name: string; tokens: number; share: Generated<number>; filled_at: Date };
+  duties: { name: string; taken_at: Date };
+  schema_generation: { single: Generated<boolean>; generation: number };
   grants: {
     id: string;
     request_id: string;
@@ -125,6 +142,8 @@ export type Schema = {
     approved_at: Date;
     activate_by: Date;
     connected_at: Date | null;
+    /** Null in rows of an older backend: at the first connect. */
+    end_set_at: Date | null;
     active_at: Date | null;
     ends_at: Date | null;
     cause: NullableJson<EndCause>;
@@ -146,6 +165,7 @@ export type Schema = {
     instance_id: string;
     started_at: Date;
     ended_at: Date | null;
+    closes_at: Date | null;
   };
   notices: {
     id: string;
@@ -154,7 +174,7 @@ export type Schema = {
     kind: string;
     title: string;
     body: string;
-    target_kind: 'request' | 'grant';
+    target_kind: 'request' | 'grant' | 'finding' | 'switch';
     target_id: string;
     read_at: Date | null;
   };
@@ -166,4 +186,53 @@ export type Schema = {
     audience: string[] | null;
   };
   spreading: { account_id: string; at: Date; ms: number };
+  kill_switches: {
+    id: string;
+    scope: 'person' | 'instance' | 'account' | 'everything';
+    person_id: string | null;
+    account_id: string | null;
+    region: string | null;
+    instance_id: string | null;
+    within: NullableJson<string[]>;
+    name: string;
+    reason: string;
+    by_id: string;
+    at: Date;
+    lifted_at: Date | null;
+    lifted_by: string | null;
+    done_at: Date | null;
+    total_ms: number | null;
+    audit_sequence: number;
+  };
+  kill_switch_hits: {
+    switch_id: string;
+    position: Generated<number>;
+    person_id: string;
+    grant_id: string | null;
+    request_id: string | null;
+  };
+  trail_anchor: { single: Generated<boolean>; since: Date };
+  trail_holds: {
+    id: string;
+    found_at: Date;
+    what: string;
+    anchored_sequence: number | null;
+    trail_sequence: number;
+    confirmed_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    confirmed_by: ColumnType<string | null, string | null | undefined, string | null>;
+  };
+  sweeps: { account_id: string; began_at: Date; ended_at: Date | null; problem: string | null };
+  findings: {
+    id: string;
+    kind: FindingKind;
+    account_id: string | null;
+    account_name: string | null;
+    region: string | null;
+    subject: string;
+    what: string;
+    advice: string;
+    since: Date;
+    last_seen: Date;
+    mended_at: Date | null;
+  };
 };

@@ -29,7 +29,9 @@ describe('the store', () => {
       openStore(fresh.url, () => undefined).then((other) => other.close()),
     ]);
     const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(store.api);
-    expect(rows).toEqual([{ name: '001-init' }]);
+    const names = rows.map(({ name }) => name);
+    expect(names).toContain('001-init');
+    expect(names).toEqual([...new Set(names)]);
   });
 
   test('a bigint is a number', async () => {

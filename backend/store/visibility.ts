@@ -15,6 +15,8 @@ export type Reader = {
   isAdmin: boolean;
   /** Waiting requests of others which the rules in force let this person decide now. */
   decidable: readonly string[];
+  /** Live grants of others which the rules in force let this person end; asked for only where it matters (`access/revocable.ts`). */
+  revocable?: readonly string[];
 };
 
 type Condition<T extends keyof Schema> = (eb: ExpressionBuilder<Schema, T>) => Expression<SqlBool>;
@@ -24,6 +26,7 @@ export type Visible = {
   grants: Condition<'grants'>;
   sessions: Condition<'sessions'>;
   notices: Condition<'notices'>;
+  switches: Condition<'kill_switches'>;
   audit: Condition<'audit'>;
 };
 
@@ -31,8 +34,9 @@ const everything = sql<boolean>`true`;
 
 /**
  * A request is visible to who asked, who decided it, who may decide it while it waits, who was asked to decide it once it
- * is closed, and to admins; a grant and its sessions to its owner and to whoever sees its request; a notice to its
- * receiver only; an audit row to whom its request is visible, to the person it is about and to admins.
+ * is closed, and to admins; a grant and its sessions to its owner, to whoever sees its request and to whoever may end it; a notice to its
+ * receiver only; a kill switch to who pulled it, to whom it stops, and to admins; an audit row to whom its request is visible,
+ * to the person it is about and to admins.
  */
 export const visibleTo = (reader: Reader): Visible => {
   const me = reader.person.id;
@@ -45,18 +49,23 @@ export const visibleTo = (reader: Reader): Visible => {
       or (r.state <> 'waiting' and exists (
         select 1 from notices n
         where n.person_id = ${me} and n.kind = 'to-approve' and n.target_kind = 'request' and n.target_id = r.id)))`;
+  const revocable = ['', ...(reader.revocable ?? [])];
   const grantIds = sql<string>`(
-    select g.id from grants g where g.person_id = ${me} or g.request_id in ${requestIds})`;
+    select g.id from grants g
+    where g.person_id = ${me} or g.request_id in ${requestIds} or g.id in (${sql.join(revocable)}))`;
   const notices: Condition<'notices'> = (eb) => eb('notices.person_id', '=', me);
   if (reader.isAdmin) {
     const all = () => everything;
-    return { requests: all, grants: all, sessions: all, notices, audit: all };
+    return { requests: all, grants: all, sessions: all, notices, switches: all, audit: all };
   }
   return {
     requests: () => sql<boolean>`requests.id in ${requestIds}`,
     grants: () => sql<boolean>`grants.id in ${grantIds}`,
     sessions: () => sql<boolean>`sessions.grant_id in ${grantIds}`,
     notices,
+    switches: () =>
+      sql<boolean>`(kill_switches.by_id = ${me} or kill_switches.person_id = ${me} or kill_switches.scope = 'everything'
+        or exists (select 1 from kill_switch_hits h where h.switch_id = kill_switches.id and h.person_id = ${me}))`,
     audit: () =>
       sql<boolean>`(audit.request_id in ${requestIds} or (audit.request_id is null and
         (audit.actor_id = ${me} or audit.person_id = ${me})))`,

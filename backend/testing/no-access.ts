@@ -16,4 +16,10 @@ export const noAccess: ApiDeps['access'] = {
   extend: never,
   end: never,
   endAllOfPerson: never,
+  whatStays: never,
+  endAllOn: never,
+  revocable: never,
+  pull: never,
+  lift: never,
+  reachFor: never,
 };

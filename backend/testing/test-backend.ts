@@ -15,7 +15,7 @@ import { type HttpServer, startHttp } from '../api/http.ts';
 import { createInstanceList } from '../api/instance-list.ts';
 import { createMetrics } from '../api/metrics.ts';
 import { type AppRouter, createRouter } from '../api/router.ts';
-import { createSignInDesk } from '../api/sign-in.ts';
+import { createSignInDesk, type SignInDeps } from '../api/sign-in.ts';
 import { createStreams } from '../api/streams.ts';
 import { issueToken } from '../api/tokens.ts';
 import { openAuditKey } from '../audit/heads.ts';
@@ -69,7 +69,7 @@ export const testConfig: Config = {
   keysFolder: '',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 8 * 3600, connectWithinSeconds: 8 * 3600, requestLapsesSeconds: 8 * 3600 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60 },
+  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
 };
 
 export type TestBackend = {
@@ -105,6 +105,8 @@ export type TestBackendOptions = {
   /** Where STS is. */
   sts?: string;
   reservedRoleId?: (accountId: string, roleName: string) => Promise<string | null>;
+  /** People are IAM users, and this is what is known of them. */
+  iamUsers?: SignInDeps['iamUsers'];
 };
 
 /** Starts it; `close` lets go of everything. */
@@ -148,6 +150,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
       signInAccounts: config.signIn.accounts,
       stsRegion: config.signIn.stsRegion,
       deviceCodeAllowed: false,
+      signInWith: 'identity-center',
     },
     access:
       options.access ??
@@ -158,6 +161,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
         config,
         directory: people,
         roles: { check: roleReady },
+        groupReach: async () => null,
         now,
         nudge: () => undefined,
         newId,
@@ -171,6 +175,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
       callerIdentity: (proof) =>
         callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: options.sts ?? 'http://127.0.0.1:9' }),
       reservedRoleId: options.reservedRoleId ?? (async () => null),
+      iamUsers: options.iamUsers ?? null,
       log,
       now,
     }),

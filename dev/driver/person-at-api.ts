@@ -77,11 +77,10 @@ export type AtApi = {
   sessionClient?: string;
 };
 
-/** Signs somebody of the world in. `AWS_ENDPOINT_URL` of this process must point to the stack already. */
-export const personAtApi = async (
-  stack: Stack,
-  { userName, officialPlugin, sessionClient }: AtApi,
-): Promise<PersonAtApi> => {
+export type SignedIn = { backend: BackendClient; signIn: SignIn; faults: unknown[] };
+
+/** Signs somebody of the world in, without listening to anything yet. `AWS_ENDPOINT_URL` of this process must point to the stack already. */
+export const signInAsPerson = async (stack: Stack, userName: string): Promise<SignedIn> => {
   let signIn: SignIn | null = null;
   const backend = createBackendClient({
     url: stack.backendUrl,
@@ -89,7 +88,6 @@ export const personAtApi = async (
     onUnauthorized: () => undefined,
   });
   const { organisation } = stack.world;
-  const notAws = [`AWS_ENDPOINT_URL = ${stack.localAwsUrl}`];
   const faults: unknown[] = [];
   const signedIn = createSignIn({
     organisation: {
@@ -100,18 +98,26 @@ export const personAtApi = async (
     backend,
     vault: memoryVault(),
     openExternal: (address) => allowInBrowser(address, userName),
-    notAws,
+    notAws: [`AWS_ENDPOINT_URL = ${stack.localAwsUrl}`],
     now: () => new Date(),
     onFault: (_id, error) => faults.push(error),
   });
   signIn = signedIn;
-  await signedIn.start('browser');
+  await signedIn.start({ how: 'browser' });
   await until(`${userName} to be signed in`, () => {
     const { state } = signedIn.state();
     if (state === 'failed') throw new Error(`${userName} could not sign in.`, { cause: faults.at(-1) });
     return state === 'signed-in' ? true : null;
   });
+  return { backend, signIn: signedIn, faults };
+};
 
+/** Signs somebody of the world in and hears of every change. `AWS_ENDPOINT_URL` of this process must point to the stack already. */
+export const personAtApi = async (
+  stack: Stack,
+  { userName, officialPlugin, sessionClient }: AtApi,
+): Promise<PersonAtApi> => {
+  const { backend, signIn: signedIn, faults } = await signInAsPerson(stack, userName);
   let overview = await backend.overview();
   const stop = backend.subscribe({
     onChange: () => {
@@ -139,7 +145,7 @@ export const personAtApi = async (
       args: [sessionClient ?? path.resolve(import.meta.dirname, '../../src/session-client/main.ts')],
       env: {},
     },
-    notAws,
+    notAws: [`AWS_ENDPOINT_URL = ${stack.localAwsUrl}`],
     now: () => new Date(),
     log: (level, _what, facts) => {
       if (level === 'error') faults.push(facts?.['error']);

@@ -48,7 +48,8 @@ const instancePick = z.strictObject({ id: instanceId });
 const documentChange = z.strictObject({
   account: z.string(),
   name: z.string(),
-  maxSessionMinutes: z.int().min(1).max(1440),
+  maxSessionMinutes: z.int().min(1).max(1440).optional(),
+  runAsUser: z.string().min(1).max(256).nullable().optional(),
 });
 const callFilter = z.strictObject({ service: z.string().optional(), operation: z.string().optional() });
 const share = z.number().min(0).max(1).default(0);
@@ -231,12 +232,13 @@ export const createControl = (parts: {
       world.instances.splice(at, 1);
     },
     changeDocument(change) {
-      const { account, name, maxSessionMinutes } = documentChange.parse(change);
+      const { account, name, maxSessionMinutes, runAsUser } = documentChange.parse(change);
       const document = world.accounts
         .find((one) => one.id === account)
         ?.sessionDocuments.find((one) => one.name === name);
       if (!document) throw notFound(`session document ${name} in ${account}`);
-      document.maxSessionMinutes = maxSessionMinutes;
+      document.maxSessionMinutes = maxSessionMinutes ?? document.maxSessionMinutes;
+      if (runAsUser !== undefined) document.runAsUser = runAsUser;
       return document;
     },
     endSignIns,

@@ -60,7 +60,9 @@ const worldSessionDocument = z.strictObject({
   description: z.string(),
   /** Minutes after which the service ends a session (aws-facts 5: 1 to 1440). */
   maxSessionMinutes: z.int().min(1).max(1440),
-  idleMinutes: z.int().min(1).max(60).default(20),
+  idleMinutes: z.int().min(1).max(60).default(15),
+  /** Who a shell runs as, when not ssm-user; only told, the shells here run as whoever runs this. */
+  runAsUser: z.string().min(1).max(256).nullable().default(null),
 });
 export const worldInstance = z.strictObject({
   id: instanceId,

@@ -15,6 +15,7 @@ const diff = `  "Statement": [
 export const cardOf = (wanted: AccessRequest): RequestCard => ({
   request: wanted,
   seenHash: 'ab'.repeat(32),
+  wider: [],
   change: [
     {
       accountId: accounts['payments-prod'],

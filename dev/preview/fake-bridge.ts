@@ -7,6 +7,7 @@ import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
 import { auditRows, cardOf, story } from './card-and-trail.ts';
+import { endings, findings, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
 import { scenarios } from './scenarios.ts';
 import { approvers, asked, at, decided, grants, instances } from './world.ts';
 
@@ -51,6 +52,7 @@ const previewOf = (keys: string[], seconds: number): Preview => {
     nearest: strictest?.verdict.kind === 'no' ? { durationSeconds: 2 * 3600, kind: 'person' } : null,
     longestSeconds: 4 * 3600,
     roleMissing: [],
+    wider: [],
   };
 };
 
@@ -63,6 +65,7 @@ const chain =
 const send: MainBridge['send'] = {
   setOrganisation: () => ok(null),
   signIn: () => ok(null),
+  listProfiles: () => ok({ profiles: name === '01-profile-none' ? [] : ['default', 'harborline-dana', 'home'] }),
   cancelSignIn: () => ok(null),
   reopenBrowser: () => ok(null),
   signOut: () => ok(null),
@@ -118,6 +121,17 @@ const send: MainBridge['send'] = {
   extend: () =>
     ok({ kind: 'extended', grant: grants.calm, by: { kind: 'rule', ruleId: 'payments-team-working-hours' } }),
   endGrant: () => ok(grants.ending),
+  whatStays: ({ grantId }) => ok(grantId === grants.soon.id ? staying : { reachable: [], waiting: 0 }),
+  endAllOn: () => ok({ ended: [], withdrawn: 1, stays: { reachable: [], waiting: 0 } }),
+  listLive: () => ok({ items: liveOfOthers, nextCursor: null, matching: 12, sessions: 17 }),
+  listEndings: () => ok(endings),
+  listSwitches: () => ok(switches),
+  openSwitch: () => ok({ killSwitch: switches[0] ?? fail('no switch'), grants: [grants.ended, grants.ending] }),
+  previewSwitch: ({ scope }) => ok({ ...switchPreview, scope }),
+  findTargets: () => ok(targets),
+  pullSwitch: () => ok(switches[0] ?? fail('no switch')),
+  liftSwitch: () => ok(switches[0] ?? fail('no switch')),
+  listFindings: () => ok(findings),
   showTerminal: () => ok(null),
   listAudit: () =>
     ok({

@@ -83,6 +83,28 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   '03-at-once': async (page) => openForm(page),
   '03-too-long': async (page) => openForm(page),
   '03-rules-unreachable': async (page) => openForm(page),
+  '04-locks': async (page) => {
+    await page.getByRole('button', { name: '2 of 3 locks armed' }).first().click();
+  },
+  '05-live': async (page) => {
+    await page.getByRole('button', { name: 'Live access that you may end' }).click();
+    await page.getByRole('table', { name: 'Live access' }).waitFor();
+  },
+  '10-admin': async (page) => {
+    await page.getByRole('table', { name: 'Live access' }).waitFor();
+  },
+  '10-pulling': async (page) => {
+    await page.getByRole('combobox', { name: 'Person' }).fill('Kofi');
+    await page.getByRole('option', { name: /Kofi Vance/ }).click();
+    await page.getByLabel('Why').fill('Laptop reported stolen, INC-114.');
+    await page.getByLabel('Type Kofi Vance to be sure').fill('Kofi Vance');
+    await page.getByRole('button', { name: 'End 3 grants and 5 sessions' }).waitFor();
+  },
+  '10-lifting': async (page) => {
+    await page.getByRole('button', { name: 'Show receipts' }).first().click();
+    await page.getByRole('button', { name: 'Lift', exact: true }).first().click();
+    await page.getByRole('button', { name: 'Lift it' }).waitFor();
+  },
   '04-end-dialog': async (page) => {
     await page.getByRole('button', { name: 'End', exact: true }).first().click();
   },

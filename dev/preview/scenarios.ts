@@ -1,5 +1,6 @@
 /** The states of the app that are pictured: each a whole snapshot. */
 import { type AppState, nothingKnown } from '../../src/shared/desktop.ts';
+import { switches } from './admin-world.ts';
 import { asked, at, decided, grants, id, instances, named, noon, overview, people, refs } from './world.ts';
 
 const noonMs = noon;
@@ -15,6 +16,7 @@ const signedIn: AppState = {
   organisationName: 'Harborline',
   organisationManaged: false,
   deviceCodeAllowed: true,
+  signInWith: 'identity-center',
   notAws: [],
   secretsPersist: true,
   backend: { state: 'ok', lastOkAt: at(0) },
@@ -76,6 +78,18 @@ const approver: Partial<AppState> = {
     grants: [grants.calm],
     toDecide: [asked.ledger, asked.edge, asked.vault, asked.batch],
     decided: [decided.kofi, decided.elin],
+  },
+};
+
+const admin: Partial<AppState> = {
+  signIn: { state: 'signed-in', person: people.dele, until: at(250) },
+  overview: {
+    ...overview,
+    me: { ...overview.me, person: people.dele, isAdmin: true },
+    requests: [],
+    grants: [],
+    toDecide: [],
+    decided: [],
   },
 };
 
@@ -165,6 +179,12 @@ export const scenarios: Record<string, AppState> = {
   '07-inbox': { ...signedIn, ...go('inbox') },
   '08-settings': { ...signedIn, ...go('settings'), notAws: ['http://127.0.0.1:4566'], secretsPersist: false },
   '08-sign-out': { ...signedIn, ...go('settings', 'sign-out') },
+  '10-admin': { ...signedIn, ...admin, ...go('admin') },
+  '10-pulling': { ...signedIn, ...admin, ...go('admin') },
+  '10-lifting': { ...signedIn, ...admin, ...go('admin') },
+  '10-stopped': { ...signedIn, ...go('access'), overview: { ...overview, switches: switches.slice(0, 1) } },
+  '05-live': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
+  '04-locks': { ...signedIn, ...go('access') },
   '09-palette': signedIn,
   '09-partial': {
     ...signedIn,

@@ -1,5 +1,5 @@
 /** The made-up organisation that the pictures show: people, instances, grants and requests around one afternoon. */
-import type { AccessRequest, Grant, Instance, InstanceRef, Person, Session } from '../../src/shared/access.ts';
+import type { AccessRequest, Grant, Instance, InstanceRef, Locks, Person, Session } from '../../src/shared/access.ts';
 import type { Overview } from '../../src/shared/views.ts';
 
 /** 15:00 in Berlin: the instant at which every picture is taken. */
@@ -102,6 +102,12 @@ const grant = ({ word, names, seconds, reason }: GrantPlan) => ({
   sessions: named(...names).map((instance) => session(word, instance, -17)),
 });
 
+const locked = (endsAt: string): Locks => ({
+  policyDate: { armed: true, at: endsAt },
+  removal: { armed: true, at: endsAt },
+  terminal: { armed: false, why: 'no terminal is open' },
+});
+
 export const grants: Record<
   'ending' | 'late' | 'soon' | 'near' | 'last' | 'calm' | 'granting' | 'ready' | 'ended' | 'failed',
   Grant
@@ -130,6 +136,7 @@ export const grants: Record<
     connectedAt: at(-51),
     activeAt: at(-51, 4),
     endsAt: at(9, 20),
+    locks: locked(at(9, 20)),
   },
   near: {
     ...grant({ word: 'near', names: ['payments-api-2'], seconds: 1800 }),
@@ -137,6 +144,7 @@ export const grants: Record<
     connectedAt: at(-26),
     activeAt: at(-26, 4),
     endsAt: at(4, 10),
+    locks: locked(at(4, 10)),
   },
   last: {
     ...grant({ word: 'last', names: ['payments-batch-1'], seconds: 600 }),

@@ -29,6 +29,8 @@ export type StackOptions = {
   durable?: boolean;
   /** Another world than the one that comes with local-aws: its YAML file. */
   worldFile?: string;
+  /** What the backend alone is told in place of an address, e.g. that of a proxy that watches or cuts; it gets the true one. */
+  between?: { localAws?: (url: string) => Promise<string>; database?: (url: string) => Promise<string> };
   /** Laid over the generated configuration, e.g. shorter intervals. */
   configure?: Record<string, unknown>;
 };
@@ -280,13 +282,17 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       `provisioner       keeps a personal role for each of ${world.people.filter((one) => one.enabled && one.groups.includes('curfew-users')).length} people in every account`,
     );
 
+    const toBackend = {
+      localAws: (await options.between?.localAws?.(localAwsUrl)) ?? localAwsUrl,
+      database: (await options.between?.database?.(databaseUrl)) ?? databaseUrl,
+    };
     let running: TiedProcess | null = null;
     const startBackend = async (): Promise<void> => {
       const started = launch('backend', [path.join(root, 'backend/server.ts')], {
-        ...env,
+        ...awsEnv(toBackend.localAws, world.organisation.region, folder),
         ...keysOf(world, 'curfew-backend'),
         CURFEW_CONFIG: configFile,
-        DATABASE_URL: databaseUrl,
+        DATABASE_URL: toBackend.database,
       });
       running = started.tied;
       await untilReady(`${backendUrl}/readyz`, started.tied, { name: 'The backend', log: started.log });

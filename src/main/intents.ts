@@ -1,9 +1,11 @@
 /** What the windows' intents do: one function each, after the door has checked sender, schema and input. */
 import { chmod, writeFile } from 'node:fs/promises';
-import { type Grant, type InstanceRef, refKey } from '../shared/access.ts';
+import { type InstanceRef, refKey } from '../shared/access.ts';
 import type { Organisation, SavedDraft, Settings } from '../shared/desktop.ts';
+import type { EndedGrant } from '../shared/kill-switch.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { ExtendOutcome } from '../shared/views.ts';
+import { createAdminHandlers } from './admin-intents.ts';
 import type { StateHolder } from './app-state.ts';
 import type { MainHandlers, TerminalHandlers } from './ipc.ts';
 import type { Log } from './log.ts';
@@ -34,7 +36,7 @@ export type IntentDeps = {
 export type AccessActions = {
   connect(grantId: string, instance: InstanceRef): Promise<string>;
   extend(grantId: string, bySeconds: number): Promise<ExtendOutcome>;
-  end(grantId: string, comment: string | null): Promise<Grant>;
+  end(grantId: string, comment: string | null): Promise<EndedGrant>;
   /** Lays a draft ready and opens the request form. */
   askAgain(draft: SavedDraft): void;
 };
@@ -116,14 +118,16 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
     return value;
   };
   return {
+    ...createAdminHandlers({ services, state }),
     async setOrganisation(organisation) {
       await deps.setOrganisation(organisation);
       return null;
     },
-    async signIn({ how }) {
-      await services().signIn.start(how);
+    async signIn(wish) {
+      await services().signIn.start(wish);
       return null;
     },
+    listProfiles: async () => ({ profiles: await services().signIn.profiles() }),
     cancelSignIn() {
       services().signIn.cancel();
       return null;

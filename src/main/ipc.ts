@@ -23,7 +23,7 @@ export const largestIntentBytes = 256 * 1024;
 export const inputFreshMs = 2000;
 
 const needsInput: Record<WindowKind, ReadonlySet<string>> = {
-  main: new Set<MainIntent>(['decide', 'endGrant', 'signOut']),
+  main: new Set<MainIntent>(['decide', 'endGrant', 'endAllOn', 'pullSwitch', 'liftSwitch', 'signOut']),
   terminal: new Set<TerminalIntent>(['end']),
 };
 

@@ -37,6 +37,9 @@ const timers = {
 const askedOutside: Record<string, string> = {
   decide: 'Send your decision on this request?',
   endGrant: 'End this access now?',
+  endAllOn: 'End all access of this person to this instance now?',
+  pullSwitch: 'Pull this kill switch now?',
+  liftSwitch: 'Lift this kill switch now?',
   end: 'End this access now?',
   signOut: 'Sign out of Curfew?',
 };
@@ -258,9 +261,10 @@ const start = (config: Config): void => {
         break;
       case 'sign-in':
         windows.show('main');
-        if (services !== null) {
+        // A profile is chosen in the window; the browser needs nothing more than the click in the tray.
+        if (services !== null && state.get().signInWith !== 'aws-profile') {
           const { signIn } = services;
-          void fromTray('Not signed in', { kind: 'sign-in' }, () => signIn.start('browser'));
+          void fromTray('Not signed in', { kind: 'sign-in' }, () => signIn.start({ how: 'browser' }));
         }
         break;
     }

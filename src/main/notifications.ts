@@ -8,6 +8,7 @@ export const placeOf = (notice: Notice): { place: Place; id: string | null } => 
   if (notice.target.kind === 'sign-in') return { place: 'settings', id: null };
   const { kind, id } = notice.target;
   if (kind === 'grant') return { place: 'access', id };
+  if (kind === 'finding' || kind === 'switch') return { place: 'admin', id };
   return { place: notice.kind === 'to-approve' ? 'approvals' : 'access', id };
 };
 

@@ -11,8 +11,23 @@ import type {
   Instant,
   RequestDraft,
 } from '../shared/access.ts';
-import type { ClockOffset, Organisation, SignInState, TerminalTab } from '../shared/desktop.ts';
+import type { ClockOffset, Organisation, SignInState, SignInWish, TerminalTab } from '../shared/desktop.ts';
 import type { IdentityProof } from '../shared/identity-proof.ts';
+import type {
+  EndedAll,
+  EndedGrant,
+  KillSwitch,
+  LivePage,
+  LiveQuery,
+  PullInput,
+  SlowEnding,
+  Stays,
+  SwitchPreview,
+  SwitchScope,
+  SwitchStory,
+  SwitchTarget,
+  TargetQuery,
+} from '../shared/kill-switch.ts';
 import type {
   AuditPage,
   AuditQuery,
@@ -20,6 +35,7 @@ import type {
   ChangeEvent,
   DecideInput,
   ExtendOutcome,
+  Finding,
   InstancePage,
   InstanceQuery,
   Me,
@@ -67,8 +83,25 @@ export type BackendClient = {
   decide(input: DecideInput): Promise<AccessRequest>;
   connect(input: { grantId: string }): Promise<{ grant: Grant; connection: Connection }>;
   extend(input: { grantId: string; bySeconds: number }): Promise<ExtendOutcome>;
-  end(input: { grantId: string; comment: string | null }): Promise<Grant>;
-  sessionStarted(input: { grantId: string; instance: InstanceRef; sessionId: string }): Promise<void>;
+  end(input: { grantId: string; comment: string | null }): Promise<EndedGrant>;
+  whatStays(input: { grantId: string }): Promise<Stays>;
+  endAllOn(input: { grantId: string; instance: InstanceRef; comment: string | null }): Promise<EndedAll>;
+  live(query: LiveQuery): Promise<LivePage>;
+  endings(): Promise<SlowEnding[]>;
+  switches(): Promise<KillSwitch[]>;
+  switchStory(input: { switchId: string }): Promise<SwitchStory>;
+  previewSwitch(input: { scope: SwitchScope }): Promise<SwitchPreview>;
+  switchTargets(query: TargetQuery): Promise<SwitchTarget[]>;
+  pullSwitch(input: PullInput): Promise<KillSwitch>;
+  liftSwitch(input: { switchId: string }): Promise<KillSwitch>;
+  findings(input: { openOnly: boolean }): Promise<Finding[]>;
+  /** `closesAt`: when this app's own timer closes it; told again when an extension moves it. */
+  sessionStarted(input: {
+    grantId: string;
+    instance: InstanceRef;
+    sessionId: string;
+    closesAt?: Instant;
+  }): Promise<void>;
   sessionEnded(input: { sessionId: string }): Promise<void>;
   spreadingMeasured(input: { accountId: string; ms: number }): Promise<void>;
   markRead(input: { noticeIds: string[] }): Promise<void>;
@@ -105,7 +138,9 @@ export type SignIn = {
   /** Called after every change of `state()`. Returns how to stop. */
   onChange(listener: () => void): () => void;
   /** Resolves when the flow has begun; the rest is told by `state()`. */
-  start(how: 'browser' | 'device-code'): Promise<void>;
+  start(wish: SignInWish): Promise<void>;
+  /** Names of the AWS profiles on this computer. */
+  profiles(): Promise<string[]>;
   cancel(): void;
   reopenBrowser(): Promise<void>;
   /** Ends it here and at Identity Center and the backend. Running terminals are the caller's affair. */
@@ -168,6 +203,8 @@ export type TerminalHost = {
   closeTab(tabId: string): void;
   /** The third lock: the app closes its own terminals of this grant. The text stays. */
   endAllOf(grantId: string, why: 'grant-over' | 'closed'): void;
+  /** Tells the backend when the timers close the open terminals, where an extension has moved that. */
+  tellClosing(): void;
   /** Kept output, for a window that was loaded again. */
   scrollback(tabId: string): string;
   /** Ends every session and its processes; called once when the app quits. */

@@ -73,7 +73,10 @@ export const createServices = (organisation: Organisation, deps: ServicesDeps): 
     now,
     timers,
     log,
-    onOverview: deps.onOverview,
+    onOverview: () => {
+      deps.onOverview();
+      terminals.tellClosing();
+    },
     onTokenRefused: () => signedIn.tokenRefused(),
   });
   const stopSignIn = signedIn.onChange(() => {

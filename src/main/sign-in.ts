@@ -1,15 +1,16 @@
 /**
- * Signing in: Identity Center in the system browser (PKCE), or by device code where an admin allows it; then the identity proof that earns
- * the backend's bearer token. Refreshes by itself; when only a person can help it says so and touches no running terminal.
+ * Signing in: Identity Center in the system browser (PKCE), or by device code where an admin allows it, or the IAM user of an AWS profile
+ * where there is no Identity Center; then the identity proof that earns the backend's bearer token. Refreshes by itself; when only a person can help it says so and touches no running terminal.
  */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Person } from '../shared/access.ts';
-import type { SignInState } from '../shared/desktop.ts';
+import type { SignInState, SignInWish } from '../shared/desktop.ts';
 import { serverIdOf } from '../shared/identity-proof.ts';
 import { type Failure, Refusal } from '../shared/refusal.ts';
 import { callbackPath, createIdentityCenter, type Registration, type Tokens } from './aws/identity-center.ts';
 import { signIdentityProof } from './aws/identity-proof.ts';
+import { createProfiles } from './aws/profile.ts';
 import { type LoopbackCallback, listenForCallback } from './loopback-callback.ts';
 import { type RequesterCredentials, type SignIn, type SignInDeps, Unreachable } from './ports.ts';
 import { checkedRegion, startUrlHost } from './start-url.ts';
@@ -20,7 +21,15 @@ const refreshBeforeMs = 15 * 60_000;
 const renewCredentialsBeforeMs = 5 * 60_000;
 const slowDownMs = 5_000;
 
-const kept = z.strictObject({
+/** What a sign-in of either way leaves behind. */
+const common = {
+  signInAccounts: z.array(z.string()),
+  stsRegion: z.string(),
+  backendToken: z.string(),
+  backendExpiresAt: z.string(),
+  person: z.strictObject({ id: z.string(), userName: z.string(), displayName: z.string() }),
+};
+const byCenter = z.strictObject({
   startUrl: z.string(),
   clientId: z.string(),
   clientSecret: z.string(),
@@ -28,12 +37,11 @@ const kept = z.strictObject({
   accessExpiresAtMs: z.number(),
   refreshToken: z.string().nullable(),
   permissionSet: z.string(),
-  signInAccounts: z.array(z.string()),
-  stsRegion: z.string(),
-  backendToken: z.string(),
-  backendExpiresAt: z.string(),
-  person: z.strictObject({ id: z.string(), userName: z.string(), displayName: z.string() }),
+  ...common,
 });
+/** No credentials: they stay where the profile has them. */
+const byProfile = z.strictObject({ profile: z.string(), backendUrl: z.string(), ...common });
+const kept = z.union([byCenter, byProfile]);
 type Kept = z.infer<typeof kept>;
 
 const vaultName = 'sign-in';
@@ -54,6 +62,7 @@ export const createSignIn = (
   const pause = deps.pause ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
   const listeners = new Set<() => void>();
   const center = createIdentityCenter({ ssoRegion: checkedRegion(organisation.ssoRegion), now });
+  const profiles = createProfiles({ now });
   const credentials = new Map<string, RequesterCredentials>();
   let state: SignInState = { state: 'signed-out' };
   let session: Kept | null = null;
@@ -81,8 +90,13 @@ export const createSignIn = (
     set({ state: 'failed', failure });
   };
 
+  /** A sign-in belongs to the organisation that it was made for. */
+  const isOfHere = (one: Kept): boolean =>
+    'profile' in one ? one.backendUrl === organisation.backendUrl : one.startUrl === organisation.startUrl;
+
   const askAgain = (person: Person, why: string): void => {
     credentials.clear();
+    profiles.forget();
     set({ state: 'again', person, why });
   };
 
@@ -138,6 +152,22 @@ export const createSignIn = (
     set({ state: 'signed-in', person: proved.me.person, until: proved.expiresAt });
   };
 
+  const finishByProfile = async (mine: number, profile: string): Promise<void> => {
+    set({ state: 'proving' });
+    const { signInAccounts, stsRegion, signInWith } = await backend.info();
+    if (signInWith !== 'aws-profile') {
+      throw new Refusal('not_allowed', { message: 'Your organisation signs in with the browser.' });
+    }
+    profiles.forget();
+    const signing = await profiles.credentials(profile, { region: stsRegion, accounts: signInAccounts });
+    const proved = await proveWith({ credentials: signing, region: stsRegion });
+    if (mine !== flow) return;
+    const { token: backendToken, expiresAt: backendExpiresAt, me } = proved;
+    const { backendUrl } = organisation;
+    keep({ profile, backendUrl, signInAccounts, stsRegion, backendToken, backendExpiresAt, person: me.person });
+    set({ state: 'signed-in', person: me.person, until: backendExpiresAt });
+  };
+
   const byBrowser = async (mine: number): Promise<void> => {
     const registration = await center.register('browser', organisation.startUrl);
     const verifier = base64url(randomBytes(48));
@@ -182,7 +212,7 @@ export const createSignIn = (
   /** The Identity Center access token, refreshed when it is near its end. @throws Refusal when only a person can help. */
   const accessToken = async (): Promise<string> => {
     const current = session;
-    if (current === null) throw new Refusal('sign_in_needed');
+    if (current === null || 'profile' in current) throw new Refusal('sign_in_needed');
     if (current.accessExpiresAtMs - now().getTime() > refreshBeforeMs) return current.accessToken;
     if (current.refreshToken === null) {
       if (current.accessExpiresAtMs > now().getTime()) return current.accessToken;
@@ -198,6 +228,12 @@ export const createSignIn = (
     });
     return tokens.accessToken;
   };
+
+  /** Of the signed-in person, in one of these accounts. */
+  const credentialsIn = async (current: Kept, accounts: string[]): Promise<RequesterCredentials> =>
+    'profile' in current
+      ? profiles.credentials(current.profile, { region: current.stsRegion, accounts })
+      : fetchCredentials(await accessToken(), { accounts, permissionSet: current.permissionSet });
 
   const couldNotProve = (current: Kept, error: unknown): void => {
     if (error instanceof Unreachable) {
@@ -215,8 +251,7 @@ export const createSignIn = (
     const current = session;
     if (current === null) return;
     try {
-      const wanted = { accounts: current.signInAccounts, permissionSet: current.permissionSet };
-      const signing = await fetchCredentials(await accessToken(), wanted);
+      const signing = await credentialsIn(current, current.signInAccounts);
       const proved = await proveWith({ credentials: signing, region: current.stsRegion });
       if (session === null) return;
       keep({ ...session, backendToken: proved.token, backendExpiresAt: proved.expiresAt, person: proved.me.person });
@@ -226,11 +261,29 @@ export const createSignIn = (
     }
   };
 
+  const begin = async (wish: SignInWish, mine: number): Promise<void> => {
+    if (wish.how === 'profile') return finishByProfile(mine, wish.profile);
+    startUrlHost(organisation.startUrl);
+    set({ state: 'opening-browser' });
+    return wish.how === 'browser' ? byBrowser(mine) : byDevice(mine);
+  };
+
   const stopFlow = (): void => {
     flow += 1;
     callback?.close();
     callback = null;
     lastUrl = null;
+  };
+
+  const start = (wish: SignInWish): Promise<void> => {
+    stopFlow();
+    const mine = flow;
+    begin(wish, mine).catch((error: unknown) => {
+      if (mine !== flow) return;
+      stopFlow();
+      failed(error);
+    });
+    return Promise.resolve();
   };
 
   return {
@@ -239,19 +292,8 @@ export const createSignIn = (
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    start: (how) => {
-      stopFlow();
-      const mine = flow;
-      startUrlHost(organisation.startUrl);
-      set({ state: 'opening-browser' });
-      const run = how === 'browser' ? byBrowser(mine) : byDevice(mine);
-      run.catch((error: unknown) => {
-        if (mine !== flow) return;
-        stopFlow();
-        failed(error);
-      });
-      return Promise.resolve();
-    },
+    start,
+    profiles: () => profiles.names(),
     cancel: () => {
       stopFlow();
       if (session === null) set({ state: 'signed-out' });
@@ -267,6 +309,7 @@ export const createSignIn = (
       try {
         if (last !== null) {
           await backend.signOut(input);
+          if ('profile' in last) return;
           await center.logout(last.accessToken).catch((error: unknown) => {
             // An access token that is dead already is signed out already.
             if (!(error instanceof Refusal)) throw error;
@@ -274,13 +317,14 @@ export const createSignIn = (
         }
       } finally {
         credentials.clear();
+        profiles.forget();
         keep(null);
         set({ state: 'signed-out' });
       }
     },
     restore: async () => {
       const found = kept.safeParse(JSON.parse(vault.get(vaultName) ?? 'null'));
-      if (!found.success || found.data.startUrl !== organisation.startUrl) return keep(null);
+      if (!found.success || !isOfHere(found.data)) return keep(null);
       session = found.data;
       if (Date.parse(session.backendExpiresAt) > now().getTime()) {
         return set({ state: 'signed-in', person: session.person, until: session.backendExpiresAt });
@@ -293,8 +337,7 @@ export const createSignIn = (
       const known = credentials.get(accountId);
       if (known !== undefined && known.expiration.getTime() - now().getTime() > renewCredentialsBeforeMs) return known;
       try {
-        const wanted = { accounts: [accountId], permissionSet: current.permissionSet };
-        const fresh = await fetchCredentials(await accessToken(), wanted);
+        const fresh = await credentialsIn(current, [accountId]);
         credentials.set(accountId, fresh);
         return fresh;
       } catch (error) {

@@ -135,6 +135,7 @@ export const createWatch = (deps: {
         state.set({
           organisationName: info.organisationName,
           deviceCodeAllowed: info.deviceCodeAllowed,
+          signInWith: info.signInWith,
           clock: measure(info.serverTime, askedAt),
         });
       } catch (error) {

@@ -107,6 +107,8 @@ export type EndCause =
   | { kind: 'signed-out'; person: Person }
   /** The identity store says that its owner is disabled or gone (threats ID-12). */
   | { kind: 'left'; person: Person }
+  /** An admin or an approver pulled a kill switch. */
+  | { kind: 'kill'; person: Person; switchId: string; reason: string }
   | { kind: 'inventory'; what: string };
 
 /** Measured times of an ending. Milliseconds are counted from the instant the grant should have ended. */
@@ -121,6 +123,21 @@ export type Receipt = {
   sessionsTerminated: string[];
   looks: number;
   sealedAt: Instant | null;
+  /** What another grant of the same person kept reachable when this was written: the receipt says nothing about it (RQ-21). */
+  stays?: Array<{ instance: InstanceRef; grantId: string; until: Instant }>;
+};
+
+/** One of the three locks of a live grant, and since or until when; when it is missing, why. */
+export type Lock = { armed: true; at: Instant } | { armed: false; why: string };
+
+/** The three independent ways in which a live grant ends; any one of them may fail. */
+export type Locks = {
+  /** The access policy was read back holding its own end: `at` is that end. */
+  policyDate: Lock;
+  /** The removal is scheduled: `at` is when the backend does it. */
+  removal: Lock;
+  /** The app's own timer closes its terminals: `at` is when. */
+  terminal: Lock;
 };
 
 export type GrantState =
@@ -163,6 +180,8 @@ export type Grant = {
   /** What the requester asked for when the yes was to less; null when all of it was granted. */
   askedFor: { instances: number; durationSeconds: number } | null;
   sessions: Session[];
+  /** Of a grant whose clock runs. */
+  locks?: Locks;
 } & GrantState;
 
 export type Session = {
@@ -177,12 +196,14 @@ export type Session = {
 export type Connection = {
   grantId: string;
   accountId: string;
-  roleArn: string;
-  roleSessionName: string;
   documentName: string;
   /** For StartSession's Reason (1 to 256 ASCII characters): `Curfew <grantId>`. */
   reason: string;
-};
+} & (
+  | { as: 'personal-role'; roleArn: string; roleSessionName: string }
+  /** The signed-in IAM user's own credentials: the access policy hangs on the user or on a group of theirs. */
+  | { as: 'iam-user'; userArn: string }
+);
 
 /** A fact for the in-app inbox; native notifications show the same words. */
 export type Notice = {
@@ -191,6 +212,6 @@ export type Notice = {
   kind: 'to-approve' | 'approved' | 'denied' | 'lapsed' | 'ending-soon' | 'ended' | 'failed' | 'sign-in-needed';
   title: string;
   body: string;
-  target: { kind: 'request' | 'grant'; id: string } | { kind: 'sign-in' };
+  target: { kind: 'request' | 'grant' | 'finding' | 'switch'; id: string } | { kind: 'sign-in' };
   readAt: Instant | null;
 };

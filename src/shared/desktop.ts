@@ -17,6 +17,22 @@ import {
   requestDraft,
   requestId,
 } from './access.ts';
+import {
+  type EndedAll,
+  type EndedGrant,
+  type KillSwitch,
+  type LivePage,
+  liveQuery,
+  pullInput,
+  type SlowEnding,
+  type Stays,
+  type SwitchPreview,
+  type SwitchStory,
+  type SwitchTarget,
+  switchId,
+  switchScope,
+  targetQuery,
+} from './kill-switch.ts';
 import type { Answer, Failure } from './refusal.ts';
 import { commentText } from './text.ts';
 import {
@@ -24,15 +40,17 @@ import {
   auditQuery,
   decideInput,
   type ExtendOutcome,
+  type Finding,
   type InstancePage,
   instanceQuery,
   type Overview,
   type Preview,
   type RequestCard,
+  type SignInWith,
   type Story,
 } from './views.ts';
 
-export const place = z.enum(['instances', 'access', 'approvals', 'audit', 'settings', 'inbox']);
+export const place = z.enum(['instances', 'access', 'approvals', 'audit', 'admin', 'settings', 'inbox']);
 export type Place = z.infer<typeof place>;
 
 /** Where a notification or the tray wants the main window to go. A new `seq` means: go there now. */
@@ -66,6 +84,16 @@ export const organisation = z.strictObject({
   ssoRegion: z.string().min(1).max(40),
 });
 export type Organisation = z.infer<typeof organisation>;
+
+/** A profile of the AWS configuration files. It is looked up among those that are there before anything is done with it. */
+const profileName = z.string().min(1).max(128);
+
+/** How a person wants to sign in. */
+export const signInWish = z.discriminatedUnion('how', [
+  z.strictObject({ how: z.enum(['browser', 'device-code']) }),
+  z.strictObject({ how: z.literal('profile'), profile: profileName }),
+]);
+export type SignInWish = z.infer<typeof signInWish>;
 
 export type SignInState =
   | { state: 'signed-out' }
@@ -112,6 +140,8 @@ export type AppState = {
   /** True when managed settings fix the organisation: it is shown, not edited. */
   organisationManaged: boolean;
   deviceCodeAllowed: boolean;
+  /** As the backend says; null until it was asked. */
+  signInWith: SignInWith | null;
   /** Endpoint overrides in force; a lasting "not AWS" bar shows them (threats APP-05). */
   notAws: string[];
   /** False: no keychain, so tokens live in memory only and that is said on screen (threats APP-15). */
@@ -147,6 +177,7 @@ export const nothingKnown: Omit<
 > = {
   organisationName: null,
   deviceCodeAllowed: false,
+  signInWith: null,
   backend: { state: 'reaching' },
   clock: null,
   signIn: { state: 'signed-out' },
@@ -165,7 +196,9 @@ const tabId = z.uuid();
 /** Every intent of the main window: input schema here, output type in `MainAnswers`. */
 export const mainIntents = {
   setOrganisation: organisation,
-  signIn: z.strictObject({ how: z.enum(['browser', 'device-code']) }),
+  signIn: signInWish,
+  /** Names only: what is in the files stays in main. */
+  listProfiles: nothing,
   cancelSignIn: nothing,
   reopenBrowser: nothing,
   signOut: z.strictObject({ endGrants: z.boolean() }),
@@ -186,6 +219,17 @@ export const mainIntents = {
       .max(12 * 3600),
   }),
   endGrant: z.strictObject({ grantId, comment: commentText.nullable() }),
+  whatStays: z.strictObject({ grantId }),
+  endAllOn: z.strictObject({ grantId, instance: instanceRef, comment: commentText.nullable() }),
+  listLive: liveQuery,
+  listEndings: nothing,
+  listSwitches: nothing,
+  openSwitch: z.strictObject({ switchId }),
+  previewSwitch: z.strictObject({ scope: switchScope }),
+  findTargets: targetQuery,
+  pullSwitch: pullInput,
+  liftSwitch: z.strictObject({ switchId }),
+  listFindings: z.strictObject({ openOnly: z.boolean() }),
   showTerminal: z.strictObject({ tabId }),
   listAudit: auditQuery,
   openStory: z.strictObject({ requestId }),
@@ -203,6 +247,7 @@ export type MainInput<K extends MainIntent> = z.input<(typeof mainIntents)[K]>;
 export type MainAnswers = {
   setOrganisation: null;
   signIn: null;
+  listProfiles: { profiles: string[] };
   cancelSignIn: null;
   reopenBrowser: null;
   signOut: null;
@@ -216,7 +261,18 @@ export type MainAnswers = {
   decide: AccessRequest;
   connect: { tabId: string };
   extend: ExtendOutcome;
-  endGrant: Grant;
+  endGrant: EndedGrant;
+  whatStays: Stays;
+  endAllOn: EndedAll;
+  listLive: LivePage;
+  listEndings: SlowEnding[];
+  listSwitches: KillSwitch[];
+  openSwitch: SwitchStory;
+  previewSwitch: SwitchPreview;
+  findTargets: SwitchTarget[];
+  pullSwitch: KillSwitch;
+  liftSwitch: KillSwitch;
+  listFindings: Finding[];
   showTerminal: null;
   listAudit: AuditPage;
   openStory: Story;

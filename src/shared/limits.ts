@@ -13,6 +13,8 @@ export const limits = {
   bodyBytes: 64 * 1024,
   callsPerBatch: 10,
   tokenLifeSeconds: 8 * 3600,
+  /** Some acts of admins need a proof of identity that is at most this old. */
+  freshSignInSeconds: 600,
   nonceLifeSeconds: 60,
   /** How far the signed date may be from the backend's clock. */
   proofSkewSeconds: 60,

@@ -16,7 +16,7 @@ export const refusalAdvice = {
   wider_than_asked: 'A yes can only be the same or less than what was asked.',
   limit_reached: 'The limit is reached. End or withdraw something first, or wait.',
   review_open: 'A review of earlier break-glass access is still open. It must be closed first.',
-  paused: 'An admin has paused Curfew for now. Live access still ends on time.',
+  paused: 'This is stopped for now by an admin or an approver, until they lift it. Live access still ends on time.',
   policy_full: 'The access policy has no room for this. Ask for fewer instances, or end other access first.',
   too_large: 'That is more than Curfew takes at once. Send less.',
   too_many: 'Too many calls in a short time. Wait a little and try again.',

@@ -16,10 +16,14 @@ import {
   regionName,
   requestId,
 } from './access.ts';
+import type { GroupReach } from './group-reach.ts';
+import type { KillSwitch } from './kill-switch.ts';
 import { commentText } from './text.ts';
 
 /** Where the backend's tRPC endpoint is, below its origin. */
 export const apiPath = '/trpc';
+
+export type SignInWith = 'identity-center' | 'aws-profile';
 
 /** Public facts before sign-in. */
 export type BackendInfo = {
@@ -31,6 +35,8 @@ export type BackendInfo = {
   signInAccounts: string[];
   stsRegion: string;
   deviceCodeAllowed: boolean;
+  /** How people prove who they are: in the browser, or (shops without Identity Center) with the credentials of an AWS profile. */
+  signInWith: SignInWith;
 };
 
 export type PersonalRole =
@@ -77,6 +83,8 @@ export type Overview = {
   notices: Notice[];
   inventory: InventoryHealth;
   spreading: SpreadingTime[];
+  /** Kill switches that are on: all of them for admins, for others those that stop them. */
+  switches?: KillSwitch[];
 };
 
 export const instanceQuery = z.strictObject({
@@ -121,6 +129,8 @@ export type Preview = {
   /** Longest duration that any rule gives for these instances, seconds. */
   longestSeconds: number;
   roleMissing: PersonalRole[];
+  /** IAM groups whose members would all get it (threats RQ-20); empty but where groups are configured. */
+  wider: GroupReach[];
 };
 
 export type DocumentLine = { change: 'same' | 'added' | 'removed'; text: string };
@@ -143,6 +153,8 @@ export type RequestCard = {
   request: AccessRequest;
   /** SHA-256 (hex) over what is shown; `decide` must carry it (threats RQ-10). */
   seenHash: string;
+  /** IAM groups whose members all get it with a yes (threats RQ-20). */
+  wider: GroupReach[];
   change: PolicyChange[];
   why: { ruleId: string; text: string; approvers: Person[]; approvalsNeeded: number };
   history: {
@@ -219,3 +231,38 @@ export type Story = { request: AccessRequest; grants: Grant[]; rows: AuditRow[] 
 
 /** Sent over the event stream: no content, only what to fetch again. */
 export type ChangeEvent = { topic: 'requests' | 'grants' | 'notices' | 'inventory' | 'me'; id: string | null };
+
+/** What the sweep and the reconciler find that no row explains, or that takes longer than it should. */
+export const findingKinds = [
+  'leftover_policy',
+  'changed_document',
+  'role_not_ours',
+  'session_without_grant',
+  'session_outside_app',
+  'bypass',
+  'session_document_changed',
+  'leaver_role',
+  'slow_ending',
+  'clock_skew',
+] as const;
+export const findingKind = z.enum(findingKinds);
+export type FindingKind = z.infer<typeof findingKind>;
+
+/** One thing for admins: open until it is mended, kept afterwards. */
+export const finding = z.strictObject({
+  id: z.string(),
+  kind: findingKind,
+  /** Null: of the installation, not of one account. */
+  accountId: accountId.nullable(),
+  accountName: z.string().nullable(),
+  region: regionName.nullable(),
+  /** An ARN or a session id. */
+  subject: z.string().min(1).max(300),
+  /** A sentence: what was found, and what Curfew did about it. */
+  what: z.string(),
+  advice: z.string(),
+  since: instant,
+  lastSeen: instant,
+  mendedAt: instant.nullable(),
+});
+export type Finding = z.infer<typeof finding>;

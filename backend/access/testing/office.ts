@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Instance, InstanceRef, Person, RequestDraft } from '../../../src/shared/access.ts';
+import type { GroupReach } from '../../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../../src/shared/views.ts';
 import { personalRoleArn, personalRoleName } from '../../access-policy/principal.ts';
 import { openRules, type RuleBook } from '../../rules/rules.ts';
@@ -84,6 +85,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     return person;
   };
   const missingRoles = new Set<string>();
+  let reach: GroupReach | null = null;
   const gone = new Set<string>();
 
   for (const person of people.values()) await savePerson(store.db, person);
@@ -136,6 +138,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
         ),
     },
     roles: { check: roleOf },
+    groupReach: async () => reach,
     now: () => new Date(time),
     nudge: () => {
       nudges += 1;
@@ -209,6 +212,10 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
       ticket: null,
       ...more,
     }),
+    /** From now on every account's access policies hang on this group; null: on one person each. */
+    giveToGroup: (now: GroupReach | null) => {
+      reach = now;
+    },
     takeRoleAway: (name: Name) => {
       missingRoles.add(known(name).id);
     },

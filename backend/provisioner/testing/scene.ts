@@ -17,7 +17,8 @@ import { openBroker } from '../../aws/broker.ts';
 import { realTiming } from '../../aws/budget.ts';
 import { createIam } from '../../aws/iam.ts';
 import { createSsm } from '../../aws/ssm.ts';
-import type { Config } from '../../config.ts';
+import { createSweepReads, type SweepReads } from '../../aws/sweep-reads.ts';
+import { type Config, identityStoreOf } from '../../config.ts';
 import type { Log } from '../../log.ts';
 import { newId } from '../../store/ids.ts';
 import type { Db } from '../../store/open.ts';
@@ -78,7 +79,7 @@ export const sceneConfig: Config = {
   keysFolder: 'keys',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60 },
+  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
 };
 
 const asUser = (accessKeyId: string, secretAccessKey: string): void => {
@@ -123,7 +124,7 @@ export type Scene = {
   sealKey: SealKey;
   errors: LoggedError[];
   log: Log;
-  aws: { iam: ReturnType<typeof createIam>; ssm: ReturnType<typeof createSsm> };
+  aws: { iam: ReturnType<typeof createIam>; ssm: ReturnType<typeof createSsm>; reads: SweepReads };
   provisioned: ProvisionerLine[];
   /** One method of local-aws' control API. */
   control: (method: string, body?: object) => Promise<unknown>;
@@ -142,8 +143,13 @@ export const openScene = async (): Promise<Scene> => {
   for await (const line of provisioner.run({ removeLeavers: false })) provisioned.push(line);
   provisioner.close();
   asUser('AKIACURFEWBACKENDDEV', 'local-aws/curfew-backend/opens-nothing-0');
-  // Waits within the budgets are ten times shorter; AWS's own limits are local-aws' business.
-  const timing = { ...realTiming, sleep: (ms: number) => realTiming.sleep(ms / 10) };
+  // Our budgets are ten times wider: their clock runs ten times as fast. AWS's own limits are local-aws' business.
+  const opened = Date.now();
+  const timing = {
+    ...realTiming,
+    now: () => new Date(opened + (Date.now() - opened) * 10),
+    sleep: (ms: number) => realTiming.sleep(ms / 10),
+  };
   const broker = openBroker({ config: sceneConfig, as: 'broker', timing });
   const errors: LoggedError[] = [];
   for (const person of [mira, jonas]) {
@@ -161,7 +167,7 @@ export const openScene = async (): Promise<Scene> => {
     sealKey: createSecretKey(randomBytes(32)),
     errors,
     log: quietLog(errors),
-    aws: { iam: createIam(broker), ssm: createSsm(broker) },
+    aws: { iam: createIam(broker), ssm: createSsm(broker), reads: createSweepReads(broker) },
     provisioned,
     control: async (method, body = {}) => {
       const response = await fetch(`${endpoint}/_control/${method}`, {
@@ -186,7 +192,7 @@ export const openScene = async (): Promise<Scene> => {
 };
 
 export const roleNameOf = (person: { id: string }): string =>
-  personalRoleName(sceneConfig.directory.identityStoreId, person.id);
+  personalRoleName(identityStoreOf(sceneConfig).identityStoreId, person.id);
 
 const keepInstance = async (db: Db, ref: InstanceRef): Promise<void> => {
   const now = new Date();

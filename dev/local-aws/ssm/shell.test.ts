@@ -7,7 +7,7 @@ import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sdk/client-ssm';
 import { spawn } from 'node-pty';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { compileAccessPolicy } from '../../../backend/access-policy/compile.ts';
+import { compileAccessPolicy, personalCarrier } from '../../../backend/access-policy/compile.ts';
 import { type LocalAws, startLocalAws } from '../start.ts';
 import { asBroker, asPerson, assumeRole, type Credentials, iamClient, makePersonalRole } from '../testing/act-as.ts';
 
@@ -36,14 +36,16 @@ beforeAll(async () => {
     notBefore: new Date(now - 60_000),
     endsAt: new Date(now + 10 * 60_000),
   };
-  const { document } = compileAccessPolicy({
-    partition: 'aws',
-    accountId: place.accountId,
-    sessionName: role.sessionName,
+  const { documents } = compileAccessPolicy({
+    ...personalCarrier({ partition: 'aws', accountId: place.accountId, sessionName: role.sessionName }),
     grants: [grant],
   });
   await iamClient(aws, broker).send(
-    new PutRolePolicyCommand({ RoleName: role.name, PolicyName: 'curfew-access', PolicyDocument: document ?? '' }),
+    new PutRolePolicyCommand({
+      RoleName: role.name,
+      PolicyName: 'curfew-access',
+      PolicyDocument: documents[0]?.document ?? '',
+    }),
   );
   credentials = await assumeRole(aws, await asPerson(aws, mira, place), role);
 });

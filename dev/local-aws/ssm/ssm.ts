@@ -42,7 +42,7 @@ const sessionsInput = z.object({
 });
 const documentInput = z.object({ Name: z.string().min(1).max(128) });
 
-/** The JSON of a session document (aws-facts 8.3). Everything that Curfew compares follows from the world. */
+/** The JSON of a session document (aws-facts 8.3), as deploy/curfew-account.yml makes it. */
 const sessionDocumentContent = (document: WorldSessionDocument): string =>
   JSON.stringify({
     schemaVersion: '1.0',
@@ -51,16 +51,14 @@ const sessionDocumentContent = (document: WorldSessionDocument): string =>
     inputs: {
       s3BucketName: '',
       s3KeyPrefix: '',
-      s3EncryptionEnabled: true,
+      s3EncryptionEnabled: false,
       cloudWatchLogGroupName: '',
-      cloudWatchEncryptionEnabled: true,
-      cloudWatchStreamingEnabled: true,
+      cloudWatchEncryptionEnabled: false,
       kmsKeyId: '',
-      runAsEnabled: false,
-      runAsDefaultUser: '',
+      runAsEnabled: document.runAsUser !== null,
+      runAsDefaultUser: document.runAsUser ?? '',
       idleSessionTimeout: String(document.idleMinutes),
       maxSessionDuration: String(document.maxSessionMinutes),
-      shellProfile: { linux: '', windows: '' },
     },
   });
 

@@ -67,6 +67,7 @@ export const openSession = async (
   person: ApiPerson,
   { connection, instance }: { connection: Connection; instance: InstanceRef },
 ): Promise<{ sessionId: string; secrets: string[] }> => {
+  if (connection.as !== 'personal-role') throw new Error('People of this world have personal roles.');
   const { roleArn, roleSessionName, documentName, reason, grantId } = connection;
   const role = await assumeRole(targetOf(stack), person.credentials, { arn: roleArn, sessionName: roleSessionName });
   const ssm = new SSMClient({

@@ -1,5 +1,5 @@
 /**
- * What a person does in AWS under a grant: enter the personal role, see whether IAM has spread the access policy, start a session
+ * What a person does in AWS under a grant: enter the personal role (an IAM user is there already), see whether IAM has spread the access policy, start a session
  * (aws-facts 3.3, 4.5, 5). Clients are built without an endpoint, so the SDK's own AWS_ENDPOINT_URL settings work.
  */
 import {
@@ -44,8 +44,9 @@ const reached = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
 export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFor']; now: () => Date }) => {
   const entered = new Map<string, RequesterCredentials>();
 
-  /** Credentials of the personal role, renewed when less than 5 min are left. */
+  /** Credentials of the personal role, or of the signed-in IAM user; renewed when less than 5 min are left. */
   const credentials = async (connection: Connection, region: string): Promise<RequesterCredentials> => {
+    if (connection.as === 'iam-user') return await deps.credentialsFor(connection.accountId);
     const known = entered.get(connection.roleArn);
     if (known !== undefined && known.expiration.getTime() - deps.now().getTime() > renewBeforeMs) return known;
     // The account comes from the role's own ARN: credentials of another account are never used for it (threats AWS-11).

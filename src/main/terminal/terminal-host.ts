@@ -41,6 +41,8 @@ type Tab = {
   pty: Pty | null;
   link: SessionLink | null;
   session: StartedSession | null;
+  /** The end of its own timer that the backend was told last. */
+  toldClosesAt: string | null;
   /** How the session client says that it ended; wins over its exit code. */
   end: SessionEnd | null;
   kept: string[];
@@ -222,14 +224,25 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     call().catch((error: unknown) => deps.log('warn', what, { error }));
   };
 
+  /** The grant's end as the snapshot has it: what the app's own timer goes by (`endings.ts`). */
+  const closesAtOf = (grantId: string): string | null => {
+    const grant = deps.grant(grantId);
+    return grant?.state === 'granting' || grant?.state === 'active' ? grant.endsAt : null;
+  };
+  const tellStart = (tab: Tab, { sessionId }: StartedSession): void => {
+    const { grantId, instance } = tab;
+    const ref = { accountId: instance.accountId, region: instance.region, instanceId: instance.instanceId };
+    const closesAt = closesAtOf(grantId);
+    tab.toldClosesAt = closesAt;
+    tellSession('the backend was not told of a session', () =>
+      deps.backend.sessionStarted({ grantId, instance: ref, sessionId, ...(closesAt === null ? {} : { closesAt }) }),
+    );
+  };
+
   /** @returns true when the data channel was refused before a prompt: IAM let the start pass by an older policy. */
   const run = async (tab: Tab, session: StartedSession): Promise<boolean> => {
-    const { instance, grantId } = tab;
-    const ref = { accountId: instance.accountId, region: instance.region, instanceId: instance.instanceId };
     const { sessionId } = session;
-    tellSession('the backend was not told of a session', () =>
-      deps.backend.sessionStarted({ grantId, instance: ref, sessionId }),
-    );
+    tellStart(tab, session);
     const chosen = deps.settings();
     const isOfficial = chosen.sessionClient === 'official';
     const { command, args, env } = isOfficial
@@ -326,6 +339,7 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
         pty: null,
         link: null,
         session: null,
+        toldClosesAt: null,
         end: null,
         kept: [],
         keptLength: 0,
@@ -352,6 +366,14 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
       tab.gone = true;
       tabs.delete(tabId);
       changed();
+    },
+    tellClosing: () => {
+      for (const tab of tabs.values()) {
+        const { session, phase } = tab;
+        if (session === null || (phase.phase !== 'live' && phase.phase !== 'reconnecting')) continue;
+        const closesAt = closesAtOf(tab.grantId);
+        if (closesAt !== null && closesAt !== tab.toldClosesAt) tellStart(tab, session);
+      }
     },
     endAllOf: (grantId, why) => {
       for (const tab of tabs.values()) if (tab.grantId === grantId) endQuietly(tab, why);

@@ -98,6 +98,7 @@ export const snapshot = (part: Partial<AppState> = {}): AppState => ({
   organisation: null,
   organisationName: 'Harborline',
   organisationManaged: true,
+  signInWith: 'identity-center',
   notAws: [],
   secretsPersist: true,
   backend: { state: 'ok', lastOkAt: noon.toISOString() },

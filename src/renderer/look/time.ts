@@ -108,6 +108,8 @@ const causeWords = (cause: EndCause, meId: string | null): string => {
       return cause.person.id === meId ? 'when you signed out' : `when ${cause.person.displayName} signed out`;
     case 'left':
       return `when ${cause.person.displayName} left the organisation`;
+    case 'kill':
+      return cause.person.id === meId ? 'by your kill switch' : `by a kill switch of ${cause.person.displayName}`;
     case 'inventory':
       return `because ${cause.what}`;
   }

@@ -2,10 +2,12 @@
 import { Button, Modal, TextInput } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
+import type { EndedAll, Stays } from '../../../shared/kill-switch.ts';
 import { FailureNote } from '../../look/pieces.tsx';
 import { count, firstName, namesOf, seen } from '../../look/words.ts';
-import { useIntent, useMain } from '../app-context.ts';
+import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
+import { StaysList } from './stays.tsx';
 
 const whatHappens = (grant: Grant, own: boolean): string => {
   if (grant.state === 'ready') {
@@ -34,13 +36,52 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
   const whose = own ? 'access' : `the access of ${seen(grant.person.displayName)}`;
   const ending = useIntent();
   const [comment, setComment] = useState('');
+  const [stays, setStays] = useState<Stays | null>(null);
+  const [all, setAll] = useState(false);
+  const before = useLoaded(grant.id, () => send.whatStays({ grantId: grant.id }));
   const sessions = grant.sessions.filter((session) => session.endedAt === null).length;
   const what = sessions === 0 ? 'End access' : `End access and ${count(sessions, 'session')}`;
+  const text = comment.trim();
+  const said = text === '' ? null : text;
   const end = async (): Promise<void> => {
-    const text = comment.trim();
-    const done = await ending.run(() => send.endGrant({ grantId: grant.id, comment: text === '' ? null : text }));
-    if (done) onClose();
+    await ending.run(
+      () => send.endGrant({ grantId: grant.id, comment: said }),
+      (ended) => {
+        // What another access keeps open is said now, not later in a list.
+        if (ended.stays === undefined || ended.stays.reachable.length === 0) onClose();
+        else setStays(ended.stays);
+      },
+    );
   };
+  const onAllEnded = (outcome: EndedAll): void => {
+    if (outcome.stays.reachable.length === 0 && grant.instances.length === 1) onClose();
+    setStays(outcome.stays);
+    setAll(true);
+  };
+  if (stays !== null) {
+    return (
+      <Modal
+        opened
+        onClose={onClose}
+        title={all ? 'All of it is ending' : 'This access is ending, but something stays'}
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        <div className={page['dialog']}>
+          <p className={page['s2']} role="status">
+            {stays.reachable.length === 0
+              ? 'Nothing else of this person covers it.'
+              : 'Another access covers the same instance. Its receipt will say only what is gone.'}
+          </p>
+          <StaysList grant={grant} stays={stays} comment={said} onEnded={onAllEnded} />
+          <div className={page['dialogFoot']}>
+            <Button onClick={onClose} data-autofocus>
+              Close
+            </Button>
+          </div>
+        </div>
+      </Modal>
+    );
+  }
   return (
     <Modal
       opened
@@ -65,6 +106,7 @@ export const EndDialog = ({ grant, onClose }: { grant: Grant; onClose: () => voi
           maxLength={500}
           onChange={(event) => setComment(event.currentTarget.value)}
         />
+        {before.value !== null && <StaysList grant={grant} stays={before.value} comment={said} onEnded={onAllEnded} />}
         {ending.failure !== null && <FailureNote failure={ending.failure} />}
         <div className={page['dialogFoot']}>
           <Button variant="subtle" onClick={onClose}>

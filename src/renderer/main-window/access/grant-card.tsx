@@ -17,6 +17,7 @@ import page from '../page.module.css';
 import css from './access.module.css';
 import { openTerminals, refsOf } from './access-lists.ts';
 import { EndDialog } from './end-dialog.tsx';
+import { LockList, locksWords } from './locks.tsx';
 
 /** One press of "Extend" adds this much, seconds. */
 const extendSeconds = 30 * 60;
@@ -195,6 +196,8 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
   const view = useTimeOf(grant, state.clock, meId);
   const running = useIntent();
   const [asking, setAsking] = useState(false);
+  const [showLocks, setShowLocks] = useState(false);
+  const armed = locksWords(grant);
   const [extended, sayExtended] = useExtended();
   const card = useRef<HTMLElement>(null);
   useEffect(() => {
@@ -256,6 +259,15 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
         </div>
         <Fuse view={view} />
         <Ends grant={grant} view={view} />
+        {armed !== null && (
+          <p className={page['small']}>
+            <LinkButton onClick={() => setShowLocks((before) => !before)}>
+              {armed}
+              {showLocks ? ', hide them' : ''}
+            </LinkButton>
+          </p>
+        )}
+        {showLocks && grant.locks !== undefined && <LockList locks={grant.locks} />}
         {view.look === 'late' && (
           <p className={cx(page['small'], page['noText'])}>
             {view.words} after the end: a session may still be open. Curfew looks again by itself.

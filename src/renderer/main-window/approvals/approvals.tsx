@@ -5,10 +5,11 @@ import { useEffect, useMemo, useState } from 'react';
 import type { AccessRequest } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
 import { cx } from '../../look/class-names.ts';
-import { Avatar, Empty, Glyph, RowShapes } from '../../look/pieces.tsx';
+import { Avatar, Empty, Glyph, LinkButton, RowShapes } from '../../look/pieces.tsx';
 import { useSecond } from '../../look/ticking.ts';
 import { agoWords, backendNow, timeOfDay } from '../../look/time.ts';
 import { namesOf, seen } from '../../look/words.ts';
+import { LiveAccess } from '../admin/live-access.tsx';
 import { claimedByOther, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './approvals.module.css';
@@ -72,6 +73,9 @@ const Item = ({ request, current, onOpen }: ItemProps) => {
   );
 };
 
+/** No request's id: live access is shown in place of a card. */
+const liveId = 'live';
+
 type Group = { title: string; requests: AccessRequest[] };
 
 const useGroups = (): Group[] => {
@@ -98,6 +102,31 @@ const useWide = (): boolean => {
     return () => watcher.disconnect();
   }, []);
   return wide;
+};
+
+/** What stands beside the list: a card, live access, or that nothing is open. */
+const Beside = ({ shown, waiting, onBack }: { shown: string | null; waiting: number; onBack: () => void }) => {
+  const { state } = useMain();
+  if (shown === liveId) {
+    return (
+      <main className={css['live']} aria-label="Live access that you may end">
+        <p className={css['back']}>
+          <LinkButton onClick={onBack}>Back to requests</LinkButton>
+        </p>
+        <LiveAccess ofWhom="that you may decide about" />
+      </main>
+    );
+  }
+  if (shown !== null) return <CardView key={shown} requestId={shown} onBack={onBack} />;
+  return (
+    <main className={css['nothing']}>
+      <Empty icon={IconInbox} title={waiting === 0 ? 'Nothing waits for you' : 'Pick a request'}>
+        {state.overview?.me.mayApproveSomething === false
+          ? 'No rule names you as an approver. Requests for you would stand here.'
+          : 'You are asked when a rule wants your yes. A notification opens the very request.'}
+      </Empty>
+    </main>
+  );
 };
 
 export const Approvals = () => {
@@ -135,18 +164,13 @@ export const Approvals = () => {
             ))}
           </div>
         ))}
+        {state.overview?.me.mayApproveSomething === true && (
+          <div className={css['liveLink']}>
+            <LinkButton onClick={() => setOpenId(liveId)}>Live access that you may end</LinkButton>
+          </div>
+        )}
       </section>
-      {shown === null ? (
-        <main className={css['nothing']}>
-          <Empty icon={IconInbox} title={waiting === 0 ? 'Nothing waits for you' : 'Pick a request'}>
-            {state.overview?.me.mayApproveSomething === false
-              ? 'No rule names you as an approver. Requests for you would stand here.'
-              : 'You are asked when a rule wants your yes. A notification opens the very request.'}
-          </Empty>
-        </main>
-      ) : (
-        <CardView key={shown} requestId={shown} onBack={() => setOpenId(null)} />
-      )}
+      <Beside shown={shown} waiting={waiting} onBack={() => setOpenId(null)} />
     </div>
   );
 };

@@ -26,6 +26,15 @@ export const receiptLines = (receipt: Receipt): ReceiptLine[] => {
     { what: 'read back: access policy gone', value: measuredWords(receipt.policyGoneMs), strong: false },
     { what: `${count(receipt.sessionsTerminated.length, 'session')} terminated`, value: null, strong: false },
     { what: 'looked again: sessions gone', value: measuredWords(receipt.sessionsGoneMs), strong: false },
+    ...(receipt.stays === undefined || receipt.stays.length === 0
+      ? []
+      : [
+          {
+            what: `${count(receipt.stays.length, 'instance')} still reachable by another access: not part of this`,
+            value: null,
+            strong: false,
+          },
+        ]),
     { what: 'VERIFIED', value: measuredWords(verified), strong: true },
     {
       what:

@@ -12,6 +12,7 @@ import { FailureNote, Glyph, RowShapes } from '../../look/pieces.tsx';
 import { timeOfDay } from '../../look/time.ts';
 import { count, namesOf, seen } from '../../look/words.ts';
 import { EndDialog } from '../access/end-dialog.tsx';
+import { LockList } from '../access/locks.tsx';
 import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './audit.module.css';
@@ -71,7 +72,10 @@ const LiveLine = ({ grant }: { grant: Grant }) => {
   const names = namesOf(grant.instances);
   return (
     <div className={css['liveLine']}>
-      <span className={page['grow']}>{names}</span>
+      <span className={page['grow']}>
+        {names}
+        {grant.locks !== undefined && <LockList locks={grant.locks} />}
+      </span>
       <span className={cx(page['small'], page['s3'])}>{view.endWords}</span>
       <Countdown view={view} name={names} />
       {canAct && mayTry && grantCan('end', grant.state) && (

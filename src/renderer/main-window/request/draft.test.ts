@@ -23,6 +23,7 @@ const preview = (verdict: Verdict, all: Verdict[], more: Partial<Preview> = {}):
   nearest: null,
   longestSeconds: 7200,
   roleMissing: [],
+  wider: [],
   ...more,
 });
 

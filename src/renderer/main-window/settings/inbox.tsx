@@ -17,6 +17,7 @@ const follow = (notice: Notice, { go, state }: Main): void => {
     (request) => target.kind === 'request' && request.id === target.id,
   );
   if (target.kind === 'sign-in') go('settings');
+  else if (target.kind === 'finding' || target.kind === 'switch') go('admin', target.id);
   else go(target.kind === 'grant' || mine ? 'access' : 'approvals', target.id);
 };
 

@@ -1,9 +1,10 @@
 /** Lasting bars above every page: what is not AWS, what cannot be reached, whether a sign-in is needed. */
 import { Button } from '@mantine/core';
-import { IconCloudOff, IconKeyOff, IconLogin2 } from '@tabler/icons-react';
+import { IconCloudOff, IconKeyOff, IconLogin2, IconPower } from '@tabler/icons-react';
 import { Note } from '../../look/pieces.tsx';
 import { useSecond } from '../../look/ticking.ts';
 import { agoWords, timeOfDay } from '../../look/time.ts';
+import { seen } from '../../look/words.ts';
 import { useIntent, useMain } from '../app-context.ts';
 import css from './shell.module.css';
 
@@ -55,6 +56,40 @@ const SignInNeeded = ({ onSignIn }: { onSignIn: () => void }) => {
   );
 };
 
+/** What somebody stopped, where it concerns this person: admins read all of it on their page. */
+const Stopped = () => {
+  const { state, go, meId } = useMain();
+  const switches = state.overview?.switches ?? [];
+  const isAdmin = state.overview?.me.isAdmin === true;
+  const [first] = switches.filter(
+    ({ scope, by }) => by.id !== meId && (scope.kind === 'everything' || isAdmin || scope.kind === 'person'),
+  );
+  if (first === undefined) return null;
+  const mine = first.scope.kind === 'person' && first.scope.personId === meId;
+  const what =
+    first.scope.kind === 'everything' ? 'everything' : mine ? 'your access' : `all access: ${seen(first.name)}`;
+  const more = switches.length > 1 ? `, and ${switches.length - 1} more` : '';
+  return (
+    <Note
+      tone="no"
+      icon={IconPower}
+      title={`${seen(first.by.displayName)} stopped ${what}${isAdmin ? more : ''}`}
+      role="status"
+      {...(isAdmin
+        ? {
+            action: (
+              <Button size="xs" variant="default" onClick={() => go('admin', first.id)}>
+                See it
+              </Button>
+            ),
+          }
+        : {})}
+    >
+      “{seen(first.reason)}” Since {timeOfDay(first.at, Date.now())}, until somebody lifts it.
+    </Note>
+  );
+};
+
 /** All that apply, the most lasting first. */
 export const Bars = ({ onSignIn }: { onSignIn: () => void }) => {
   const { state } = useMain();
@@ -71,6 +106,7 @@ export const Bars = ({ onSignIn }: { onSignIn: () => void }) => {
           again.
         </Note>
       )}
+      <Stopped />
       <SignInNeeded onSignIn={onSignIn} />
       <Unreachable />
     </div>

@@ -20,12 +20,18 @@ export const openPalette = (): void => palette.open();
 const commands = (main: Main, onAsk: () => void): PaletteEntry[] => {
   const { go, send, state } = main;
   const scheme = state.settings.scheme === 'dark' ? 'light' : 'dark';
-  const list: Array<[string, string, string | null, () => void]> = [
+  type Command = [string, string, string | null, () => void];
+  const admin: Command[] =
+    state.overview?.me.isAdmin === true
+      ? [['Go to End access', 'kill switches, live access, findings', 'Ctrl 5', () => go('admin')]]
+      : [];
+  const list: Command[] = [
     ['Request access', 'opens the form, with the draft', 'Ctrl N', onAsk],
     ['Go to Instances', 'search and select', 'Ctrl 1', () => go('instances')],
     ['Go to My access', 'connect, extend, end', 'Ctrl 2', () => go('access')],
     ['Go to Approvals', 'decide requests of others', 'Ctrl 3', () => go('approvals')],
     ['Go to Audit', 'what happened, and the receipts', 'Ctrl 4', () => go('audit')],
+    ...admin,
     ['Go to Settings', 'scheme, terminal, organisation', 'Ctrl ,', () => go('settings')],
     ['Go to Inbox', 'everything Curfew told you', null, () => go('inbox')],
     ['Look for instances again', 'reads AWS anew', null, () => void send.refreshInventory({})],

@@ -10,6 +10,7 @@ import {
   IconSearch,
   IconServer,
   IconSettings,
+  IconShieldBolt,
 } from '@tabler/icons-react';
 import type { Grant } from '../../../shared/access.ts';
 import type { Place } from '../../../shared/desktop.ts';
@@ -19,6 +20,7 @@ import { Avatar, Glyph, Keys, Mark } from '../../look/pieces.tsx';
 import { byEnd, timeOfDay } from '../../look/time.ts';
 import { count, namesOf, seen } from '../../look/words.ts';
 import { MyAccess } from '../access/my-access.tsx';
+import { Admin } from '../admin/admin.tsx';
 import { forMe, liveGrants, useMain } from '../app-context.ts';
 import { Approvals } from '../approvals/approvals.tsx';
 import { Audit } from '../audit/audit.tsx';
@@ -159,6 +161,12 @@ const PlaceList = () => {
       {entries.map((entry) => (
         <PlaceButton key={entry.place} entry={entry} />
       ))}
+      {state.overview?.me.isAdmin === true && (
+        <>
+          <span className={cx(css['label'], css['groupLabel'])}>Admin</span>
+          <PlaceButton entry={{ place: 'admin', name: 'End access', icon: IconShieldBolt, badge: 0 }} />
+        </>
+      )}
       <span className={css['spacer']} />
       {nearest !== undefined && <NextToEnd grant={nearest} />}
       <Who />
@@ -177,6 +185,8 @@ const Page = () => {
       return <Approvals />;
     case 'audit':
       return <Audit />;
+    case 'admin':
+      return <Admin />;
     case 'settings':
       return <SettingsPage />;
     case 'inbox':
@@ -198,6 +208,7 @@ export const Shell = ({ onSignIn }: { onSignIn: () => void }) => {
       ['mod+2', () => go('access')],
       ['mod+3', () => go('approvals')],
       ['mod+4', () => go('audit')],
+      ['mod+5', () => state.overview?.me.isAdmin === true && go('admin')],
       ['mod+,', () => go('settings')],
       ['mod+N', ask],
       ['mod+K', openPalette],

@@ -4,6 +4,7 @@ import { useHotkeys } from '@mantine/hooks';
 import { IconCircle, IconCircleCheck, IconCopy, IconExternalLink, IconTerminal2 } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
 import type { Grant, Person } from '../../../shared/access.ts';
+import type { Organisation } from '../../../shared/desktop.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, useTimeOf } from '../../look/countdown.tsx';
 import { Avatar, FailureNote, Glyph, Keys } from '../../look/pieces.tsx';
@@ -16,12 +17,26 @@ import { copyText } from '../copy-text.ts';
 import page from '../page.module.css';
 import { Frame } from './frame.tsx';
 import { OrganisationForm } from './organisation-form.tsx';
+import { OtherOrganisation } from './other-organisation.tsx';
+import { BeginWithProfile } from './profile.tsx';
 import css from './sign-in.module.css';
 
 const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : address);
 
-/** Buttons that begin a sign-in, by the browser or (where an admin allows it) by a code. */
-const Begin = ({ label, onOther, others }: { label: string; onOther: () => void; others?: ReactNode }) => {
+type Ways = { label: string; onOther: () => void; others?: ReactNode };
+
+/** Buttons that begin a sign-in: by an AWS profile where the organisation has no Identity Center, else by the browser. */
+const Begin = ({ label, onOther, others }: Ways) => {
+  const { state } = useMain();
+  return state.signInWith === 'aws-profile' ? (
+    <BeginWithProfile onOther={onOther} others={others} />
+  ) : (
+    <BeginInBrowser label={label} onOther={onOther} others={others} />
+  );
+};
+
+/** By the browser or (where an admin allows it) by a code. */
+const BeginInBrowser = ({ label, onOther, others }: Ways) => {
   const { state, send } = useMain();
   const starting = useIntent();
   const begin = (how: 'browser' | 'device-code'): void => {
@@ -45,11 +60,7 @@ const Begin = ({ label, onOther, others }: { label: string; onOther: () => void;
             Use a code on another device
           </Button>
         )}
-        {!state.organisationManaged && (
-          <Button variant="subtle" onClick={onOther}>
-            Use another organisation
-          </Button>
-        )}
+        <OtherOrganisation onOther={onOther} />
         {others}
       </div>
     </>
@@ -120,6 +131,7 @@ const Reopen = ({ label }: { label: string }) => {
 const Waiting = ({ host, since, proving }: { host: string; since: string | null; proving: boolean }) => {
   const { state } = useMain();
   const now = useSecond();
+  const byProfile = state.signInWith === 'aws-profile';
   const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? host));
   return (
     <Frame
@@ -135,7 +147,7 @@ const Waiting = ({ host, since, proving }: { host: string; since: string | null;
     >
       <p className={page['s2']}>
         {proving ? (
-          'The browser has finished. AWS is asked to confirm you to the Curfew backend.'
+          `${byProfile ? '' : 'The browser has finished. '}AWS is asked to confirm you to the Curfew backend.`
         ) : (
           <>
             Finish signing in to <b>{name}</b> in the tab that just opened. Curfew continues by itself.
@@ -144,8 +156,12 @@ const Waiting = ({ host, since, proving }: { host: string; since: string | null;
       </p>
       <Steps
         steps={[
-          { done: since !== null || proving, now: since === null && !proving, title: 'Browser opened' },
-          { done: proving, now: since !== null && !proving, title: 'You sign in', detail: host },
+          ...(byProfile
+            ? [{ done: true, now: false, title: 'Profile chosen' }]
+            : [
+                { done: since !== null || proving, now: since === null && !proving, title: 'Browser opened' },
+                { done: proving, now: since !== null && !proving, title: 'You sign in', detail: host },
+              ]),
           { done: false, now: proving, title: 'Curfew checks who you are' },
         ]}
       />
@@ -264,24 +280,40 @@ const Again = ({
   );
 };
 
+const Facts = ({ organisation }: { organisation: Organisation }) => {
+  const { state } = useMain();
+  const browser = state.signInWith !== 'aws-profile';
+  return (
+    <dl className={css['facts']}>
+      {browser && (
+        <>
+          <dt>Start URL</dt>
+          <dd>{organisation.startUrl}</dd>
+        </>
+      )}
+      <dt>Backend</dt>
+      <dd>{hostOf(organisation.backendUrl)}</dd>
+      {browser && (
+        <>
+          <dt>Region</dt>
+          <dd>{organisation.ssoRegion}</dd>
+        </>
+      )}
+    </dl>
+  );
+};
+
 const SignedOut = ({ onOther, failed }: { onOther: () => void; failed: ReactNode }) => {
   const { state } = useMain();
   const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? ''));
   return (
     <Frame title={`Sign in to ${name}`} down={<Begin label="Continue in the browser" onOther={onOther} />}>
       <p className={page['s2']}>
-        You sign in with your browser, as you do for the access portal. Curfew never sees a password.
+        {state.signInWith === 'aws-profile'
+          ? 'You sign in as the IAM user of an AWS profile on this computer. Its keys stay here: Curfew’s backend sees a signature only.'
+          : 'You sign in with your browser, as you do for the access portal. Curfew never sees a password.'}
       </p>
-      {state.organisation !== null && (
-        <dl className={css['facts']}>
-          <dt>Start URL</dt>
-          <dd>{state.organisation.startUrl}</dd>
-          <dt>Backend</dt>
-          <dd>{hostOf(state.organisation.backendUrl)}</dd>
-          <dt>Region</dt>
-          <dd>{state.organisation.ssoRegion}</dd>
-        </dl>
-      )}
+      {state.organisation !== null && <Facts organisation={state.organisation} />}
       {failed}
       {state.organisationManaged && <p className={css['hint']}>Your admin has set the organisation.</p>}
     </Frame>

@@ -1,0 +1,47 @@
+/** One account while it is swept, for the parts of the sweep. */
+import { type SessionDocumentSetting, sessionDocumentSetting } from '../access-policy/session-document.ts';
+import type { AccountConfig, Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Db } from '../store/open.ts';
+import { mendUnseen, type NewFinding, noteFinding } from './findings.ts';
+import type { ReconcileAws } from './run.ts';
+
+export type SweepDeps = {
+  db: Db;
+  aws: ReconcileAws;
+  config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
+  /** ARNs of roles that the trail has already; in memory only. */
+  knownRoles: Set<string>;
+  /** Milliseconds that the app has to tell of a session that it started. */
+  appTellsMs: number;
+  now: () => Date;
+  log: Log;
+};
+
+/** One account while it is swept: notes what is found there. */
+export type AccountSweep = SweepDeps & {
+  account: AccountConfig;
+  documents: SessionDocumentSetting;
+  /** `mended`: it was put right as it was found. */
+  note: (found: Omit<NewFinding, 'accountId' | 'accountName'>, mended?: boolean) => Promise<void>;
+  /** Closes what this complete look did not see; `region` null: of the whole account. */
+  closeUnseen: (kinds: readonly NewFinding['kind'][], region: string | null, seen: Iterable<string>) => Promise<void>;
+};
+
+export const accountSweep = (deps: SweepDeps, account: AccountConfig): AccountSweep => {
+  const { db, now, log } = deps;
+  const where = { accountId: account.id, accountName: account.name };
+  return {
+    ...deps,
+    account,
+    documents: sessionDocumentSetting(account),
+    note: async (found, mended = false) => {
+      const when = { at: now(), adminGroup: deps.config.directory.adminGroup, mended };
+      const told = await noteFinding(db, { ...found, ...where }, when);
+      if (told === 'new') log.warn({ ...found, accountId: account.id, mended }, 'the sweep found something');
+    },
+    closeUnseen: async (kinds, region, seen) => {
+      await mendUnseen(db, { kinds, accountId: account.id, region, seen }, now());
+    },
+  };
+};

@@ -1,0 +1,132 @@
+/**
+ * Who has a session open, and does a grant explain it? One list for a region, without a filter: so sessions that were opened past Curfew
+ * are seen too (threats AWS-02).
+ */
+import { instanceId } from '../../src/shared/access.ts';
+import { sessionOwnerArn } from '../access-policy/principal.ts';
+import type { ActiveSession } from '../aws/ssm.ts';
+import type { AccountSweep } from './account-sweep.ts';
+import { recordTerminated } from './changes-of-state.ts';
+
+type Owners = {
+  /** Owner ARN to the ids of the principals whose grants may explain the owner's sessions. */
+  principals: ReadonlyMap<string, readonly string[]>;
+  /** Begins of owner ARNs that nobody but Curfew has a use for. */
+  ours: readonly string[];
+};
+
+const readOwners = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<Owners> => {
+  const { db, account, config } = sweep;
+  const { partition } = config;
+  const rows = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
+  const principals = new Map<string, string[]>();
+  for (const { id, kind, name, arn, session_name: sessionName } of rows) {
+    const owner =
+      kind === 'role' ? sessionOwnerArn({ partition, accountId: account.id, roleName: name, sessionName }) : arn;
+    principals.set(owner, [...(principals.get(owner) ?? []), id]);
+  }
+  const names = new Set([...roleNames, ...rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))]);
+  return { principals, ours: [...names].map((name) => `arn:${partition}:sts::${account.id}:assumed-role/${name}/`) };
+};
+
+/** Pairs of principal and instance which a grant covers that lives or is in its last looks. */
+const readCovered = async ({ db, account }: AccountSweep, region: string): Promise<ReadonlySet<string>> => {
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
+    .select(['grants.principal_id', 'grant_instances.instance_id'])
+    .where('grants.account_id', '=', account.id)
+    .where('grant_instances.account_id', '=', account.id)
+    .where('grant_instances.region', '=', region)
+    .where((eb) =>
+      eb.or([
+        eb('grants.state', 'in', ['granting', 'active', 'ending']),
+        eb.and([eb('grants.state', '=', 'ended'), eb(eb.ref('grants.receipt', '->>').key('stage'), '=', 'gone')]),
+      ]),
+    )
+    .execute();
+  return new Set(rows.map((row) => `${row.principal_id} ${row.instance_id}`));
+};
+
+/** Of these sessions, the ones that an app told us of. */
+const readKnown = async ({ db }: AccountSweep, ids: readonly string[]): Promise<ReadonlySet<string>> => {
+  if (ids.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('sessions')
+    .select('id')
+    .where('id', 'in', [...ids])
+    .execute();
+  return new Set(rows.map(({ id }) => id));
+};
+
+const since = ({ startedAt }: ActiveSession): string => (startedAt === null ? '' : ` since ${startedAt.toISOString()}`);
+
+/** A session on a role of ours that no grant explains is ended and written down. */
+const endUnexplained = async (sweep: AccountSweep, session: ActiveSession): Promise<void> => {
+  const { db, account, aws, now } = sweep;
+  await aws.ssm.terminate(account.id, session.region, session.id);
+  await recordTerminated(db, session, { facts: null, accountId: account.id, owner: session.owner, at: now() });
+  await sweep.note({
+    kind: 'session_without_grant',
+    region: session.region,
+    subject: session.id,
+    what: `${session.owner} had a session on ${session.target}${since(session)} that no grant explains. Curfew terminated it.`,
+    advice:
+      'Look in CloudTrail who let this role start it (PutRolePolicy, AttachRolePolicy), and ask its owner what it was for.',
+  });
+};
+
+const noteBypass = (sweep: AccountSweep, session: ActiveSession): Promise<void> =>
+  sweep.note({
+    kind: 'bypass',
+    region: session.region,
+    subject: session.id,
+    what: `${session.owner} has a session on ${session.target}${since(session)} that no grant of Curfew explains. Curfew leaves it alone.`,
+    advice:
+      'Ask its owner, and end it in the Systems Manager console if it should not be. The service control policy deploy/scp.json keeps sessions past Curfew from being started.',
+  });
+
+const noteOutsideApp = (sweep: AccountSweep, session: ActiveSession): Promise<void> =>
+  sweep.note({
+    kind: 'session_outside_app',
+    region: session.region,
+    subject: session.id,
+    what: `${session.owner} has a session on ${session.target}${since(session)} that is granted, but no Curfew app told of it: it was started with the AWS CLI or an SDK.`,
+    advice:
+      'Access is theirs until the grant ends, and the session ends with it. Its output is logged only by the session document.',
+  });
+
+/** Sorts every active session of a region into explained, ended, reported. */
+export const sweepSessions = async (
+  sweep: AccountSweep,
+  region: string,
+  roleNames: readonly string[],
+): Promise<void> => {
+  const { account, aws, now, appTellsMs } = sweep;
+  const begun = now();
+  const sessions = await aws.ssm.activeSessions(account.id, region, null);
+  // Read after the list: whatever was granted before a session began is there by now.
+  const owners = await readOwners(sweep, roleNames);
+  const covered = await readCovered(sweep, region);
+  const known = await readKnown(
+    sweep,
+    sessions.map(({ id }) => id),
+  );
+  const seen: string[] = [];
+  for (const session of sessions) {
+    // Sessions of ECS tasks and the like are on no instance that Curfew could grant.
+    if (!instanceId.safeParse(session.target).success) continue;
+    const explained = (owners.principals.get(session.owner) ?? []).some((id) => covered.has(`${id} ${session.target}`));
+    if (!explained) {
+      seen.push(session.id);
+      const ours = owners.ours.some((begin) => session.owner.startsWith(begin));
+      await (ours ? endUnexplained(sweep, session) : noteBypass(sweep, session));
+      continue;
+    }
+    if (known.has(session.id)) continue;
+    seen.push(session.id);
+    const young = session.startedAt !== null && begun.getTime() - session.startedAt.getTime() < appTellsMs;
+    if (!young) await noteOutsideApp(sweep, session);
+  }
+  await sweep.closeUnseen(['session_without_grant', 'bypass', 'session_outside_app'], region, seen);
+};

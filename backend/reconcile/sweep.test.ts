@@ -1,0 +1,256 @@
+/** The sweep against local-aws: what it finds, what it mends, what it says, and what it costs. */
+import {
+  CreateRoleCommand,
+  DeleteRoleCommand,
+  DeleteRolePolicyCommand,
+  IAMClient,
+  PutRolePolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
+import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sdk/client-ssm';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Finding, FindingKind } from '../../src/shared/views.ts';
+import { accessPolicyName, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
+import { sessionDocuments } from '../access-policy/session-document.ts';
+import { ssmOf } from '../provisioner/testing/person.ts';
+import {
+  addGrant,
+  apiOne,
+  apiTwo,
+  callList,
+  endGrant,
+  jonas,
+  mira,
+  openScene,
+  prod,
+  roleNameOf,
+  type Scene,
+  sceneConfig,
+  sessionList,
+} from '../provisioner/testing/scene.ts';
+import { savePerson } from '../store/people.ts';
+import { listFindings } from './findings.ts';
+import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+
+let scene: Scene;
+let reconciler: Reconciler | null = null;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene.close());
+afterEach(async () => {
+  const { db } = scene.store;
+  const live = await db.selectFrom('grants').select('id').where('state', 'in', ['granting', 'active']).execute();
+  for (const { id } of live) await endGrant(scene, id);
+  if (live.length > 0) await start().idle();
+  await reconciler?.stop();
+  reconciler = null;
+  await scene.control('reset');
+  await db.deleteFrom('findings').execute();
+  await db.deleteFrom('sweeps').execute();
+});
+
+const [region] = [apiOne.region];
+const byHand = {
+  region,
+  credentials: { accessKeyId: 'AKIACURFEWBREAKGLASS', secretAccessKey: 'local-aws/break-glass/opens-all-of-it' },
+};
+const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
+
+const start = (change: Partial<ReconcilerDeps> = {}): Reconciler => {
+  reconciler ??= startReconciler({
+    db: scene.store.db,
+    aws: scene.aws,
+    config: oneAccount,
+    sealKey: scene.sealKey,
+    log: scene.log,
+    now: () => new Date(),
+    timing: { sealMs: 100, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000, appTellsMs: 0 },
+    ...change,
+  });
+  return reconciler;
+};
+const findings = async (kind: FindingKind): Promise<Finding[]> =>
+  (await listFindings(scene.store.db, { openOnly: true, limit: 100 })).filter((one) => one.kind === kind);
+const active = async (id: string): Promise<void> => {
+  await expect
+    .poll(() => scene.store.db.selectFrom('grants').select('state').where('id', '=', id).executeTakeFirst(), {
+      timeout: 30_000,
+      interval: 50,
+    })
+    .toEqual({ state: 'active' });
+};
+const liveSessions = async (): Promise<string[]> =>
+  sessionList
+    .parse(await scene.control('sessions'))
+    .filter(({ status }) => status !== 'Terminated')
+    .map(({ sessionId }) => sessionId);
+const startSession = async (ssm: SSMClient, target: string): Promise<string> => {
+  const send = async (): Promise<string> => {
+    // Until IAM has spread what allows it.
+    const input = { Target: target, DocumentName: 'Curfew-Shell-060' };
+    return (await ssm.send(new StartSessionCommand(input)).catch(() => null))?.SessionId ?? '';
+  };
+  let sessionId = '';
+  await expect
+    .poll(
+      async () => {
+        sessionId = await send();
+        return sessionId;
+      },
+      { timeout: 30_000, interval: 400 },
+    )
+    .not.toBe('');
+  return sessionId;
+};
+
+test('AWS-02 a granted session that no app told of is listed, and not any more once the app did', async () => {
+  const grantId = await addGrant(scene, { instances: [apiOne] });
+  start().nudge();
+  await active(grantId);
+  const sessionId = await startSession((await ssmOf(scene.endpoint, mira))(region), apiOne.instanceId);
+  await start().sweep();
+  const [outside, ...others] = await findings('session_outside_app');
+  expect(others).toEqual([]);
+  expect(outside).toMatchObject({ accountId: prod, accountName: 'payments-prod', region, subject: sessionId });
+  expect(outside?.what).toContain(apiOne.instanceId);
+  expect(await liveSessions()).toEqual([sessionId]);
+  await scene.store.db
+    .insertInto('sessions')
+    .values({
+      id: sessionId,
+      grant_id: grantId,
+      account_id: prod,
+      region,
+      instance_id: apiOne.instanceId,
+      started_at: new Date(),
+      ended_at: null,
+    })
+    .execute();
+  await start().sweep();
+  expect(await findings('session_outside_app')).toEqual([]);
+});
+
+test('AWS-02 the app has a moment to tell of a session', async () => {
+  const grantId = await addGrant(scene, { instances: [apiOne] });
+  start({ timing: { sealMs: 100, lookEveryMs: 50, pollMs: 50, sweepMs: 3_600_000, appTellsMs: 3_600_000 } }).nudge();
+  await active(grantId);
+  await startSession((await ssmOf(scene.endpoint, mira))(region), apiOne.instanceId);
+  await start().sweep();
+  expect(await findings('session_outside_app')).toEqual([]);
+});
+
+test('bypass: somebody else’s session on a managed instance is reported with who, where and since when, and left alone', async () => {
+  const ssm = new SSMClient(byHand);
+  const sessionId = await startSession(ssm, apiTwo.instanceId);
+  await start().sweep();
+  const [bypass, ...others] = await findings('bypass');
+  expect(others).toEqual([]);
+  expect(bypass).toMatchObject({ accountId: prod, region, subject: sessionId });
+  expect(bypass?.what).toMatch(
+    new RegExp(`^arn:aws:iam::${prod}:user/break-glass has a session on ${apiTwo.instanceId} since 20`),
+  );
+  expect(await liveSessions()).toEqual([sessionId]);
+  await ssm.send(new TerminateSessionCommand({ SessionId: sessionId }));
+  await start().sweep();
+  expect(await findings('bypass')).toEqual([]);
+});
+
+test('AWS-13 a session on a role of ours that no grant explains is terminated, and told with its policy', async () => {
+  const iam = new IAMClient(byHand);
+  const statement = { Effect: 'Allow', Action: ['ssm:StartSession', 'ssmmessages:OpenDataChannel'], Resource: '*' };
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  const [ours, foreign] = [accessPolicyName, 'somebody-elses'];
+  for (const PolicyName of [ours, foreign]) {
+    await iam.send(new PutRolePolicyCommand({ RoleName: roleNameOf(jonas), PolicyName, PolicyDocument }));
+  }
+  const sessionId = await startSession((await ssmOf(scene.endpoint, jonas))(region), apiTwo.instanceId);
+  await start().sweep();
+  // The sweep at the start has terminated it, and the one after that has seen that it is gone.
+  const told = await listFindings(scene.store.db, { openOnly: false, limit: 100 });
+  expect(told.flatMap(({ kind, subject }) => (kind === 'session_without_grant' ? [subject] : []))).toEqual([sessionId]);
+  expect(await liveSessions()).toEqual([]);
+  // Ours is gone and told; what is not ours stays and is listed until somebody takes it off.
+  const leftover = told.filter(({ kind }) => kind === 'leftover_policy');
+  const arn = personalRoleArn('aws', prod, roleNameOf(jonas));
+  expect(leftover.map(({ subject, mendedAt }) => [subject, mendedAt !== null]).sort()).toEqual([
+    [`${arn} ${ours}`, true],
+    [`${arn} ${foreign}`, false],
+  ]);
+  expect(await scene.aws.iam.inlinePolicies(prod, roleNameOf(jonas))).toEqual([foreign]);
+  await iam.send(new DeleteRolePolicyCommand({ RoleName: roleNameOf(jonas), PolicyName: foreign }));
+  await start().sweep();
+  expect(await findings('leftover_policy')).toEqual([]);
+  expect(await findings('session_without_grant')).toEqual([]);
+});
+
+test('AWS-13 a role with another trust, a role that nobody made, and a leaver’s role are listed until they are as they should be', async () => {
+  const iam = new IAMClient(byHand);
+  const name = roleNameOf(jonas);
+  const { trust } = z.object({ trust: z.unknown() }).parse(await scene.control('role', { account: prod, name }));
+  const everybody = { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${prod}:root` }, Action: 'sts:AssumeRole' };
+  const open = JSON.stringify({ Version: '2012-10-17', Statement: [everybody] });
+  await iam.send(new UpdateAssumeRolePolicyCommand({ RoleName: name, PolicyDocument: open }));
+  const stranger = { RoleName: 'curfew-00000000000000000000', Path: peoplePath, AssumeRolePolicyDocument: open };
+  await iam.send(new CreateRoleCommand(stranger));
+  const facts = { ...mira, email: null, groups: ['curfew-users'], checkedAt: new Date() };
+  await savePerson(scene.store.db, { ...facts, enabled: false });
+  try {
+    await start().sweep();
+    const roles = await findings('role_not_ours');
+    expect(roles.map(({ subject }) => subject).sort()).toEqual(
+      [name, stranger.RoleName].map((role) => personalRoleArn('aws', prod, role)).sort(),
+    );
+    expect(roles.find(({ subject }) => subject.endsWith(name))?.what).toContain('its trust policy is not the one');
+    const leavers = await findings('leaver_role');
+    expect(leavers.map(({ subject }) => subject)).toEqual([personalRoleArn('aws', prod, roleNameOf(mira))]);
+  } finally {
+    const PolicyDocument = JSON.stringify(trust);
+    await iam.send(new UpdateAssumeRolePolicyCommand({ RoleName: name, PolicyDocument }));
+    await iam.send(new DeleteRoleCommand({ RoleName: stranger.RoleName }));
+    await savePerson(scene.store.db, { ...facts, enabled: true });
+  }
+  await start().sweep();
+  expect([...(await findings('role_not_ours')), ...(await findings('leaver_role'))]).toEqual([]);
+});
+
+test('AWS-12 a session document that somebody changed is found at the sweep, with what differs', async () => {
+  const change = { account: prod, name: 'Curfew-Shell-060' };
+  await scene.control('changeDocument', { ...change, runAsUser: 'root' });
+  await start().sweep();
+  const changed = await findings('session_document_changed');
+  // A document of each region.
+  expect(changed.map(({ region: where }) => where).sort()).toEqual([...(oneAccount.accounts[0]?.regions ?? [])].sort());
+  expect(changed[0]?.what).toContain('Curfew-Shell-060');
+  expect(changed[0]?.what).toContain('inputs.runAsDefaultUser, inputs.runAsEnabled');
+  await scene.control('changeDocument', { ...change, runAsUser: null });
+  await start().sweep();
+  expect(await findings('session_document_changed')).toEqual([]);
+});
+
+test('costs two calls an account, three a role, and one a region and one a session document in it', async () => {
+  await start().sweep();
+  await start().idle();
+  const roles = await scene.aws.iam.personalRoles(prod);
+  await scene.control('forgetCalls');
+  await start().sweep();
+  const regions = oneAccount.accounts[0]?.regions.length ?? 0;
+  const calls = callList.parse(await scene.control('calls'));
+  const swept = calls.filter(({ operation }) => operation !== 'AssumeRole');
+  expect(swept).toHaveLength(1 + 3 * roles.length + regions * (1 + sessionDocuments.length));
+});
+
+test('what cannot be read keeps nobody from the rest, and is written down', async () => {
+  await scene.control('addFault', {
+    match: { service: 'iam', operation: 'ListRoles' },
+    times: null,
+    effect: { kind: 'error', code: 'AccessDenied', status: 403 },
+  });
+  const ssm = new SSMClient(byHand);
+  const sessionId = await startSession(ssm, apiTwo.instanceId);
+  await start().sweep();
+  expect((await findings('bypass')).map(({ subject }) => subject)).toEqual([sessionId]);
+  const row = await scene.store.db.selectFrom('sweeps').selectAll().executeTakeFirstOrThrow();
+  expect(row.problem).toMatch(/^list of roles: /);
+});

@@ -1,0 +1,102 @@
+/** What an admin sees in the pictures: live access of others, kill switches, endings, findings. */
+import type { Grant } from '../../src/shared/access.ts';
+import type { KillSwitch, SlowEnding, Stays, SwitchPreview, SwitchTarget } from '../../src/shared/kill-switch.ts';
+import type { Finding } from '../../src/shared/views.ts';
+import { at, grants, id, instances, people } from './world.ts';
+
+const kofi = people.kofi;
+const ofKofi = (grant: Grant): Grant => ({ ...grant, person: kofi, reason: 'Index rebuild is stuck' });
+
+export const liveOfOthers: Grant[] = [ofKofi(grants.calm), grants.soon, ofKofi(grants.near), grants.ready];
+
+export const switches: KillSwitch[] = [
+  {
+    id: id('kil', 'kofi'),
+    scope: { kind: 'person', personId: kofi.id },
+    name: kofi.displayName,
+    partly: false,
+    reason: 'Laptop reported stolen, INC-114.',
+    by: people.dele,
+    at: at(-1),
+    lifted: null,
+    progress: { grants: 3, verified: 2, sessions: 1, requests: 1 },
+    done: null,
+    mayLift: { yes: true },
+  },
+  {
+    id: id('kil', 'ledger'),
+    scope: { kind: 'everything' },
+    name: 'everything',
+    partly: false,
+    reason: 'Exercise',
+    by: people.jonas,
+    at: at(-180),
+    lifted: { by: people.dele, at: at(-170) },
+    progress: { grants: 41, verified: 41, sessions: 0, requests: 6 },
+    done: { at: at(-179), totalMs: 9_400 },
+    mayLift: { yes: false, why: 'It is lifted.' },
+  },
+];
+
+export const switchPreview: SwitchPreview = {
+  scope: { kind: 'person', personId: kofi.id },
+  name: kofi.displayName,
+  at: at(0),
+  totals: { grants: 3, sessions: 5, requests: 1, people: 1, accounts: 2 },
+  grants: [ofKofi(grants.near), ofKofi(grants.calm), ofKofi(grants.soon)],
+};
+
+export const targets: SwitchTarget[] = [
+  { scope: { kind: 'person', personId: kofi.id }, name: kofi.displayName, detail: `${kofi.userName}, 3 live` },
+  {
+    scope: { kind: 'person', personId: people.mira.id },
+    name: people.mira.displayName,
+    detail: `${people.mira.userName}, 2 live`,
+  },
+];
+
+export const endings: SlowEnding[] = [
+  {
+    grant: ofKofi(grants.ending),
+    sinceMs: 48_000,
+    why: 'The access policy is gone; 1 session seen open at the last look.',
+  },
+];
+
+const finding = (name: string, minutes: number, more: Partial<Finding>): Finding => ({
+  id: id('fnd', name),
+  kind: 'leftover_policy',
+  accountId: '482011773306',
+  accountName: 'payments-prod',
+  region: null,
+  subject: 'arn:aws:iam::482011773306:role/curfew/people/curfew-0c3a',
+  what: 'An access policy of ours without a live grant was there.',
+  advice: 'Nothing to do: it was removed and read back.',
+  since: at(-minutes),
+  lastSeen: at(-minutes + 1),
+  mendedAt: at(-minutes + 1),
+  ...more,
+});
+
+export const findings: Finding[] = [
+  finding('bypass', 61, {
+    kind: 'bypass',
+    region: 'eu-central-1',
+    subject: 'ops-legacy-0a1b2c3d4e5f60718',
+    what: 'Somebody has a live session on payments-ledger-db-1 that no grant explains.',
+    advice: 'Ask who uses the role ops-legacy, and take ssm:StartSession from it.',
+    mendedAt: null,
+  }),
+  finding('leftover', 69, {}),
+  finding('changed', 280, {
+    kind: 'changed_document',
+    what: 'The access policy was not the one that was last read back. It was written again.',
+  }),
+];
+
+const [first] = instances;
+if (first === undefined) throw new Error('the world has no instance');
+export const staying: Stays = {
+  reachable: [{ instance: first, grantId: grants.calm.id, until: { kind: 'end', at: at(102) } }],
+  waiting: 1,
+};
