@@ -6,8 +6,8 @@ import { refKey } from '../../src/shared/access.ts';
 import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
-import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { endings, findings, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
+import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { scenarios } from './scenarios.ts';
 import { approvers, asked, at, decided, grants, instances } from './world.ts';
 
