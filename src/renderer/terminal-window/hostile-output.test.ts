@@ -26,6 +26,9 @@ const open = (options: { tamed?: boolean; now?: () => number } = {}) => {
   return { terminal, answers, write, row };
 };
 
+// Windows have no `process`; this test runs on Node.
+declare const process: { threadCpuUsage(): { user: number; system: number } };
+
 /** What this thread has computed so far, ms: a machine that is busy with something else does not make it more. */
 const computed = (): number => {
   const { user, system } = process.threadCpuUsage();
