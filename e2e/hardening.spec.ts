@@ -6,6 +6,7 @@ import { expect, type Page, test } from '@playwright/test';
 import { startStack } from '../dev/start/stack.ts';
 import { mainIntents } from '../src/shared/desktop.ts';
 import { launchCurfew, type RunningApp, windowPreferences } from './app-fixture.ts';
+import { refused, sendFromInside, strictWindow } from './window-from-inside.ts';
 
 /**
  * A taken-over window: scripts of the test run in the page's own world, where a hostile script would run. No backend is needed: what is
@@ -21,36 +22,14 @@ test.describe('a window that is taken over', () => {
     await app.remove();
   });
 
-  const send = (page: Page, intent: string, input: unknown) =>
-    page.evaluate(
-      async ([name, value]) => {
-        const bridge: unknown = Reflect.get(window, 'curfew');
-        const table: unknown = typeof bridge === 'object' && bridge !== null ? Reflect.get(bridge, 'send') : null;
-        const call: unknown = typeof table === 'object' && table !== null ? Reflect.get(table, String(name)) : null;
-        if (typeof call !== 'function') throw new Error(`no intent ${String(name)}`);
-        const answer: unknown = await call(value);
-        return answer;
-      },
-      [intent, input] as const,
-    );
-  const refused = (code: string) => ({ ok: false, failure: expect.objectContaining({ kind: 'refusal', code }) });
+  const send = (page: Page, intent: string, input: unknown) => sendFromInside(page, 'curfew', intent, input);
 
   test('APP-09 every window that was made is isolated, sandboxed and without Node', async () => {
     const windows = await windowPreferences(app.electron);
     expect(windows.length).toBeGreaterThan(0);
     for (const { url, preferences } of windows) {
       expect(url).toMatch(/^file:.*\/out\/renderer\/(main|terminal)-window\/index\.html$/);
-      expect(preferences).toMatchObject({
-        contextIsolation: true,
-        sandbox: true,
-        nodeIntegration: false,
-        nodeIntegrationInWorker: false,
-        nodeIntegrationInSubFrames: false,
-        webSecurity: true,
-        allowRunningInsecureContent: false,
-        webviewTag: false,
-        experimentalFeatures: false,
-      });
+      expect(preferences).toMatchObject(strictWindow);
       expect(String(preferences['preload'])).toMatch(/(main|terminal)-window\.cjs$/);
     }
   });

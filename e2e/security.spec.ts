@@ -10,6 +10,7 @@ import { terminalIntents } from '../src/shared/desktop.ts';
 import { sessionVariable } from '../src/shared/session-launch.ts';
 import { windowPreferences } from './app-fixture.ts';
 import { accounts, homeOf, test } from './stack-fixture.ts';
+import { refused, sendFromInside, strictWindow } from './window-from-inside.ts';
 
 /** What an attacker on the laptop, or in the terminal window, tries against a running session. */
 const connect = async (who: Person, reason: string): Promise<Page> => {
@@ -124,17 +125,7 @@ test('APP-09 a taken-over terminal window has keys, sizes and its own tabs, and 
       'terminal-window',
     ]);
     for (const { preferences } of windows) {
-      expect(preferences).toMatchObject({
-        contextIsolation: true,
-        sandbox: true,
-        nodeIntegration: false,
-        nodeIntegrationInWorker: false,
-        nodeIntegrationInSubFrames: false,
-        webSecurity: true,
-        allowRunningInsecureContent: false,
-        webviewTag: false,
-        experimentalFeatures: false,
-      });
+      expect(preferences).toMatchObject(strictWindow);
     }
   });
 
@@ -156,19 +147,7 @@ test('APP-09 a taken-over terminal window has keys, sizes and its own tabs, and 
     });
   });
 
-  const send = (intent: string, input: unknown): Promise<unknown> =>
-    terminal.evaluate(
-      async ([name, value]) => {
-        const bridge: unknown = Reflect.get(window, 'curfewTerminal');
-        const table: unknown = typeof bridge === 'object' && bridge !== null ? Reflect.get(bridge, 'send') : null;
-        const call: unknown = typeof table === 'object' && table !== null ? Reflect.get(table, String(name)) : null;
-        if (typeof call !== 'function') throw new Error(`no intent ${String(name)}`);
-        const answer: unknown = await call(value);
-        return answer;
-      },
-      [intent, input] as const,
-    );
-  const refused = (code: string) => ({ ok: false, failure: expect.objectContaining({ kind: 'refusal', code }) });
+  const send = (intent: string, input: unknown) => sendFromInside(terminal, 'curfewTerminal', intent, input);
   const tabId = await terminal.evaluate(
     () => document.querySelector('[role="tab"]')?.id.replace('tab-', '') ?? 'no tab is there',
   );
