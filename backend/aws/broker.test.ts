@@ -81,7 +81,11 @@ describe('createRoleCheck', () => {
       return scene.aws.iam.readRole(...input);
     };
     let now = 0;
-    const check = createRoleCheck({ config: sceneConfig, iam: { ...scene.aws.iam, readRole }, now: () => new Date(now) });
+    const check = createRoleCheck({
+      config: sceneConfig,
+      iam: { ...scene.aws.iam, readRole },
+      now: () => new Date(now),
+    });
     const ready = await check(prod, mira);
     expect(ready).toEqual({
       accountId: prod,

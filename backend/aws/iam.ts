@@ -174,7 +174,10 @@ const checkLivesMs = 60_000;
 
 export type RoleCheck = (accountId: string, person: RolePerson) => Promise<PersonalRole>;
 
-type CheckDeps = { config: Config; iam: Pick<Iam, 'readRole' | 'readUser' | 'readGroup'> };
+type CheckDeps = {
+  config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
+  iam: Pick<Iam, 'readRole' | 'readUser' | 'readGroup'>;
+};
 type Place = { accountId: string; accountName: string };
 
 const checkRole = async ({ config, iam }: CheckDeps, place: Place, person: RolePerson): Promise<PersonalRole> => {

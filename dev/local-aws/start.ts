@@ -141,6 +141,7 @@ const loadWorld = (world: World, { iam, credentials }: Kept): void => {
         inline: one.inlinePolicies,
         attached: one.attachedPolicyArns,
         groups: one.groups,
+        boundary: one.boundaryArn ?? undefined,
       });
       for (const key of one.accessKeys) credentials.addUserKey({ ...key, caller: callerOfUser(user) });
     }

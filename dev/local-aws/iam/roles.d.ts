@@ -1,0 +1,2 @@
+import { type IamDeps, type Operation } from './lookups.ts';
+export declare const createRoleOperations: (deps: IamDeps) => Record<string, Operation>;
