@@ -24,7 +24,7 @@ import {
 } from './changes-of-state.ts';
 import { planPrincipal, type Seen, type SeenSession, type Step } from './plan.ts';
 import { type CheckDeps, principalTrouble } from './principal-check.ts';
-import { afterLook, goneReceipt } from './receipt.ts';
+import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { type BrokenSeal, type GrantFacts, type PrincipalState, type ReadingDeps, readPrincipal } from './wished.ts';
 
 /** What the reconciler needs of AWS. */
@@ -259,6 +259,7 @@ const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
     quietAt,
     sessionsTerminated: await terminatedSessions(db, facts.row.id),
     looks,
+    stays: keptByOthers(facts, pass.state.grants.values()),
   });
   const stillOpen = (seen.sessions?.found ?? []).map(({ id }) => id);
   await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() });
