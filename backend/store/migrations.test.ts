@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { freshStore } from '../testing/fresh-store.ts';
-import { migrate, openStore, readGeneration } from './open.ts';
+import { openStore, readGeneration } from './open.ts';
 
 const folder = join(import.meta.dirname, 'migrations');
 const files = readdirSync(folder).toSorted();
@@ -115,7 +115,7 @@ test('many backends that start at once migrate once', async () => {
   await sql`drop schema public cascade`.execute(fresh.db);
   await sql`create schema public`.execute(fresh.db);
   const stores = await Promise.all([1, 2, 3, 4].map(() => openStore(fresh.url, () => undefined)));
-  await migrate(fresh.db);
+  stores.push(await openStore(fresh.url, () => undefined));
   const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(fresh.db);
   expect(rows).toHaveLength(files.length);
   for (const store of stores) await store.close();
