@@ -65,10 +65,11 @@ export type Reconciler = {
 };
 
 /**
- * A pass mostly waits: for AWS, and for its turn in the budgets. Endings have room of their own that nothing else takes, and
- * enough of it to keep every budget of a few accounts busy at once.
+ * A pass mostly waits: for AWS, and for its turn in the budgets. Endings have room of their own that nothing else takes, and so
+ * much that 300 of them which come at one instant are all under way: with fewer they would go from one budget to the next in
+ * step, and each budget would be idle while the others are worked through.
  */
-const room: Record<Urgency, number> = { ending: 64, beginning: 16, looking: 16 };
+const room: Record<Urgency, number> = { ending: 320, beginning: 32, looking: 32 };
 const soonMs = 1000;
 const slowCheckMs = 5_000;
 /** The longest wait after failures, milliseconds. Somebody waits for an ending, and for proof of it. */

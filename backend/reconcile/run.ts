@@ -3,6 +3,7 @@ import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
 import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
+import { currentErrand } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Iam } from '../aws/iam.ts';
 import type { Ssm } from '../aws/ssm.ts';
@@ -385,7 +386,8 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
       await closeBroken(known, state.broken);
       continue;
     }
-    if (!(await stillOurs(known))) continue;
+    // No end waits for a comparison: the next pass makes it.
+    if (currentErrand().urgency !== 'ending' && !(await stillOurs(known))) continue;
     const steps = planPrincipal(state.wished, known.seen, deps.now());
     if (steps.length === 0) {
       await rememberDocuments(known);
