@@ -113,6 +113,7 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   roleSetting: (accountId) => roleSetting(deps.config, accountId),
   account: (accountId) => accountOf(deps.config, accountId),
   policyPlace: (accountId, kind) => policyPlaceOf(deps.config, accountId, kind),
+  adminGroup: deps.config.directory.adminGroup,
   now: deps.now,
   sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
   sealMs: deps.timing?.sealMs ?? deps.config.intervals.sealSeconds * 1000,
@@ -253,7 +254,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       const { db, aws, config, now, log } = deps;
       const appTellsMs = deps.timing?.appTellsMs ?? 15_000;
       await onErrand({ urgency: 'looking' }, () =>
-        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, now, log }, unlessSince),
+        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, stopped: () => stopped, now, log }, unlessSince),
       );
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');
