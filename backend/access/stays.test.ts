@@ -65,7 +65,10 @@ test('RQ-21 an approver ends all of a person on an instance at once, with what w
   const ids = [await running('mira', ['staging']), await ready('mira', ['staging', 'staging2'])];
   const elsewhere = await running('mira', ['staging2']);
   const others = await running('elin', ['staging']);
-  const asked = await office.access.submit(office.person('mira'), office.draft(['staging'], { durationSeconds: 14_400 }));
+  const asked = await office.access.submit(
+    office.person('mira'),
+    office.draft(['staging'], { durationSeconds: 14_400 }),
+  );
   expect(asked.state).toBe('waiting');
   const jonas = await office.reader('jonas');
   const input = { grantId: ids[0] ?? '', instance: office.ref('staging'), comment: 'wrong machine' };
