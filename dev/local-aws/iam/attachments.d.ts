@@ -1,2 +1,0 @@
-import { type IamDeps, type Operation } from './lookups.ts';
-export declare const createAttachmentOperations: (deps: IamDeps) => Record<string, Operation>;
