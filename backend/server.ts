@@ -271,6 +271,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     streams,
     chain: watchChain(store.api),
     auditKey,
+    awsClocks: clocks.skews,
   });
   const http = await startHttp({
     router,

@@ -12,6 +12,7 @@ import { type Stack, startStack } from '../dev/start/stack.ts';
 import { appStart, clickToPrompt, memory } from './app-times.ts';
 import { type Figure, table } from './figures.ts';
 import { grantTimes, sameInstant } from './grant-times.ts';
+import { policySize } from './policy-size.ts';
 import { auditTimes, compileTimes, ruleTimes } from './pure-speed.ts';
 import { terminalSpeed } from './terminal-speed.ts';
 
@@ -24,6 +25,7 @@ type Bench = { name: string } & (
 const benches: readonly Bench[] = [
   { name: 'rules', needs: 'nothing', run: ruleTimes },
   { name: 'compile', needs: 'nothing', run: compileTimes },
+  { name: 'policy-size', needs: 'nothing', run: policySize },
   { name: 'audit', needs: 'nothing', run: auditTimes },
   { name: 'app-start', needs: 'stack', run: appStart },
   { name: 'click', needs: 'stack', run: clickToPrompt },

@@ -204,6 +204,58 @@ describe('compileAccessPolicy', () => {
   });
 });
 
+test('140 one-instance grants with one end fit a role inline, whatever the user is called', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({
+      id: `g${n}`,
+      instances: [{ accountId, region: 'eu-west-1', instanceId: `i-${n.toString(16).padStart(17, '0')}` }],
+      notBefore: new Date(start),
+      endsAt: new Date(start + 3_600_000),
+    }));
+  // The longest role session name: 40 characters of the user name, a dot and 8 digits (principal.ts).
+  const longest = personalCarrier({ ...role, sessionName: `${'a'.repeat(40)}.1a2b3c4d` });
+  const compiled = compileAccessPolicy({ ...longest, grants: many(140) });
+  expect(compiled).toMatchObject({ fits: true, form: 'first-end' });
+  expect(compiled.documents).toHaveLength(1);
+  expect(compileAccessPolicy({ ...longest, grants: many(200) })).toMatchObject({ fits: false, documents: [] });
+});
+
+test('AWS-01 a change of one grant changes few of many documents', () => {
+  const spilled = { ...carrier, managedPolicies: 10 };
+  const grantOf = (n: number): CompiledGrant => ({
+    id: `g${n}`,
+    instances: [{ accountId, region: 'eu-west-1', instanceId: `i-${n.toString(16).padStart(17, '0')}` }],
+    notBefore: new Date(start),
+    endsAt: new Date(start + 3_600_000 + n * 1000),
+  });
+  const grants = Array.from({ length: 80 }, (_, n) => grantOf(n));
+  const before = compileAccessPolicy({ ...spilled, grants });
+  expect(before.form).toBe('exact');
+  expect(before.documents.length).toBeGreaterThan(6);
+  for (const left of [5, 40, 70]) {
+    const after = compileAccessPolicy({ ...spilled, grants: grants.filter((_, n) => n !== left) });
+    const same = after.documents.filter(({ slot, document }) =>
+      before.documents.some((one) => one.slot === slot && one.document === document),
+    );
+    expect(after.documents.length - same.length).toBeLessThanOrEqual(3);
+  }
+});
+
+test('headroom counts how many more one-instance grants fit, and no one more than that', () => {
+  const one = (n: number) => ({
+    id: `h${n}`,
+    instances: [{ accountId, region: 'eu-central-1', instanceId: `i-${n.toString(16).padStart(17, 'f')}` }],
+    notBefore: new Date(start),
+    endsAt: new Date(start + 60_000 + n * 1000),
+  });
+  const some = [one(0), one(1), one(2)];
+  const { moreInstances } = headroom(carrier, some);
+  const filled = (count: number) =>
+    compileAccessPolicy({ ...carrier, grants: Array.from({ length: count }, (_, n) => one(n)) });
+  expect(filled(3 + moreInstances)).toMatchObject({ fits: true, form: 'first-end' });
+  expect(filled(3 + moreInstances + 1).form).not.toBe('first-end');
+});
+
 describe('describeChange', () => {
   const live = {
     id: 'a',

@@ -217,6 +217,17 @@ test('RQ-10 a decision needs the hash of what is true now: another tag, other ru
   expect(again.seenHash).not.toBe(seenHash);
 });
 
+test('a request whose instances have all left the inventory hinders nobody: it is shown, refused, and can be taken back', async () => {
+  const asked = await ask();
+  await office.db.updateTable('instances').set({ gone_at: new Date() }).where('name', '=', 'p1-payments').execute();
+  const jonas = await office.reader('jonas');
+  const { mayDecide, seenHash } = await office.access.card(jonas, asked.id);
+  expect(mayDecide).toEqual({ yes: false, why: 'None of the instances is in the inventory any more.' });
+  const input: DecideInput = { requestId: asked.id, seenHash, verdict: 'yes', less: null, comment: null };
+  await expect(office.access.decide(jonas, input)).rejects.toEqual(refusal('not_allowed'));
+  expect(await office.access.withdraw(await office.reader('mira'), asked.id)).toMatchObject({ state: 'withdrawn' });
+});
+
 test('RQ-11 fifty deciders and a withdrawal at once: one wins, the others hear who and when', async () => {
   const asked = await ask();
   const readers = await Promise.all([office.reader('jonas'), office.reader('aiko')]);

@@ -59,7 +59,8 @@ const accessIntervals = async (
     .where(
       'grant_instances.instance_id',
       'in',
-      refs.map((ref) => ref.instanceId),
+      // Never an empty list: all that was asked for may have left the inventory.
+      ['', ...refs.map((ref) => ref.instanceId)],
     )
     .where('connected_at', 'is not', null)
     .execute();
@@ -105,11 +106,7 @@ const asksLately = async (
     .where('requester_id', '=', personId)
     .where('submitted_at', '>', new Date(now.getTime() - 24 * 3_600_000))
     .where('requests.id', '<>', except ?? '')
-    .where(
-      'request_instances.instance_id',
-      'in',
-      refs.map((ref) => ref.instanceId),
-    )
+    .where('request_instances.instance_id', 'in', ['', ...refs.map((ref) => ref.instanceId)])
     .execute();
   const counts = new Map<string, number>();
   for (const row of rows) counts.set(refKey(refOfRow(row)), (counts.get(refKey(refOfRow(row))) ?? 0) + 1);

@@ -13,7 +13,7 @@ import { instantOf } from './rows.ts';
 export type Matter = { people: readonly string[]; instances: readonly InstanceRef[] };
 
 /** Does this switch hold for any of it? */
-export const isHeldBy = (row: SwitchRow, { people, instances }: Matter): boolean => {
+const isHeldBy = (row: SwitchRow, { people, instances }: Matter): boolean => {
   const scope = scopeOf(row);
   switch (scope.kind) {
     case 'everything':
@@ -40,7 +40,7 @@ const switchesOn = (db: Db) =>
     .execute();
 
 /** The sentence for a person: who stopped what, and why. */
-export const pausedWords = (row: Pick<SwitchRow, 'scope' | 'name' | 'reason'>, byName: string): string =>
+const pausedWords = (row: Pick<SwitchRow, 'scope' | 'name' | 'reason'>, byName: string): string =>
   `${byName} stopped ${row.scope === 'everything' ? 'everything' : `all access ${row.scope === 'person' ? 'of' : 'to'} ${row.name}`}: “${row.reason}”`;
 
 /** The database is older than its anchor, and nobody has confirmed yet that it was restored on purpose (trail-hold.ts). */

@@ -18,13 +18,14 @@ import {
 } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { commentText } from '../../src/shared/text.ts';
-import type { Finding } from '../../src/shared/views.ts';
+import type { Finding, SystemHealth } from '../../src/shared/views.ts';
 import { listFindings } from '../reconcile/findings.ts';
 import { loadGrants } from '../store/grants.ts';
 import { loadSwitch, loadSwitches } from '../store/kill-switches.ts';
 import { type Reader, visibleTo } from '../store/visibility.ts';
 import { findTargets, listEndings, listLive, previewSwitch } from './admin-list.ts';
 import type { ApiDeps } from './deps.ts';
+import { readHealth } from './health.ts';
 import { signedIn } from './trpc.ts';
 
 /** @throws Refusal `not_allowed`. */
@@ -105,5 +106,10 @@ export const adminRoutes = (deps: ApiDeps) => {
         requireAdmin(ctx.reader);
         return listFindings(deps.db, { openOnly: input.openOnly, limit: 200 });
       }),
+
+    health: signedIn.query(({ ctx }): Promise<SystemHealth> => {
+      requireAdmin(ctx.reader);
+      return readHealth(deps);
+    }),
   };
 };

@@ -3,6 +3,7 @@ import type { BackendInfo } from '../../src/shared/views.ts';
 import type { Access } from '../access/access.ts';
 import type { AuditKey } from '../audit/heads.ts';
 import type { ChainWatch } from '../audit/state.ts';
+import type { Skew } from '../aws/clock-skew.ts';
 import type { InstanceList } from './instance-list.ts';
 import type { OverviewDeps } from './overview.ts';
 import type { SignInDesk } from './sign-in.ts';
@@ -18,4 +19,6 @@ export type ApiDeps = OverviewDeps & {
   streams: Streams;
   chain: ChainWatch;
   auditKey: AuditKey;
+  /** AWS's clocks as this backend has heard them. */
+  awsClocks: () => readonly Skew[];
 };

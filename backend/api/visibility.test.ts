@@ -147,6 +147,7 @@ const table: Record<string, { kind: Kind; inputs: (ids: Ids) => unknown[] } | st
   switches: 'takes no id: looked at below',
   endings: 'for admins only',
   findings: 'for admins only',
+  health: 'for admins only',
   switchTargets: 'for admins only',
   whatStays: { kind: 'query', inputs: (ids) => [{ grantId: ids.grant }] },
   endAllOn: { kind: 'mutation', inputs: (ids) => [{ grantId: ids.grant, instance: refOf(dev), comment: null }] },
@@ -226,6 +227,7 @@ describe('API-01 what a person may not see is answered like what does not exist'
     for (const [procedure, input] of [
       ['endings', null],
       ['findings', {}],
+      ['health', null],
       ['switchTargets', { kind: 'person' }],
     ] as const) {
       expect(await call(tokens.stranger, procedure, 'query', input)).toMatch(/^403 .*"not_allowed"/);

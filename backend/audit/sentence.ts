@@ -79,7 +79,7 @@ const sentences: Sentences = {
   grant_extended: (e) => `${deciderName(e.by)} extended the access of ${e.owner.displayName} to ${e.endsAt}`,
   grant_ending: (e) => `Access of ${e.owner.displayName} is ending: ${causeWords(e.cause)}`,
   grant_ended: (e) =>
-    `Access of ${e.owner.displayName} ended, ${causeWords(e.cause)}: access policy gone ${seconds(e.receipt.policyGoneMs)}, sessions gone ${seconds(e.receipt.sessionsGoneMs)} after the end, verified`,
+    `Access of ${e.owner.displayName} ended, ${causeWords(e.cause)}: access policy gone ${seconds(e.receipt.policyGoneMs)}, sessions gone ${seconds(e.receipt.sessionsGoneMs)} after the end, verified${e.receipt.stays === undefined ? '' : `; ${[...new Set(e.receipt.stays.map(({ instance }) => instance.instanceId))].join(', ')} stays reachable by other access`}`,
   grant_sealed: (e) => `Sealed: ${e.receipt.looks} looks after the end found nothing more`,
   grant_lapsed: (e) => `${e.owner.displayName} did not connect in time`,
   grant_failed: (e) => `Access of ${e.owner.displayName} failed (${e.code}): ${e.advice}`,

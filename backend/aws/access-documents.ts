@@ -35,7 +35,7 @@ import {
   managedPolicyName,
   type PolicyHolder,
 } from '../access-policy/principal.ts';
-import type { Broker } from './broker.ts';
+import type { AccountAccess } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
@@ -52,6 +52,9 @@ export type AccessDocuments = {
 
 /** IAM keeps five versions of a managed policy (aws-facts 5). */
 const versionsKept = 5;
+
+/** What is needed of an account; `boundaryArn` says in which partition it is. */
+type DocumentAccess = Pick<AccountAccess, 'iam' | 'call'> & { account: { boundaryArn: string } };
 
 type Inline = { PolicyName: string };
 type Put = Inline & { PolicyDocument: string };
@@ -113,7 +116,7 @@ const isThere = (error: unknown): boolean =>
  * into account that IAM judges a holder that is not there by an ARN without path.
  */
 export const createAccessDocuments = (
-  broker: Broker,
+  broker: { account: (accountId: string) => DocumentAccess },
   unlessHolderGone: <T, F>(holder: PolicyHolder, work: Promise<T>, otherwise: F) => Promise<T | F>,
 ): AccessDocuments => {
   const arnOf = (holder: PolicyHolder, slot: number): string => {

@@ -81,7 +81,11 @@ describe('createRoleCheck', () => {
       return scene.aws.iam.readRole(...input);
     };
     let now = 0;
-    const check = createRoleCheck({ config: sceneConfig, iam: { readRole }, now: () => new Date(now) });
+    const check = createRoleCheck({
+      config: sceneConfig,
+      iam: { ...scene.aws.iam, readRole },
+      now: () => new Date(now),
+    });
     const ready = await check(prod, mira);
     expect(ready).toEqual({
       accountId: prod,
@@ -107,7 +111,7 @@ describe('createRoleCheck', () => {
       const seen = await scene.aws.iam.readRole(accountId, name);
       return seen === null ? null : { ...seen, trust: seen.trust.replaceAll(mira.id, 'somebody-else') };
     };
-    const check = createRoleCheck({ config: sceneConfig, iam: { readRole }, now: () => new Date() });
+    const check = createRoleCheck({ config: sceneConfig, iam: { ...scene.aws.iam, readRole }, now: () => new Date() });
     const role = await check(prod, mira);
     expect(role.state).toBe('not-ours');
     expect('advice' in role && role.advice).toContain('trust policy');

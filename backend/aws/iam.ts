@@ -17,7 +17,7 @@ import {
   type SeenRole,
 } from '../access-policy/personal-role.ts';
 import { type PolicyHolder, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
-import { type Config, identityStoreOf } from '../config.ts';
+import { accountOf, type Config, identityStoreOf } from '../config.ts';
 import { type AccessDocuments, createAccessDocuments } from './access-documents.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
@@ -159,8 +159,6 @@ export const roleSetting = (
   config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>,
   accountId: string,
 ): RoleSetting => {
-  const account = config.accounts.find(({ id }) => id === accountId);
-  if (account === undefined) throw new Error(`Account ${accountId} is not configured`);
   return {
     partition: config.partition,
     accountId,
@@ -168,7 +166,7 @@ export const roleSetting = (
     ssoRegion: config.signIn.ssoRegion,
     permissionSet: config.signIn.permissionSet,
     signInAccounts: config.signIn.accounts,
-    boundaryArn: account.boundaryArn,
+    boundaryArn: accountOf(config, accountId).boundaryArn,
   };
 };
 
@@ -176,39 +174,89 @@ const checkLivesMs = 60_000;
 
 export type RoleCheck = (accountId: string, person: RolePerson) => Promise<PersonalRole>;
 
+type CheckDeps = {
+  config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
+  iam: Pick<Iam, 'readRole' | 'readUser' | 'readGroup'>;
+};
+type Place = { accountId: string; accountName: string };
+
+const checkRole = async ({ config, iam }: CheckDeps, place: Place, person: RolePerson): Promise<PersonalRole> => {
+  const { accountId, accountName } = place;
+  const setting = roleSetting(config, accountId);
+  const template = personalRoleTemplate(setting, person);
+  const seen = await iam.readRole(accountId, template.name);
+  if (seen === null) {
+    const advice =
+      `${person.userName} has no personal role in ${accountName} yet. An AWS admin makes it by running the Curfew ` +
+      'provisioner (npm run provision); the person must be in one of its configured groups.';
+    return { ...place, state: 'missing', advice };
+  }
+  const differences = roleDifferences(template, seen);
+  if (differences.length > 0) {
+    return { ...place, state: 'not-ours', advice: roleAdvice(template, accountName, differences) };
+  }
+  return { ...place, state: 'ready', roleArn: personalRoleArn(setting.partition, accountId, template.name) };
+};
+
+/** The person is an IAM user: it must be there, be the one who signed in, and have the boundary. */
+const checkUser = async ({ config, iam }: CheckDeps, place: Place, person: RolePerson): Promise<PersonalRole> => {
+  const { boundaryArn } = accountOf(config, place.accountId);
+  const user = await iam.readUser(place.accountId, person.userName);
+  const called = `IAM user ${person.userName} in ${place.accountName}`;
+  if (user === null) return { ...place, state: 'missing', advice: `There is no ${called}. An AWS admin makes it.` };
+  if (user.userId !== person.id) {
+    return { ...place, state: 'not-ours', advice: `The ${called} is not who signed in. Sign in again.` };
+  }
+  if (user.boundaryArn !== boundaryArn) {
+    const advice = `The ${called} has not the permissions boundary of Curfew. An AWS admin sets it to ${boundaryArn}.`;
+    return { ...place, state: 'not-ours', advice };
+  }
+  return { ...place, state: 'ready', roleArn: user.arn };
+};
+
+/** An IAM group carries the access: it must be there, and the person in it. No boundary can fence it (aws-facts 3.1). */
+const checkGroup = async (
+  { iam }: CheckDeps,
+  { group: name, ...place }: Place & { group: string },
+  person: RolePerson,
+): Promise<PersonalRole> => {
+  const group = await iam.readGroup(place.accountId, name);
+  const called = `IAM group ${name} in ${place.accountName}`;
+  if (group === null) return { ...place, state: 'missing', advice: `There is no ${called}. An AWS admin makes it.` };
+  if (!group.members.some(({ userId }) => userId === person.id)) {
+    const advice = `${person.userName} is not in the ${called}. An AWS admin adds them.`;
+    return { ...place, state: 'missing', advice };
+  }
+  return { ...place, state: 'ready', roleArn: group.arn };
+};
+
 /**
- * Has this person a role of ours in this account? Ready answers are kept for 60 s (the reconciler checks anew before every
- * write anyway); missing ones are asked again each time, because somebody is about to mend them.
+ * Is there what would carry this person's access in this account: a role of ours, or (by the configuration) their IAM user or
+ * a group of theirs? `roleArn` of a ready answer is the ARN of that. Ready answers are kept for 60 s (the reconciler checks
+ * anew before every write anyway); missing ones are asked again each time, because somebody is about to mend them.
  */
-export const createRoleCheck = (options: {
-  config: Config;
-  iam: Pick<Iam, 'readRole'>;
-  now: () => Date;
-}): RoleCheck => {
-  const { config, iam, now } = options;
+export const createRoleCheck = (options: CheckDeps & { now: () => Date }): RoleCheck => {
+  const { config, now } = options;
   const known = new Map<string, { until: number; role: PersonalRole }>();
+  const ask = (accountId: string, person: RolePerson): Promise<PersonalRole> => {
+    const { name: accountName, principal } = accountOf(config, accountId);
+    const place = { accountId, accountName };
+    switch (principal.kind) {
+      case 'role':
+        return checkRole(options, place, person);
+      case 'user':
+        return checkUser(options, place, person);
+      case 'group':
+        return checkGroup(options, { ...place, group: principal.group }, person);
+    }
+  };
   return async (accountId, person) => {
     const key = `${accountId}/${person.id}`;
     const remembered = known.get(key);
     if (remembered !== undefined && remembered.until > now().getTime()) return remembered.role;
-    known.delete(key);
-    const setting = roleSetting(config, accountId);
-    const template = personalRoleTemplate(setting, person);
-    const accountName = config.accounts.find(({ id }) => id === accountId)?.name ?? accountId;
-    const seen = await iam.readRole(accountId, template.name);
-    if (seen === null) {
-      const advice =
-        `${person.userName} has no personal role in ${accountName} yet. An AWS admin makes it by running the Curfew ` +
-        'provisioner (npm run provision); the person must be in one of its configured groups.';
-      return { accountId, accountName, state: 'missing', advice };
-    }
-    const differences = roleDifferences(template, seen);
-    if (differences.length > 0) {
-      return { accountId, accountName, state: 'not-ours', advice: roleAdvice(template, accountName, differences) };
-    }
-    const roleArn = personalRoleArn(setting.partition, accountId, template.name);
-    const role: PersonalRole = { accountId, accountName, state: 'ready', roleArn };
-    known.set(key, { until: now().getTime() + checkLivesMs, role });
+    const role = await ask(accountId, person);
+    if (role.state === 'ready') known.set(key, { until: now().getTime() + checkLivesMs, role });
+    else known.delete(key);
     return role;
   };
 };

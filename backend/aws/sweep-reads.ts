@@ -1,16 +1,19 @@
 /** What the sweep reads of IAM, beyond what the reconciler needs for one principal. */
-import { ListAttachedRolePoliciesCommand } from '@aws-sdk/client-iam';
+import { ListAttachedRolePoliciesCommand, ListPoliciesCommand } from '@aws-sdk/client-iam';
+import { grantsPath } from '../access-policy/principal.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
-/** Where access policies that did not fit into one document are spilled to; nothing else of Curfew stands there (threats AWS-07). */
-export const grantPolicyPath = '/curfew/grants/';
+/** A managed policy under the path of spilled access policies. */
+export type GrantPolicy = { arn: string; name: string };
 
 /** All of it throws AwsProblem when AWS says no for good. */
 export type SweepReads = {
   /** ARNs of the managed policies attached to a role; empty when the role is not there. */
   attachedPolicies: (accountId: string, roleName: string) => Promise<string[]>;
+  /** Every managed policy that Curfew made for access, attached or not. */
+  grantPolicies: (accountId: string) => Promise<GrantPolicy[]>;
 };
 
 export const createSweepReads = (broker: Broker): SweepReads => ({
@@ -31,5 +34,17 @@ export const createSweepReads = (broker: Broker): SweepReads => ({
       if (error instanceof AwsProblem && error.kind === 'gone') return [];
       throw error;
     }
+  },
+  grantPolicies: (accountId) => {
+    const { iam, call } = broker.account(accountId);
+    return allPages(async (token) => {
+      const scope = { Scope: 'Local' as const, PathPrefix: grantsPath };
+      const input = { ...scope, ...(token === undefined ? {} : { Marker: token }) };
+      const page = await call('iam:ListPolicies', 'iam-read', () => iam.send(new ListPoliciesCommand(input)));
+      const items = (page.Policies ?? []).flatMap(({ Arn: arn, PolicyName: name }) =>
+        arn === undefined || name === undefined ? [] : [{ arn, name }],
+      );
+      return { items, next: page.IsTruncated ? page.Marker : undefined };
+    });
   },
 });

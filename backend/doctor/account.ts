@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { documentMinutes, documentNameFor } from '../access-policy/compile.ts';
 import { personalRoleTemplate, roleDifferences } from '../access-policy/personal-role.ts';
 import type { EnteredAs } from '../aws/broker.ts';
-import { type Iam, roleSetting } from '../aws/iam.ts';
+import { createRoleCheck, type Iam, roleSetting } from '../aws/iam.ts';
 import type { Probe } from '../aws/probe.ts';
 import type { Ssm } from '../aws/ssm.ts';
 import type { AccountConfig, Config } from '../config.ts';
@@ -206,6 +206,21 @@ const checkPersonalRoles = (deps: AccountDeps, account: AccountConfig): Promise<
     },
   );
 
+/** Where IAM users or a group carry the access: can they, for everybody who may ask? */
+const checkCarriers = ({ config, iam, members }: AccountDeps, account: AccountConfig): Promise<Finding> => {
+  const what = account.principal.kind === 'group' ? `IAM group ${account.principal.group}` : 'IAM users';
+  const mend = `Compare the policies of ${account.brokerRoleArn} with ${template}.`;
+  return look({ area: areaOf(account), check: what }, mend, async () => {
+    if (members.size === 0) return unchecked('nobody is in the groups', 'Mend the groups first.');
+    const check = createRoleCheck({ config, iam, now: () => new Date() });
+    const answers = await Promise.all([...members.values()].map((person) => check(account.id, person)));
+    const advice = answers.flatMap((answer) => (answer.state === 'ready' ? [] : [answer.advice]));
+    const [first] = advice;
+    if (first === undefined) return ok(`${counted(answers.length, 'user')} can get access`);
+    return notOk(`${advice.length} of ${answers.length} cannot get access`, first);
+  });
+};
+
 /** Everything about one account. What needs the role is not looked at when it cannot be entered. */
 export async function* checkAccount(deps: AccountDeps, account: AccountConfig): AsyncGenerator<Finding, void, void> {
   const area = areaOf(account);
@@ -222,9 +237,10 @@ export async function* checkAccount(deps: AccountDeps, account: AccountConfig): 
   yield await checkReach(deps, account);
   if (deps.as === 'broker') {
     yield await checkBoundary(deps, account);
-    if (deps.config.signIn.accounts.includes(account.id)) yield await checkPermissionSet(deps, account);
+    const byRole = account.principal.kind === 'role';
+    if (byRole && deps.config.signIn.accounts.includes(account.id)) yield await checkPermissionSet(deps, account);
   }
-  yield await checkPersonalRoles(deps, account);
+  yield await (account.principal.kind === 'role' ? checkPersonalRoles(deps, account) : checkCarriers(deps, account));
   if (deps.as === 'provisioner') return;
   for (const region of account.regions) {
     yield await checkDocuments(deps, account, region);

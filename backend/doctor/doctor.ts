@@ -6,7 +6,7 @@ import { createSsm } from '../aws/ssm.ts';
 import { type Config, isLoopback } from '../config.ts';
 import { checkAccount, checkSignInAccounts } from './account.ts';
 import { type Finding, look, ok } from './finding.ts';
-import { checkGroups, checkOidc, type Members } from './identity.ts';
+import { checkGroups, checkIamGroups, checkOidc, type Members } from './identity.ts';
 import { checkClock, checkDatabase, checkKeys, checkRules, checkTrail } from './machine.ts';
 import { checkPerson } from './person.ts';
 
@@ -44,7 +44,7 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
     yield { ...where, ...ok(stsEndpoint === null ? 'AWS itself' : `not AWS itself: ${stsEndpoint} (development)`) };
     yield await checkClock(probe);
     if (as === 'person') {
-      yield await checkOidc(config, probe);
+      if (config.directory.kind !== 'iam-users') yield await checkOidc(config, probe);
       yield* checkPerson({ config, probe, personId });
       return;
     }
@@ -53,9 +53,13 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
       `Give this process the ${as}’s AWS credentials.`,
       async () => ok((await probe.whoAmI()).arn),
     );
-    yield await checkOidc(config, probe);
     const members: Members = new Map();
-    yield* checkGroups(config, probe, members);
+    if (config.directory.kind === 'iam-users') {
+      yield* checkIamGroups(config, broker, members);
+    } else {
+      yield await checkOidc(config, probe);
+      yield* checkGroups(config, probe, members);
+    }
     const deps = { config, as: entered, probe, iam: createIam(broker), ssm: createSsm(broker), members } as const;
     for (const account of config.accounts) yield* checkAccount(deps, account);
   } finally {

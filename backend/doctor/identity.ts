@@ -1,6 +1,8 @@
 /** Identity Center: can people sign in, and can the people with access be read? */
+import type { Broker } from '../aws/broker.ts';
 import { createDirectory } from '../aws/directory.ts';
 import { awsProblem } from '../aws/errors.ts';
+import { createIamUsers } from '../aws/iam-users.ts';
 import type { Probe } from '../aws/probe.ts';
 import { type Config, identityStoreOf } from '../config.ts';
 import type { PersonFacts } from '../store/people.ts';
@@ -25,6 +27,39 @@ const directoryAdvice =
   'These credentials need identitystore:GetUserId, DescribeUser, GetGroupId, DescribeGroup, ListGroupMemberships and ' +
   'ListGroupMembershipsForMember, and must belong to the account of Identity Center or its delegated administrator ' +
   '(directory.identityStoreId: IAM Identity Center console, Settings, Identity source).';
+
+const iamUsersAdvice =
+  'The broker role needs iam:GetGroup, iam:GetUser and iam:ListGroupsForUser on the users and groups of the account (deploy/curfew-account.yml).';
+
+/** One finding for each IAM group and sign-in account; fills `members` with the people of the configured groups. */
+export async function* checkIamGroups(
+  config: Pick<Config, 'directory' | 'signIn'>,
+  broker: Broker,
+  members: Members,
+): AsyncGenerator<Finding, void, void> {
+  const { groups, adminGroup } = config.directory;
+  const now = () => new Date();
+  for (const accountId of config.signIn.accounts) {
+    const users = createIamUsers({ broker, accounts: [accountId], groups, now, remember: async () => {} });
+    for (const group of new Set([...groups, adminGroup])) {
+      const where = { area: `IAM users of ${accountId}`, check: `group ${group}` };
+      yield await look(where, iamUsersAdvice, async () => {
+        const { members: all } = await users.reach(accountId, group);
+        const found = await users.membersOf(group);
+        if (found.length === 0) {
+          return notOk(
+            all === 0
+              ? 'there is no such IAM group, or nobody is in it'
+              : `its ${counted(all, 'member')} may not use Curfew`,
+            `Make the IAM group in ${accountId}, and put users into it and into ${groups.join(' or ')}.`,
+          );
+        }
+        if (groups.includes(group)) for (const person of found) members.set(person.id, person);
+        return ok(counted(found.length, 'user'));
+      });
+    }
+  }
+}
 
 /** One finding a group; fills `members`. */
 export async function* checkGroups(

@@ -88,8 +88,23 @@ const checkBackend = ({ config }: Deps): Promise<Finding> =>
     },
   );
 
+const checkIamUser = ({ config, probe }: Deps): Promise<Finding> => {
+  const { accounts } = config.signIn;
+  const advice = `Run the doctor with AWS_PROFILE set to a profile with an IAM user’s own keys, of account ${accounts.join(' or ')}.`;
+  return look({ area, check: 'credentials' }, advice, async () => {
+    const { arn, accountId } = await probe.whoAmI();
+    const isUser = /^arn:[^:]+:iam::\d{12}:user\//.test(arn);
+    return isUser && accounts.includes(accountId) ? ok(arn) : notOk(`these are credentials of ${arn}`, advice);
+  });
+};
+
 /** Looks with the credentials of one person's permission set. */
 export async function* checkPerson(deps: Deps): AsyncGenerator<Finding, void, void> {
+  if (deps.config.directory.kind === 'iam-users') {
+    yield await checkIamUser(deps);
+    yield await checkBackend(deps);
+    return;
+  }
   const who = await checkWho(deps);
   yield who;
   yield await checkBackend(deps);

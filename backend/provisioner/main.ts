@@ -33,7 +33,12 @@ const sleep = (ms: number): Promise<void> =>
     });
   });
 
-const provisioner = openProvisioner(readConfigFile());
+const config = readConfigFile();
+if (config.directory.kind === 'iam-users') {
+  print({ event: 'done', why: 'People are IAM users here: nobody has a personal role.' });
+  process.exit(0);
+}
+const provisioner = openProvisioner(config);
 const round = async (): Promise<boolean> => {
   let well = true;
   for await (const line of provisioner.run({ removeLeavers: values['remove-leavers'] })) {

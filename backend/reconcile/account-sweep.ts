@@ -14,6 +14,8 @@ export type SweepDeps = {
   knownRoles: Set<string>;
   /** Milliseconds that the app has to tell of a session that it started. */
   appTellsMs: number;
+  /** True when this backend is about to stop: what was not looked at is left to the next sweep. */
+  stopped: () => boolean;
   now: () => Date;
   log: Log;
 };

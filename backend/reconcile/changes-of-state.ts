@@ -309,7 +309,7 @@ export const finishGrant = (
     notice: (instances) => ({
       kind: 'ended',
       title: `Access to ${instances} ended`,
-      body: `The access policy was gone ${seconds(receipt.policyGoneMs)}, and no session is left.`,
+      body: `The access policy was gone ${seconds(receipt.policyGoneMs)}, and no session is left${receipt.stays === undefined ? '' : ' but those of other access that goes on'}.`,
     }),
     at: finished.at,
   });

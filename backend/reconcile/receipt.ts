@@ -1,5 +1,6 @@
 /** The measured proof that a grant has ended, in its two stages: gone, and sealed after a quiet time (design 7). Pure. */
-import type { Receipt } from '../../src/shared/access.ts';
+import { type Receipt, refKey } from '../../src/shared/access.ts';
+import type { GrantFacts } from './wished.ts';
 
 /** What was verified: when the access policy was read back without the grant, and since when no session was found. */
 export type Verified = {
@@ -9,6 +10,22 @@ export type Verified = {
   quietAt: Date;
   sessionsTerminated: string[];
   looks: number;
+  stays: NonNullable<Receipt['stays']>;
+};
+
+/** What the other live grants of a principal keep reachable of this one's instances: its receipt claims nothing about it (RQ-21). */
+export const keptByOthers = (
+  ended: Pick<GrantFacts, 'row' | 'instances'>,
+  all: Iterable<Pick<GrantFacts, 'row' | 'instances'>>,
+): NonNullable<Receipt['stays']> => {
+  const keys = new Set(ended.instances.map(refKey));
+  return [...all].flatMap(({ row, instances }) => {
+    const { id: grantId, state, ends_at: until } = row;
+    if (grantId === ended.row.id || until === null || (state !== 'granting' && state !== 'active')) return [];
+    return instances
+      .filter((instance) => keys.has(refKey(instance)))
+      .map((instance) => ({ instance, grantId, until: until.toISOString() }));
+  });
 };
 
 /** Milliseconds after the end; 0 when it was before. */
@@ -16,7 +33,14 @@ const lateness = (endsAt: Date | null, at: Date): number =>
   Math.max(0, at.getTime() - (endsAt?.getTime() ?? at.getTime()));
 
 /** The first stage. */
-export const goneReceipt = ({ endsAt, policyGoneAt, quietAt, sessionsTerminated, looks }: Verified): Receipt => ({
+export const goneReceipt = ({
+  endsAt,
+  policyGoneAt,
+  quietAt,
+  sessionsTerminated,
+  looks,
+  stays,
+}: Verified): Receipt => ({
   stage: 'gone',
   policyGoneAt: policyGoneAt.toISOString(),
   policyGoneMs: lateness(endsAt, policyGoneAt),
@@ -25,6 +49,7 @@ export const goneReceipt = ({ endsAt, policyGoneAt, quietAt, sessionsTerminated,
   sessionsTerminated,
   looks,
   sealedAt: null,
+  ...(stays.length === 0 ? {} : { stays }),
 });
 
 /** The receipt after one more look, sealed when it has been quiet for `sealMs` milliseconds. */

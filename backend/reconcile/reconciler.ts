@@ -65,10 +65,11 @@ export type Reconciler = {
 };
 
 /**
- * A pass mostly waits: for AWS, and for its turn in the budgets. Endings have room of their own that nothing else takes, and
- * enough of it to keep every budget of a few accounts busy at once.
+ * A pass mostly waits: for AWS, and for its turn in the budgets. Endings have room of their own that nothing else takes, and so
+ * much that 300 of them which come at one instant are all under way: with fewer they would go from one budget to the next in
+ * step, and each budget would be idle while the others are worked through.
  */
-const room: Record<Urgency, number> = { ending: 64, beginning: 16, looking: 16 };
+const room: Record<Urgency, number> = { ending: 320, beginning: 32, looking: 32 };
 const soonMs = 1000;
 const slowCheckMs = 5_000;
 /** The longest wait after failures, milliseconds. Somebody waits for an ending, and for proof of it. */
@@ -112,6 +113,7 @@ const runDeps = (deps: ReconcilerDeps): RunDeps => ({
   roleSetting: (accountId) => roleSetting(deps.config, accountId),
   account: (accountId) => accountOf(deps.config, accountId),
   policyPlace: (accountId, kind) => policyPlaceOf(deps.config, accountId, kind),
+  adminGroup: deps.config.directory.adminGroup,
   now: deps.now,
   sleep: deps.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
   sealMs: deps.timing?.sealMs ?? deps.config.intervals.sealSeconds * 1000,
@@ -252,7 +254,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       const { db, aws, config, now, log } = deps;
       const appTellsMs = deps.timing?.appTellsMs ?? 15_000;
       await onErrand({ urgency: 'looking' }, () =>
-        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, now, log }, unlessSince),
+        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, stopped: () => stopped, now, log }, unlessSince),
       );
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');

@@ -3,6 +3,7 @@ import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
 import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
+import { currentErrand } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Iam } from '../aws/iam.ts';
 import type { Ssm } from '../aws/ssm.ts';
@@ -22,9 +23,11 @@ import {
   recordTerminated,
   terminatedSessions,
 } from './changes-of-state.ts';
+import { documentTrouble } from './document-check.ts';
+import { type NewFinding, noteFinding } from './findings.ts';
 import { planPrincipal, type Seen, type SeenSession, type Step } from './plan.ts';
 import { type CheckDeps, principalTrouble } from './principal-check.ts';
-import { afterLook, goneReceipt } from './receipt.ts';
+import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { type BrokenSeal, type GrantFacts, type PrincipalState, type ReadingDeps, readPrincipal } from './wished.ts';
 
 /** What the reconciler needs of AWS. */
@@ -42,6 +45,8 @@ export type RunDeps = CheckDeps & {
   sealKey: SealKey;
   partition: string;
   policyPlace: ReadingDeps['policyPlace'];
+  /** Whose members hear of findings; null: nobody. */
+  adminGroup: string | null;
   now: () => Date;
   sleep: (ms: number) => Promise<void>;
   /** Milliseconds: quiet time until a receipt is sealed, between looks in it, and between looks while sessions die. */
@@ -129,6 +134,30 @@ const stillOurs = async (pass: Pass): Promise<boolean> => {
   }
 };
 
+/** Threats AWS-12, before access is given. @returns false when what was about to be given failed instead. */
+const documentIsOurs = async (pass: Pass): Promise<boolean> => {
+  const { db, deps, state } = pass;
+  const account = deps.account(state.principal.account_id);
+  const advice = await documentTrouble(deps.aws.ssm, account, state.wished.grants);
+  if (advice === null) return true;
+  deps.log.error({ principal: state.principal.arn, advice }, 'a session document is not as the template makes it');
+  const at = deps.now();
+  for (const facts of inState(pass, 'granting')) {
+    await failGrant(db, facts, { code: 'session_document_changed', advice, at });
+  }
+  return false;
+};
+
+const noteFound = async (
+  { db, deps, state }: Pass,
+  found: Pick<NewFinding, 'kind' | 'region' | 'subject' | 'what' | 'advice'>,
+  mended: boolean,
+): Promise<void> => {
+  const { id: accountId, name: accountName } = deps.account(state.principal.account_id);
+  const when = { at: deps.now(), adminGroup: deps.adminGroup, mended };
+  await noteFinding(db, { ...found, accountId, accountName }, when);
+};
+
 /** What hangs on the principal is neither what should be nor what we last read there: somebody else wrote. */
 const noteForeignDocument = async (pass: Pass): Promise<void> => {
   const { db, deps, seen, state } = pass;
@@ -148,6 +177,17 @@ const noteForeignDocument = async (pass: Pass): Promise<void> => {
       at: deps.now().toISOString(),
       actor: { kind: 'curfew' },
     }),
+  );
+  await noteFound(
+    pass,
+    {
+      kind: 'changed_document',
+      region: null,
+      subject: principal.arn,
+      what: `On ${principal.name} ${what}. Curfew writes what its rows say.`,
+      advice: `Find out in CloudTrail who did it (PutRolePolicy, DeleteRolePolicy, CreatePolicyVersion and the like for ${principal.name}), unless Curfew was stopped in the middle of a write.`,
+    },
+    true,
   );
 };
 
@@ -200,7 +240,7 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
 const changePolicy = async (pass: Pass, { writes, opens }: { writes: readonly PolicyWrite[]; opens: boolean }) => {
   const { deps, state } = pass;
   await noteForeignDocument(pass);
-  if (opens && !(await principalIsOurs(pass))) return;
+  if (opens && !((await principalIsOurs(pass)) && (await documentIsOurs(pass)))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
   await announceManaged(pass, writes);
@@ -246,6 +286,18 @@ const terminateAll = async (pass: Pass, steps: ReadonlyArray<Extract<Step, { do:
     await deps.aws.ssm.terminate(accountId, session.region, session.id);
     const facts = grantId === null ? null : factsOf(pass, grantId);
     await recordTerminated(db, session, { facts, accountId, owner: session.owner, at: deps.now() });
+    if (facts !== null) continue;
+    await noteFound(
+      pass,
+      {
+        kind: 'session_without_grant',
+        region: session.region,
+        subject: session.id,
+        what: `${session.owner} had a session on ${session.target} that no grant explains. Curfew terminated it.`,
+        advice: 'Look in CloudTrail how it was started (StartSession), and ask its owner what it was for.',
+      },
+      false,
+    );
   }
   pass.seen = { ...pass.seen, sessions: undefined };
   await deps.sleep(deps.lookAgainMs);
@@ -259,6 +311,7 @@ const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
     quietAt,
     sessionsTerminated: await terminatedSessions(db, facts.row.id),
     looks,
+    stays: keptByOthers(facts, pass.state.grants.values()),
   });
   const stillOpen = (seen.sessions?.found ?? []).map(({ id }) => id);
   await finishGrant(db, facts, { receipt, stillOpen, at: deps.now() });
@@ -384,7 +437,8 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
       await closeBroken(known, state.broken);
       continue;
     }
-    if (!(await stillOurs(known))) continue;
+    // No end waits for a comparison: the next pass makes it.
+    if (currentErrand().urgency !== 'ending' && !(await stillOurs(known))) continue;
     const steps = planPrincipal(state.wished, known.seen, deps.now());
     if (steps.length === 0) {
       await rememberDocuments(known);

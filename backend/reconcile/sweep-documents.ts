@@ -7,6 +7,7 @@ export const sweepDocuments = async (sweep: AccountSweep, region: string): Promi
   const { account, aws, config } = sweep;
   const seen: string[] = [];
   for (const { name, minutes } of sessionDocuments) {
+    if (sweep.stopped()) return;
     const text = await aws.ssm.sessionDocument(account.id, region, name);
     const differences = sessionDocumentDifferences(text, minutes, sweep.documents);
     if (differences.length === 0) continue;

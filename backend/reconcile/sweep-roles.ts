@@ -9,6 +9,7 @@ import {
 } from '../access-policy/personal-role.ts';
 import {
   accessPolicyName,
+  grantsPath,
   personalRoleArn,
   personalRoleName,
   personTag,
@@ -17,8 +18,8 @@ import {
 } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { roleSetting } from '../aws/iam.ts';
-import { grantPolicyPath } from '../aws/sweep-reads.ts';
 import type { AccountSweep } from './account-sweep.ts';
+import { sweepSpilled } from './sweep-spilled.ts';
 
 const curfew = { kind: 'curfew' } as const;
 
@@ -156,7 +157,8 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
   const foreign = [
     ...inline.filter((name) => name !== accessPolicyName).map((name) => ({ name, how: 'an inline policy' })),
     ...attached
-      .filter((arn) => !arn.includes(`:policy${grantPolicyPath}`))
+      // Its own ones are called like the role; somebody may have hung another person's there.
+      .filter((arn) => !arn.includes(`:policy${grantsPath}${role.name}-`))
       .map((name) => ({ name, how: 'a managed policy' })),
   ];
   const seen: string[] = [];
@@ -171,8 +173,9 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
       advice: `Find out in CloudTrail who put it there (PutRolePolicy, AttachRolePolicy of ${role.name}) and take it off the role.`,
     });
   }
-  const carriesOurs = inline.includes(accessPolicyName) || attached.length > foreign.length;
-  if (carriesOurs && role.principal === undefined) await removeLeftover(sweep, role);
+  const carriesOurs =
+    inline.includes(accessPolicyName) || attached.some((arn) => arn.includes(`:policy${grantsPath}${role.name}-`));
+  if (inline.includes(accessPolicyName) && role.principal === undefined) await removeLeftover(sweep, role);
   if (role.principal !== undefined) {
     // The pass over this principal compares the documents with its rows, and deletes them when nothing is left.
     const due = db.updateTable('principals').set({ due_at: now() }).where('id', '=', role.principal.id);
@@ -184,11 +187,16 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
 /** All roles below the path of personal roles. */
 export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<void> => {
   const { account, aws, config } = sweep;
-  if (account.principal.kind !== 'role') return;
+  const spilled = await sweepSpilled(sweep);
+  if (account.principal.kind !== 'role') {
+    await sweep.closeUnseen(['leftover_policy'], null, spilled);
+    return;
+  }
   const setting = roleSetting(config, account.id);
   const rows = await readRows(sweep);
-  const seen = { role: [] as string[], leaver: [] as string[], policy: [] as string[] };
+  const seen = { role: [] as string[], leaver: [] as string[], policy: [...spilled] };
   for (const name of roleNames) {
+    if (sweep.stopped()) return;
     const found = await aws.iam.readRole(account.id, name);
     if (found === null) continue;
     const arn = personalRoleArn(config.partition, account.id, name);

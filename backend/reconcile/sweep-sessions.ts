@@ -3,7 +3,7 @@
  * are seen too (threats AWS-02).
  */
 import { instanceId } from '../../src/shared/access.ts';
-import { sessionOwnerArn } from '../access-policy/principal.ts';
+import { comparableOwner, sessionOwnerArn, userOwnerArn } from '../access-policy/principal.ts';
 import type { ActiveSession } from '../aws/ssm.ts';
 import type { AccountSweep } from './account-sweep.ts';
 import { recordTerminated } from './changes-of-state.ts';
@@ -16,14 +16,21 @@ type Owners = {
 };
 
 const readOwners = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<Owners> => {
-  const { db, account, config } = sweep;
+  const { db, aws, account, config } = sweep;
   const { partition } = config;
   const rows = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
   const principals = new Map<string, string[]>();
-  for (const { id, kind, name, arn, session_name: sessionName } of rows) {
-    const owner =
-      kind === 'role' ? sessionOwnerArn({ partition, accountId: account.id, roleName: name, sessionName }) : arn;
+  const explains = (owner: string, id: string): void => {
     principals.set(owner, [...(principals.get(owner) ?? []), id]);
+  };
+  for (const { id, kind, name, arn, session_name: sessionName } of rows) {
+    if (kind === 'role')
+      explains(sessionOwnerArn({ partition, accountId: account.id, roleName: name, sessionName }), id);
+    if (kind === 'user') explains(comparableOwner(arn), id);
+    if (kind !== 'group') continue;
+    // What one member was granted all of them may use (threats RQ-20).
+    const group = await aws.iam.readGroup(account.id, name);
+    for (const { userName } of group?.members ?? []) explains(userOwnerArn(partition, account.id, userName), id);
   }
   const names = new Set([...roleNames, ...rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))]);
   return { principals, ours: [...names].map((name) => `arn:${partition}:sts::${account.id}:assumed-role/${name}/`) };
@@ -116,7 +123,9 @@ export const sweepSessions = async (
   for (const session of sessions) {
     // Sessions of ECS tasks and the like are on no instance that Curfew could grant.
     if (!instanceId.safeParse(session.target).success) continue;
-    const explained = (owners.principals.get(session.owner) ?? []).some((id) => covered.has(`${id} ${session.target}`));
+    const explained = (owners.principals.get(comparableOwner(session.owner)) ?? []).some((id) =>
+      covered.has(`${id} ${session.target}`),
+    );
     if (!explained) {
       seen.push(session.id);
       const ours = owners.ours.some((begin) => session.owner.startsWith(begin));

@@ -1,8 +1,11 @@
 /** The sweep against local-aws: what it finds, what it mends, what it says, and what it costs. */
 import {
+  AttachRolePolicyCommand,
+  CreatePolicyCommand,
   CreateRoleCommand,
   DeleteRoleCommand,
   DeleteRolePolicyCommand,
+  DetachRolePolicyCommand,
   IAMClient,
   PutRolePolicyCommand,
   UpdateAssumeRolePolicyCommand,
@@ -11,7 +14,7 @@ import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sd
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Finding, FindingKind } from '../../src/shared/views.ts';
-import { accessPolicyName, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
+import { accessPolicyName, grantsPath, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
 import { sessionDocuments } from '../access-policy/session-document.ts';
 import { ssmOf } from '../provisioner/testing/person.ts';
 import {
@@ -229,6 +232,59 @@ test('AWS-12 a session document that somebody changed is found at the sweep, wit
   expect(await findings('session_document_changed')).toEqual([]);
 });
 
+test('AWS-12 nothing is given on a session document that somebody changed, and the person is told what to do', async () => {
+  const change = { account: prod, name: 'Curfew-Shell-060' };
+  await scene.control('changeDocument', { ...change, maxSessionMinutes: 1440 });
+  try {
+    const grantId = await addGrant(scene, { instances: [apiOne] });
+    await scene.control('forgetCalls');
+    start().nudge();
+    await expect
+      .poll(
+        () =>
+          scene.store.db
+            .selectFrom('grants')
+            .select(['state', 'failed_code', 'failed_advice'])
+            .where('id', '=', grantId)
+            .executeTakeFirst(),
+        { timeout: 30_000, interval: 50 },
+      )
+      .toEqual({
+        state: 'failed',
+        failed_code: 'session_document_changed',
+        failed_advice: expect.stringContaining('inputs.maxSessionDuration'),
+      });
+    const writes = callList.parse(await scene.control('calls', { service: 'iam', operation: 'PutRolePolicy' }));
+    expect(writes).toEqual([]);
+  } finally {
+    await scene.control('changeDocument', { ...change, maxSessionMinutes: 60 });
+  }
+});
+
+test('AWS-13 a spilled policy that no principal needs is taken off and deleted; one on another role is listed', async () => {
+  const iam = new IAMClient(byHand);
+  const statement = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };
+  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  const PolicyName = `${roleNameOf(jonas)}-1`;
+  const made = await iam.send(new CreatePolicyCommand({ PolicyName, Path: grantsPath, PolicyDocument }));
+  const PolicyArn = made.Policy?.Arn ?? '';
+  for (const one of [jonas, mira]) {
+    await iam.send(new AttachRolePolicyCommand({ RoleName: roleNameOf(one), PolicyArn }));
+  }
+  await start().sweep();
+  // It still hangs on Mira's role, where Curfew never put it: an admin takes it off.
+  const [foreign] = (await findings('leftover_policy')).filter(({ subject }) =>
+    subject.startsWith(personalRoleArn('aws', prod, roleNameOf(mira))),
+  );
+  expect(foreign?.what).toContain(PolicyArn);
+  expect(await scene.aws.reads.attachedPolicies(prod, roleNameOf(jonas))).toEqual([]);
+  await iam.send(new DetachRolePolicyCommand({ RoleName: roleNameOf(mira), PolicyArn }));
+  await start().sweep();
+  expect(await scene.aws.reads.grantPolicies(prod)).toEqual([]);
+  await start().sweep();
+  expect(await findings('leftover_policy')).toEqual([]);
+});
+
 test('costs two calls an account, three a role, and one a region and one a session document in it', async () => {
   await start().sweep();
   await start().idle();
@@ -238,7 +294,7 @@ test('costs two calls an account, three a role, and one a region and one a sessi
   const regions = oneAccount.accounts[0]?.regions.length ?? 0;
   const calls = callList.parse(await scene.control('calls'));
   const swept = calls.filter(({ operation }) => operation !== 'AssumeRole');
-  expect(swept).toHaveLength(1 + 3 * roles.length + regions * (1 + sessionDocuments.length));
+  expect(swept).toHaveLength(2 + 3 * roles.length + regions * (1 + sessionDocuments.length));
 });
 
 test('what cannot be read keeps nobody from the rest, and is written down', async () => {

@@ -38,6 +38,7 @@ const finish = async ({ db, now }: SweepDeps, accountId: string, problem: string
 const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
   const problems: string[] = [];
   const part = async (name: string, work: () => Promise<void>): Promise<void> => {
+    if (sweep.stopped()) return;
     try {
       await work();
     } catch (error) {
@@ -67,7 +68,10 @@ const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
  */
 export const sweepAccounts = async (deps: SweepDeps, unlessSince: Date | null = null): Promise<void> => {
   for (const account of deps.config.accounts) {
-    if (!(await claim(deps, account.id, unlessSince))) continue;
-    await finish(deps, account.id, await sweepAccount(accountSweep(deps, account)));
+    if (deps.stopped() || !(await claim(deps, account.id, unlessSince))) continue;
+    const problem = await sweepAccount(accountSweep(deps, account));
+    // Cut short: another backend need not wait for its turn.
+    if (deps.stopped()) await deps.db.deleteFrom('sweeps').where('account_id', '=', account.id).execute();
+    else await finish(deps, account.id, problem);
   }
 };

@@ -42,6 +42,8 @@ const statementMs = 5_000;
 const idleInTransactionMs = 10_000;
 /** How long a call waits for a free connection before it is told that the backend is busy. */
 const connectionWaitMs = 5_000;
+/** Nobody is told anything by the reconciler: hundreds of passes that begin at one instant take turns. */
+const reconcileWaitMs = 30_000;
 
 /** The longest that a heartbeat waits for its answer: less than it takes to be counted as dead (`backends.ts`). */
 const beatAnswerMs = 4_000;
@@ -56,15 +58,16 @@ type PoolOptions = {
   url: string;
   name: string;
   connections: number;
+  waitMs: number;
   onIdleError: (error: Error) => void;
 };
 
-const pool = ({ url, name, connections, onIdleError }: PoolOptions): pg.Pool => {
+const pool = ({ url, name, connections, waitMs, onIdleError }: PoolOptions): pg.Pool => {
   const made = new pg.Pool({
     connectionString: url,
     application_name: `curfew ${name}`,
     max: connections,
-    connectionTimeoutMillis: connectionWaitMs,
+    connectionTimeoutMillis: waitMs,
     statement_timeout: statementMs,
     idle_in_transaction_session_timeout: idleInTransactionMs,
     types,
@@ -182,8 +185,10 @@ export const openStore = async (url: string, onIdleError: (error: Error) => void
   } finally {
     await migrating.destroy();
   }
-  const api = database<Schema>(pool({ url, name: 'api', connections: 10, onIdleError }));
-  const reconcile = database<Schema>(pool({ url, name: 'reconcile', connections: 12, onIdleError }));
+  const api = database<Schema>(pool({ url, name: 'api', connections: 10, waitMs: connectionWaitMs, onIdleError }));
+  const reconcile = database<Schema>(
+    pool({ url, name: 'reconcile', connections: 12, waitMs: reconcileWaitMs, onIdleError }),
+  );
   const ownConnection = async (settings: pg.ClientConfig): Promise<pg.Client> => {
     const client = new pg.Client({ connectionString: url, types, ...settings });
     await client.connect();

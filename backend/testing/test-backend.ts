@@ -182,6 +182,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
     streams,
     chain: watchChain(store.api),
     auditKey: openAuditKey(keysFolder),
+    awsClocks: () => [],
   });
   const http: HttpServer = await startHttp({
     router,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { instanceId } from '../../src/shared/access.ts';
+import { uniqueId } from './authorization/credential-store.ts';
 import {
   type CallRecord,
   type FaultRule,
@@ -12,7 +13,7 @@ import {
   faultRule,
   faultSettings,
 } from './faults.ts';
-import type { IamState } from './iam/state.ts';
+import { holderArn, holderKey, type IamGroup, type IamState, type IamUser } from './iam/state.ts';
 import { isMeantForUs } from './local-request.ts';
 import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from './service.ts';
 import { noFaults } from './session-host/faulty-link.ts';
@@ -62,6 +63,15 @@ const linkFaults = z.strictObject({
 });
 const sessionPick = z.strictObject({ sessionId: z.string().optional() });
 const rolePick = z.strictObject({ account: z.string(), name: z.string() });
+const userPick = z.strictObject({ account: z.string(), name: z.string() });
+const userChange = z.strictObject({
+  account: z.string(),
+  name: z.string(),
+  /** Names of IAM groups; they replace the ones there are. */
+  groups: z.array(z.string()).optional(),
+  /** Deleted, and a new one made under the same name: it has another UserId, and none of the old one's policies. */
+  madeAnew: z.boolean().default(false),
+});
 const settingsChange = faultSettings.partial();
 const lifetimesChange = lifetimes.partial();
 
@@ -75,6 +85,8 @@ type RoleDump = {
   inlinePolicies: Record<string, unknown>;
   attachedPolicyArns: string[];
 };
+/** An IAM user or group as the control plane has it. */
+type HolderDump = { arn: string; id: string; inlinePolicies: Record<string, unknown>; attachedPolicyArns: string[] };
 type SessionDump = SessionRecord & { status: SessionStatus };
 
 export type Control = {
@@ -89,6 +101,12 @@ export type Control = {
   role(which: z.input<typeof rolePick>): RoleDump;
   /** Names of all roles of an account. */
   roles(which: { account: string }): string[];
+  /** @throws AwsError NotFound when there is no such IAM user. */
+  user(which: z.input<typeof userPick>): HolderDump & { groups: string[] };
+  /** @throws AwsError NotFound when there is no such IAM group. */
+  group(which: z.input<typeof userPick>): HolderDump;
+  /** What an IAM admin does to a user; seen at once. */
+  changeUser(change: z.input<typeof userChange>): void;
   faults(): { settings: FaultSettings; rules: FaultRule[]; lifetimes: z.infer<typeof lifetimes> };
   addFault(rule: z.input<typeof faultRule>): void;
   /** Takes every fault of `addFault` away; settings, lifetimes and the link stay. */
@@ -120,6 +138,16 @@ export type Control = {
 const conflict = (what: string): AwsError => new AwsError('Conflict', `There is a ${what} already.`, 409);
 const notFound = (what: string): AwsError => new AwsError('NotFound', `There is no ${what}.`, 404);
 
+const parsedPolicies = (inline: Record<string, string>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(inline).map(([policy, text]): [string, unknown] => [policy, JSON.parse(text)]));
+
+const holderDump = (one: IamUser | IamGroup): HolderDump => ({
+  arn: holderArn(one),
+  id: one.id,
+  inlinePolicies: parsedPolicies(one.inline),
+  attachedPolicyArns: one.attached,
+});
+
 /** Everything is changed in place, so that the services see it at their next look. */
 export const createControl = (parts: {
   world: World;
@@ -142,6 +170,12 @@ export const createControl = (parts: {
     if (world.people.some((one) => one.userName === userName)) throw conflict(`person ${userName}`);
   };
 
+  const userOf = ({ account, name }: z.infer<typeof userPick>): IamUser => {
+    const user = iam.user(account, name);
+    if (!user) throw notFound(`IAM user ${name} in ${account}`);
+    return user;
+  };
+
   return {
     calls(filter = {}) {
       const { service, operation } = callFilter.parse(filter);
@@ -162,17 +196,13 @@ export const createControl = (parts: {
       const { account, name } = rolePick.parse(which);
       const role = iam.role(account, name);
       if (!role) throw notFound(`role ${name} in ${account}`);
-      const inlinePolicies = Object.entries(role.inline).map(([policy, text]): [string, unknown] => [
-        policy,
-        JSON.parse(text),
-      ]);
       return {
         arn: `arn:aws:iam::${account}:role${role.path}${role.name}`,
         roleId: role.id,
         trust: JSON.parse(role.trust),
         boundary: role.boundary ?? null,
         tags: role.tags,
-        inlinePolicies: Object.fromEntries(inlinePolicies),
+        inlinePolicies: parsedPolicies(role.inline),
         attachedPolicyArns: role.attached,
       };
     },
@@ -181,6 +211,25 @@ export const createControl = (parts: {
         .all()
         .filter((role) => role.accountId === account)
         .map((role) => `${role.path}${role.name}`),
+    user(which) {
+      const user = userOf(userPick.parse(which));
+      return { ...holderDump(user), groups: user.groups };
+    },
+    group(which) {
+      const { account, name } = userPick.parse(which);
+      const group = iam.groups.get(holderKey(account, name));
+      if (!group) throw notFound(`IAM group ${name} in ${account}`);
+      return holderDump(group);
+    },
+    changeUser(change) {
+      const { groups, madeAnew, ...which } = userChange.parse(change);
+      const user = userOf(which);
+      const unknown = groups?.find((group) => !iam.groups.get(holderKey(which.account, group)));
+      if (unknown !== undefined) throw notFound(`IAM group ${unknown} in ${which.account}`);
+      const anew = madeAnew ? { id: uniqueId('AIDA', 17), inline: {}, attached: [] } : {};
+      const changed = { ...user, ...anew, groups: groups ?? (madeAnew ? [] : user.groups) };
+      iam.users.put(holderKey(which.account, which.name), changed, 'at once');
+    },
     faults: () => ({ settings: faults.settings(), rules: faults.rules(), lifetimes: parts.lifetimes.get() }),
     addFault: (rule) => faults.add(faultRule.parse(rule)),
     clearFaults: () => faults.clear(),
@@ -275,6 +324,9 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   drop: (input) => control.drop(sessionPick.parse(input)),
   role: (input) => control.role(rolePick.parse(input)),
   roles: (input) => control.roles(z.strictObject({ account: z.string() }).parse(input)),
+  user: (input) => control.user(userPick.parse(input)),
+  group: (input) => control.group(userPick.parse(input)),
+  changeUser: (input) => control.changeUser(userChange.parse(input)),
   faults: () => control.faults(),
   addFault: (input) => control.addFault(faultRule.parse(input)),
   clearFaults: () => control.clearFaults(),

@@ -105,7 +105,7 @@ const keeper = (stateFile: string, kept: Kept) => {
 };
 
 /** The world's IAM entities, known from the first moment. What was restored and is not in the world stays. */
-const loadWorld = (world: World, { iam, credentials }: Kept): void => {
+export const loadWorld = (world: World, { iam, credentials }: Pick<Kept, 'iam' | 'credentials'>): void => {
   for (const account of world.accounts) {
     const accountId = account.id;
     for (const policy of account.managedPolicies) iam.putManagedPolicy({ accountId, ...policy });
@@ -141,6 +141,7 @@ const loadWorld = (world: World, { iam, credentials }: Kept): void => {
         inline: one.inlinePolicies,
         attached: one.attachedPolicyArns,
         groups: one.groups,
+        boundary: one.boundaryArn ?? undefined,
       });
       for (const key of one.accessKeys) credentials.addUserKey({ ...key, caller: callerOfUser(user) });
     }

@@ -1,7 +1,7 @@
-/** STS: GetCallerIdentity and AssumeRole. */
+/** STS: GetCallerIdentity, GetSessionToken and AssumeRole. */
 import { z } from 'zod';
 import { createJudge, denialReason, deniedError, globalContextKeys } from './authorization/authorise.ts';
-import { callerOfSession } from './authorization/caller.ts';
+import { callerOfSession, isTemporary } from './authorization/caller.ts';
 import type { CredentialStore } from './authorization/credential-store.ts';
 import { evaluateTrust } from './authorization/evaluate.ts';
 import { requestContext } from './authorization/match-pattern.ts';
@@ -37,6 +37,15 @@ const assumeRoleInput = z.object({
     .regex(/^[\w+=,.@:/-]*$/, 'Member must satisfy regular expression pattern: [\\w+=,.@:\\/-]*')
     .optional(),
   Policy: document.optional(),
+});
+/** AWS's own bounds and default for an IAM user; MFA is not played. */
+const sessionTokenInput = z.object({
+  DurationSeconds: z.coerce
+    .number()
+    .int()
+    .min(900, 'Member must have value greater than or equal to 900')
+    .max(129_600, 'Member must have value less than or equal to 129600')
+    .default(43_200),
 });
 const unknownFields = ['PolicyArns', 'Tags', 'TransitiveTagKeys', 'SourceIdentity', 'SerialNumber', 'TokenCode'];
 
@@ -93,6 +102,19 @@ export const createStsService = (deps: {
     return role;
   };
 
+  const issuedTo = (caller: Caller, seconds: number) => {
+    const expiresAt = new Date(deps.now().getTime() + seconds * 1000);
+    const issued = deps.credentials.mint({ caller, expiresAt });
+    return {
+      Credentials: {
+        AccessKeyId: issued.accessKeyId,
+        SecretAccessKey: issued.secretAccessKey,
+        SessionToken: issued.sessionToken,
+        Expiration: issued.expiration,
+      },
+    };
+  };
+
   return {
     service: 'sts',
     protocol: 'query',
@@ -102,6 +124,18 @@ export const createStsService = (deps: {
       // Needs no permission, even under an explicit deny (aws-facts 2.2).
       GetCallerIdentity: (_input, caller) => ({ Arn: caller.arn, UserId: caller.userId, Account: caller.accountId }),
 
+      // Needs no permission either. Only long-lived keys of users get one.
+      GetSessionToken: (raw, caller) => {
+        const unknown = unknownFields.find((field) => raw[field] !== undefined);
+        if (unknown)
+          throw new AwsError('ValidationError', `local-aws does not know ${unknown} in GetSessionToken.`, 400);
+        if (caller.entity.kind !== 'user' || isTemporary(caller)) {
+          throw new AwsError('AccessDenied', 'Cannot call GetSessionToken with session credentials', 403);
+        }
+        const { DurationSeconds } = parseInput(sessionTokenInput, raw);
+        return issuedTo(caller, DurationSeconds);
+      },
+
       AssumeRole: (raw, caller) => {
         const unknown = unknownFields.find((field) => raw[field] !== undefined);
         if (unknown) throw new AwsError('ValidationError', `local-aws does not know ${unknown} in AssumeRole.`, 400);
@@ -110,18 +144,9 @@ export const createStsService = (deps: {
         const role = permittedRole(caller, input);
         checkDuration(caller, role, input.DurationSeconds);
         const session = callerOfSession({ role, sessionName: input.RoleSessionName, sessionPolicy: input.Policy });
-        const issued = deps.credentials.mint({
-          caller: session,
-          expiresAt: new Date(deps.now().getTime() + input.DurationSeconds * 1000),
-        });
         return {
           AssumedRoleUser: { AssumedRoleId: session.userId, Arn: session.arn },
-          Credentials: {
-            AccessKeyId: issued.accessKeyId,
-            SecretAccessKey: issued.secretAccessKey,
-            SessionToken: issued.sessionToken,
-            Expiration: issued.expiration,
-          },
+          ...issuedTo(session, input.DurationSeconds),
         };
       },
     },

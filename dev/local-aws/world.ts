@@ -35,6 +35,7 @@ const worldUser = z.strictObject({
   groups: z.array(name).default([]),
   inlinePolicies: policies,
   attachedPolicyArns: z.array(z.string()).default([]),
+  boundaryArn: z.string().nullable().default(null),
   tags,
 });
 const worldGroup = z.strictObject({
@@ -203,6 +204,9 @@ const contradictions = (file: WorldFile): string[] => {
     group: file.groups.map((group) => group.name),
     account: file.accounts.map((account) => account.id),
     instance: file.instances.map((instance) => instance.id),
+    'access key': [...file.accounts, file.everyAccount].flatMap((account) =>
+      account.users.flatMap((user) => user.accessKeys.map((key) => key.accessKeyId)),
+    ),
   };
   const namedGroups = [
     ...file.people.flatMap((person) => person.groups.map((group) => ({ who: person.userName, group }))),
@@ -212,7 +216,16 @@ const contradictions = (file: WorldFile): string[] => {
     ...file.instances.map((instance) => ({ who: `instance ${instance.id}`, account: instance.account })),
     ...assignments.map((one) => ({ who: `permission set ${one.set}`, account: one.account })),
   ];
+  const iamGroups = file.accounts.flatMap((account) => {
+    const known = new Set([...account.groups, ...file.everyAccount.groups].map((group) => group.name));
+    return [...account.users, ...file.everyAccount.users].flatMap((user) =>
+      user.groups
+        .filter((group) => !known.has(group))
+        .map((group) => `IAM user ${user.name} of ${account.name} names an IAM group that is not there: ${group}`),
+    );
+  });
   return [
+    ...iamGroups,
     ...Object.entries(unique).flatMap(([what, values]) =>
       repeated(values).map((one) => `${what} ${one} is there twice`),
     ),

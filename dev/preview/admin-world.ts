@@ -1,7 +1,7 @@
 /** What an admin sees in the pictures: live access of others, kill switches, endings, findings. */
 import type { Grant } from '../../src/shared/access.ts';
 import type { KillSwitch, SlowEnding, Stays, SwitchPreview, SwitchTarget } from '../../src/shared/kill-switch.ts';
-import type { Finding } from '../../src/shared/views.ts';
+import type { Finding, SystemHealth } from '../../src/shared/views.ts';
 import { at, grants, id, instances, people } from './world.ts';
 
 const kofi = people.kofi;
@@ -99,4 +99,13 @@ if (first === undefined) throw new Error('the world has no instance');
 export const staying: Stays = {
   reachable: [{ instance: first, grantId: grants.calm.id, until: { kind: 'end', at: at(102) } }],
   waiting: 1,
+};
+
+export const health: SystemHealth = {
+  backends: [
+    { name: 'curfew-a 4121', version: '0.1.0', since: at(-3 * 24 * 60), clockAheadMs: 4 },
+    { name: 'curfew-b 3877', version: '0.1.0', since: at(-41), clockAheadMs: -730 },
+  ],
+  clocks: [{ accountId: '482011773306', accountName: 'payments-prod', aheadMs: 120, unsureMs: 90 }],
+  due: { ending: 0, beginning: 0, looking: 0 },
 };

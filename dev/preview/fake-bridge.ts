@@ -4,9 +4,10 @@
  */
 import { refKey } from '../../src/shared/access.ts';
 import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
+import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
-import { endings, findings, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
+import { endings, findings, health, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
 import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { scenarios } from './scenarios.ts';
 import { approvers, asked, at, decided, grants, instances } from './world.ts';
@@ -37,6 +38,19 @@ const verdictOf = (instanceName: string, seconds: number): Verdict => {
   return { kind: 'at-once', ruleId: 'payments-team-working-hours', advice: null };
 };
 
+/** Where a group carries the access. */
+const reach: GroupReach[] = name.endsWith('-group')
+  ? [
+      {
+        accountId: '482011773306',
+        accountName: 'payments-prod',
+        group: 'oncall',
+        members: 7,
+        names: ['aiko.brandt', 'dana', 'jonas.lindqvist', 'mira.okafor', 'noor', 'ravi', 'rhea.nakamura'],
+      },
+    ]
+  : [];
+
 const previewOf = (keys: string[], seconds: number): Preview => {
   const perInstance = instances
     .filter((instance) => keys.includes(refKey(instance)))
@@ -52,7 +66,7 @@ const previewOf = (keys: string[], seconds: number): Preview => {
     nearest: strictest?.verdict.kind === 'no' ? { durationSeconds: 2 * 3600, kind: 'person' } : null,
     longestSeconds: 4 * 3600,
     roleMissing: [],
-    wider: [],
+    wider: reach,
   };
 };
 
@@ -103,7 +117,7 @@ const send: MainBridge['send'] = {
   withdrawRequest: () => ok(asked.ledger),
   openCard: ({ requestId }) => {
     const request = requests.find((candidate) => candidate.id === requestId);
-    return request === undefined ? unreachable() : ok(cardOf(request));
+    return request === undefined ? unreachable() : ok({ ...cardOf(request), wider: reach });
   },
   claimRequest: () => ok(null),
   decide: () =>
@@ -132,6 +146,7 @@ const send: MainBridge['send'] = {
   pullSwitch: () => ok(switches[0] ?? fail('no switch')),
   liftSwitch: () => ok(switches[0] ?? fail('no switch')),
   listFindings: () => ok(findings),
+  readHealth: () => ok(health),
   showTerminal: () => ok(null),
   listAudit: () =>
     ok({

@@ -79,6 +79,7 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.waitForTimeout(400);
   },
   '03-request': async (page) => openForm(page),
+  '03-group': async (page) => openForm(page),
   '03-at-once': async (page) => openForm(page),
   '03-too-long': async (page) => openForm(page),
   '03-rules-unreachable': async (page) => openForm(page),

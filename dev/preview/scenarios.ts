@@ -103,6 +103,23 @@ export const scenarios: Record<string, AppState> = {
     signIn: { state: 'signed-out' },
   },
   '01-sign-in': { ...signedIn, overview: null, signIn: { state: 'signed-out' }, notAws: ['http://127.0.0.1:4566'] },
+  '01-profile': { ...signedIn, overview: null, signIn: { state: 'signed-out' }, signInWith: 'aws-profile' },
+  '01-profile-none': { ...signedIn, overview: null, signIn: { state: 'signed-out' }, signInWith: 'aws-profile' },
+  '01-profile-refused': {
+    ...signedIn,
+    overview: null,
+    signInWith: 'aws-profile',
+    signIn: {
+      state: 'failed',
+      failure: {
+        kind: 'refusal',
+        code: 'proof_refused',
+        advice: 'AWS or Curfew did not accept this sign-in. Sign in with your organisation and try again.',
+        message: 'The AWS profile “home” is not accepted by AWS. Its keys may be inactive or deleted.',
+      },
+    },
+  },
+  '01-profile-proving': { ...signedIn, overview: null, signIn: { state: 'proving' }, signInWith: 'aws-profile' },
   '01-waiting': {
     ...signedIn,
     overview: null,
@@ -134,6 +151,7 @@ export const scenarios: Record<string, AppState> = {
   '02-loading': signedIn,
   '02-nothing-found': signedIn,
   '03-request': { ...signedIn, draft: ledgerDraft },
+  '03-group': { ...signedIn, draft: ledgerDraft },
   '03-at-once': {
     ...signedIn,
     draft: { ...ledgerDraft, instances: refs(named('payments-api-s1')), durationSeconds: 1800 },
@@ -168,6 +186,7 @@ export const scenarios: Record<string, AppState> = {
   },
   '04-end-dialog': { ...signedIn, ...go('access') },
   '05-approvals': { ...signedIn, ...approver, ...go('approvals') },
+  '05-group': { ...signedIn, ...approver, ...go('approvals', id('req', 'ledger')) },
   '05-approve-less': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
   '05-deny': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
   '05-claimed': { ...signedIn, ...approver, ...go('approvals', id('req', 'batch')) },

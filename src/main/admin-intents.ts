@@ -14,7 +14,8 @@ type AdminIntent =
   | 'findTargets'
   | 'pullSwitch'
   | 'liftSwitch'
-  | 'listFindings';
+  | 'listFindings'
+  | 'readHealth';
 
 /** @param deps.services throws a Refusal before the organisation is known. */
 export const createAdminHandlers = ({
@@ -49,5 +50,6 @@ export const createAdminHandlers = ({
     pullSwitch: async (input) => refreshed(await services().backend.pullSwitch(input)),
     liftSwitch: async (input) => refreshed(await services().backend.liftSwitch(input)),
     listFindings: (input) => services().backend.findings(input),
+    readHealth: () => services().backend.health(),
   };
 };

@@ -43,6 +43,7 @@ import type {
   Preview,
   RequestCard,
   Story,
+  SystemHealth,
 } from '../shared/views.ts';
 
 /** The backend, Identity Center or AWS could not be reached at all: no answer, so nothing is known to have happened. */
@@ -95,6 +96,7 @@ export type BackendClient = {
   pullSwitch(input: PullInput): Promise<KillSwitch>;
   liftSwitch(input: { switchId: string }): Promise<KillSwitch>;
   findings(input: { openOnly: boolean }): Promise<Finding[]>;
+  health(): Promise<SystemHealth>;
   /** `closesAt`: when this app's own timer closes it; told again when an extension moves it. */
   sessionStarted(input: {
     grantId: string;

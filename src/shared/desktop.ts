@@ -48,6 +48,7 @@ import {
   type RequestCard,
   type SignInWith,
   type Story,
+  type SystemHealth,
 } from './views.ts';
 
 export const place = z.enum(['instances', 'access', 'approvals', 'audit', 'admin', 'settings', 'inbox']);
@@ -230,6 +231,7 @@ export const mainIntents = {
   pullSwitch: pullInput,
   liftSwitch: z.strictObject({ switchId }),
   listFindings: z.strictObject({ openOnly: z.boolean() }),
+  readHealth: nothing,
   showTerminal: z.strictObject({ tabId }),
   listAudit: auditQuery,
   openStory: z.strictObject({ requestId }),
@@ -273,6 +275,7 @@ export type MainAnswers = {
   pullSwitch: KillSwitch;
   liftSwitch: KillSwitch;
   listFindings: Finding[];
+  readHealth: SystemHealth;
   showTerminal: null;
   listAudit: AuditPage;
   openStory: Story;

@@ -266,3 +266,13 @@ export const finding = z.strictObject({
   mendedAt: instant.nullable(),
 });
 export type Finding = z.infer<typeof finding>;
+
+/** How the backends on one database fare, as one of them tells it. */
+export type SystemHealth = {
+  /** Those that say they live, oldest first. `clockAheadMs`: of the database's clock, which judges ends. */
+  backends: Array<{ name: string; version: string; since: Instant; clockAheadMs: number }>;
+  /** AWS's clock, which judges the dates in access policies, against the database's; empty before AWS was first asked. */
+  clocks: Array<{ accountId: string; accountName: string; aheadMs: number; unsureMs: number }>;
+  /** Principals that wait to be worked on, by what is most urgent about them. */
+  due: { ending: number; beginning: number; looking: number };
+};

@@ -26,6 +26,7 @@ import { savePerson } from '../../store/people.ts';
 import { type SealKey, sealDecision, sealGrant } from '../../store/seal.ts';
 import { type FreshStore, freshStore } from '../../testing/fresh-store.ts';
 import { openProvisioner, type ProvisionerLine } from '../provisioner.ts';
+import { type OtherPrincipal, putPrincipal } from './other-principal.ts';
 
 export const prod = '482011773306';
 export const dev = '739164205518';
@@ -241,6 +242,7 @@ const ensurePrincipal = async (db: Db, person: typeof mira): Promise<{ id: strin
 
 export type GrantWish = {
   person?: typeof mira;
+  principal?: OtherPrincipal;
   instances?: InstanceRef[];
   /** `ready` until somebody connects; else granted from now on. */
   state?: 'ready' | 'granting';
@@ -250,11 +252,11 @@ export type GrantWish = {
   sealKey?: SealKey;
 };
 
-const aboutOf = (id: string, requestId: string, owner: typeof mira) => ({
+const aboutOf = (id: string, requestId: string, owner: typeof mira, accountId = prod) => ({
   grantId: id,
   requestId,
   owner,
-  accountId: prod,
+  accountId,
   actor: { kind: 'curfew' as const },
 });
 
@@ -264,7 +266,9 @@ export const addGrant = async (scene: Scene, wish: GrantWish = {}): Promise<stri
   const { person = mira, instances = [apiOne], state = 'granting', sealKey = scene.sealKey } = wish;
   const now = new Date();
   for (const ref of instances) await keepInstance(db, ref);
-  const principal = await ensurePrincipal(db, person);
+  if (wish.principal !== undefined) await putPrincipal(db, wish.principal);
+  const principal = wish.principal ?? (await ensurePrincipal(db, person));
+  const accountId = wish.principal?.accountId ?? prod;
   const [requestId, grantId, decisionId] = [newId('req'), newId('grt'), newId('dec')];
   const connectedAt = state === 'granting' ? now : null;
   const endsAt = state === 'granting' ? (wish.endsAt ?? new Date(now.getTime() + 3_600_000)) : null;
@@ -287,7 +291,7 @@ export const addGrant = async (scene: Scene, wish: GrantWish = {}): Promise<stri
     id: grantId,
     requestId,
     personId: person.id,
-    accountId: prod,
+    accountId,
     principalArn: principal.arn,
     capability: 'shell',
     durationSeconds: 3600,
@@ -303,7 +307,7 @@ export const addGrant = async (scene: Scene, wish: GrantWish = {}): Promise<stri
       ...made,
       at: now.toISOString(),
       activateBy: activateBy.toISOString(),
-      ...aboutOf(grantId, requestId, person),
+      ...aboutOf(grantId, requestId, person, accountId),
     });
     await tx
       .insertInto('requests')
@@ -350,7 +354,7 @@ export const addGrant = async (scene: Scene, wish: GrantWish = {}): Promise<stri
         request_id: requestId,
         person_id: person.id,
         principal_id: principal.id,
-        account_id: prod,
+        account_id: accountId,
         ...shared,
         state,
         approved_at: now,

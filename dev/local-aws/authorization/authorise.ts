@@ -1,6 +1,7 @@
 /** Asks the evaluator on behalf of a service and words the denial as AWS does. */
 import type { IamState } from '../iam/state.ts';
 import { type Action, type Authorise, AwsError, type Caller } from '../service.ts';
+import { isTemporary } from './caller.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { type RequestContext, requestContext } from './match-pattern.ts';
 import { type PolicyDocument, parsePolicyDocument } from './policy-document.ts';
@@ -82,6 +83,10 @@ export const createJudge = (state: IamState): Judge => {
 export const createAuthorise = (options: { state: IamState; now: () => Date }): Authorise => {
   const judge = createJudge(options.state);
   return (caller: Caller, wanted: Action) => {
+    // What GetSessionToken gives without MFA opens nothing of IAM.
+    if (wanted.action.startsWith('iam:') && caller.entity.kind === 'user' && isTemporary(caller)) {
+      throw new AwsError('InvalidClientTokenId', 'The security token included in the request is invalid', 403);
+    }
     for (const { arn, contextKeys, shownAs } of wanted.resources) {
       const context = requestContext(
         caller.contextKeys,

@@ -11,6 +11,9 @@ const tagKeys = (tags: Record<string, string>): Record<string, string[]> =>
 export const entityArn = (kind: 'user' | 'role' | 'group', entity: Omit<Principal, 'id' | 'tags'>): string =>
   `arn:aws:iam::${entity.accountId}:${kind}${entity.path}${entity.name}`;
 
+/** Signed with credentials that STS or the portal gave. */
+export const isTemporary = (caller: Caller): boolean => caller.contextKeys['aws:TokenIssueTime'] !== undefined;
+
 /** An IAM user who signs with a long-lived key. */
 export const callerOfUser = (user: Principal): Caller => {
   const arn = entityArn('user', user);

@@ -27,6 +27,9 @@ export type Profiles = {
   forget(): void;
 };
 
+/** Sections of the configuration file that are no profiles, as the SDK names them. */
+const otherSection = /^(sso-session|services)\./;
+
 type Source = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
 
 const networkCodes = /^(ECONN|EHOST|ENET|EAI_|ENOTFOUND|EPIPE|ETIMEDOUT)/;
@@ -44,7 +47,8 @@ export const createProfiles = ({ now }: { now: () => Date }): Profiles => {
 
   const names = async (): Promise<string[]> => {
     const { configFile, credentialsFile } = await loadSharedConfigFiles({ ignoreCache: true });
-    return [...new Set([...Object.keys(configFile), ...Object.keys(credentialsFile)])].sort();
+    const profiles = Object.keys(configFile).filter((section) => !otherSection.test(section));
+    return [...new Set([...profiles, ...Object.keys(credentialsFile)])].sort();
   };
 
   const sourceOf = async (profile: string): Promise<Source> => {

@@ -6,6 +6,7 @@ import { Empty } from '../../look/pieces.tsx';
 import { useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './admin.module.css';
+import { Backends } from './backends.tsx';
 import { Findings, StillEnding } from './found.tsx';
 import { KillForm } from './kill-form.tsx';
 import { LiveAccess } from './live-access.tsx';
@@ -44,6 +45,7 @@ export const Admin = () => {
         <StillEnding />
         <LiveAccess ofWhom="of everybody" />
         <Findings openId={openId} />
+        <Backends />
       </section>
     </main>
   );

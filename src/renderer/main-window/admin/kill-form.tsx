@@ -1,7 +1,7 @@
 /** The kill switch: on what, why, what it would end now, and the word to type where it ends much. */
 import { Button, SegmentedControl, Select, Textarea, TextInput } from '@mantine/core';
 import { IconPower } from '@tabler/icons-react';
-import { useEffect, useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
 import {
   type KillSwitch,
@@ -60,7 +60,7 @@ const TargetField = ({
     <>
       <Select
         label={fields[kind]}
-        placeholder={`Search by name`}
+        placeholder="Search by name"
         searchable
         clearable
         clearButtonProps={{ 'aria-label': `Clear ${fields[kind].toLowerCase()}` }}
@@ -174,12 +174,13 @@ const whyWait = (is: {
 
 const useSwitchPreview = (scope: SwitchScope | null) => {
   const { send, state } = useMain();
+  // A question on its way when the form is emptied is asked all the same, and its answer is passed over.
+  const last = useRef<SwitchScope>({ kind: 'everything' });
+  if (scope !== null) last.current = scope;
   const key = scope === null ? null : `${keyOf(scope)} ${state.overview?.serverTime ?? ''}`;
-  const answer = useLoaded(key, () =>
-    scope === null ? Promise.reject(new Error('no scope')) : send.previewSwitch({ scope }),
-  );
+  const answer = useLoaded(key, () => send.previewSwitch({ scope: last.current }));
   const fits = answer.value !== null && scope !== null && keyOf(answer.value.scope) === keyOf(scope);
-  return { ...answer, value: fits ? answer.value : null };
+  return { ...answer, value: fits ? answer.value : null, failure: scope === null ? null : answer.failure };
 };
 
 type Filled = { kind: Kind; target: SwitchTarget | null; reason: string; typed: string };

@@ -11,6 +11,7 @@ import { timeOfDay } from '../../look/time.ts';
 import { firstName, seen } from '../../look/words.ts';
 import { claimedByOther, type Loaded, type Running, useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
+import { WiderNote } from '../wider-note.tsx';
 import css from './approvals.module.css';
 import { AskedHead, CardFacts, HasNow, Outcome, PolicyChanges, Reason } from './card-parts.tsx';
 import { approveWords, yesAfterMs } from './deciding.ts';
@@ -141,6 +142,7 @@ const Body = ({ card, changed }: { card: RequestCard; changed: boolean }) => (
     )}
     <Outcome request={card.request} />
     <AskedHead request={card.request} />
+    <WiderNote wider={card.wider} />
     <Reason text={card.request.reason} />
     <PolicyChanges changes={card.change} person={card.request.requester} />
     <CardFacts card={card} />

@@ -12,6 +12,7 @@ import { count, seen } from '../../look/words.ts';
 import { type Loaded, useIntent, useLoaded, useMain } from '../app-context.ts';
 import { isNewHybrid } from '../instances/selection.ts';
 import page from '../page.module.css';
+import { WiderNote } from '../wider-note.tsx';
 import { type Checked, checkDraft, durationPresets, emptyDraft, without } from './draft.ts';
 import { DurationPicker } from './duration-picker.tsx';
 import css from './request.module.css';
@@ -209,6 +210,7 @@ export const RequestPanel = () => {
       </header>
       <div className={css['told']}>
         <Fields checked={checked} />
+        {say !== null && answer.value !== null && <WiderNote wider={answer.value.wider} />}
         <RulesStrip
           say={say}
           preview={answer.value}

@@ -1,0 +1,200 @@
+/** Access that hangs on more than one inline document of a role: managed policies, IAM users, an IAM group. */
+import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { InstanceRef } from '../../src/shared/access.ts';
+import type { PolicyHolder } from '../access-policy/principal.ts';
+import type { AccountConfig } from '../config.ts';
+import type { OtherPrincipal } from '../provisioner/testing/other-principal.ts';
+import {
+  addGrant,
+  apiOne,
+  dev,
+  endGrant,
+  mira,
+  openScene,
+  prod,
+  roleNameOf,
+  type Scene,
+  sceneConfig,
+  sessionList,
+} from '../provisioner/testing/scene.ts';
+import { savePerson } from '../store/people.ts';
+import { type Reconciler, startReconciler } from './reconciler.ts';
+
+let scene: Scene;
+let reconciler: Reconciler | null = null;
+
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene.close());
+afterEach(async () => {
+  await reconciler?.stop();
+  reconciler = null;
+});
+
+const start = (accountId: string, principal: AccountConfig['principal']): void => {
+  const accounts = sceneConfig.accounts.filter(({ id }) => id === accountId).map((one) => ({ ...one, principal }));
+  reconciler = startReconciler({
+    db: scene.store.db,
+    // The sweep has tests of its own.
+    aws: { ...scene.aws, iam: { ...scene.aws.iam, personalRoles: async () => [] } },
+    config: { ...sceneConfig, accounts },
+    sealKey: scene.sealKey,
+    log: scene.log,
+    now: () => new Date(),
+    timing: { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
+  });
+};
+
+const until = async <T>(what: string, ask: () => Promise<T | false>): Promise<T> => {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== false) return answer;
+    if (Date.now() > end) throw new Error(`Never came: ${what}. ${JSON.stringify(scene.errors.at(-1) ?? null)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+const inState = (id: string, state: string) => {
+  reconciler?.nudge();
+  return until(`${id} ${state}`, async () => {
+    const grant = await scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    return grant.state === state ? grant : false;
+  });
+};
+const principalRow = (name: string) =>
+  scene.store.db.selectFrom('principals').selectAll().where('name', '=', name).executeTakeFirstOrThrow();
+const liveSessions = async (): Promise<string[]> =>
+  sessionList
+    .parse(await scene.control('sessions'))
+    .filter(({ status }) => status !== 'Terminated')
+    .map(({ sessionId }) => sessionId);
+
+test('AWS-13 access that has no room inline spills into managed policies, and all of it goes', async () => {
+  const holder: PolicyHolder = { accountId: prod, kind: 'role', name: roleNameOf(mira) };
+  start(prod, { kind: 'role', carrier: 'inline', managedPolicies: 2 });
+  const instances: InstanceRef[] = Array.from({ length: 130 }, (_, n) => ({
+    ...apiOne,
+    instanceId: `i-${n.toString(16).padStart(17, '0')}`,
+  }));
+  const small = await addGrant(scene);
+  await inState(small, 'active');
+  expect((await scene.aws.iam.documents.read(holder, 2)).map(({ slot }) => slot)).toEqual([0]);
+  const large = await addGrant(scene, { instances, endsAt: new Date(Date.now() + 1_800_000) });
+  await inState(large, 'active');
+  const spilled = await scene.aws.iam.documents.read(holder, 2);
+  expect(spilled.map(({ slot, attached }) => [slot, attached])).toContainEqual([1, true]);
+  const texts = spilled.map(({ document }) => document).join('\n');
+  for (const { instanceId } of [apiOne, ...instances]) expect(texts).toContain(`instance/${instanceId}"`);
+  const row = await principalRow(holder.name);
+  expect(row.managed_policies).toBeGreaterThan(0);
+  expect(row.document_hash).toMatch(/^[0-9a-f]{64}$/);
+  await endGrant(scene, large);
+  await inState(large, 'ended');
+  const left = await scene.aws.iam.documents.read(holder, 2);
+  expect(left.map(({ slot }) => slot)).toEqual([0]);
+  expect(left[0]?.document).not.toContain(instances[0]?.instanceId);
+  expect((await principalRow(holder.name)).managed_policies).toBe(0);
+  await endGrant(scene, small);
+  await inState(small, 'ended');
+  expect(await scene.aws.iam.documents.read(holder, 2)).toEqual([]);
+});
+
+const bastion: InstanceRef = { accountId: dev, region: 'eu-central-1', instanceId: 'i-0d3b8a7e14f6295cc' };
+const keys = {
+  dana: { accessKeyId: 'AKIAHARBORLINEDANAAA', secretAccessKey: 'local-aws/dana/opens-nothing-but-local' },
+  ravi: { accessKeyId: 'AKIAHARBORLINERAVIII', secretAccessKey: 'local-aws/ravi/opens-nothing-but-local' },
+  noor: { accessKeyId: 'AKIAHARBORLINENOORRR', secretAccessKey: 'local-aws/noor/opens-nothing-but-local' },
+};
+type User = keyof typeof keys;
+
+/** An IAM user as a person on record, with their ARN. */
+const personOf = async (userName: User) => {
+  const seen = await scene.aws.iam.readUser(dev, userName);
+  if (seen === null) throw new Error(`There is no ${userName}`);
+  const person = { id: seen.userId, userName, displayName: userName };
+  await savePerson(scene.store.db, { ...person, email: null, enabled: true, groups: [], checkedAt: new Date() });
+  return { person, arn: seen.arn };
+};
+
+/** Starts a session as AWS lets them, as soon as it does. */
+const open = (userName: User): Promise<string> => {
+  const ssm = new SSMClient({ region: bastion.region, credentials: keys[userName], maxAttempts: 1 });
+  const input = { Target: bastion.instanceId, DocumentName: 'Curfew-Shell-060' };
+  return until(`a session of ${userName}`, async () => {
+    try {
+      return (await ssm.send(new StartSessionCommand(input))).SessionId ?? false;
+    } catch {
+      return false;
+    }
+  });
+};
+
+test('AWS-04 an IAM user carries access: their sessions end with it, by their exact owner', async () => {
+  start(dev, { kind: 'user', carrier: 'inline' });
+  const { person, arn } = await personOf('dana');
+  const principal: OtherPrincipal = {
+    id: `${dev}/${person.id}/1`,
+    arn,
+    accountId: dev,
+    personId: person.id,
+    kind: 'user',
+    name: 'dana',
+  };
+  const id = await addGrant(scene, { person, principal, instances: [bastion] });
+  await inState(id, 'active');
+  const session = await open('dana');
+  expect(session).toMatch(/^dana-/);
+  await endGrant(scene, id);
+  const ended = await inState(id, 'ended');
+  expect(ended.receipt?.sessionsTerminated).toEqual([session]);
+  expect(await liveSessions()).toEqual([]);
+  expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'user', name: 'dana' }, 0)).toEqual([]);
+});
+
+test('a user who is not who was granted, or has no boundary, gets nothing', async () => {
+  start(dev, { kind: 'user', carrier: 'inline' });
+  const { person, arn } = await personOf('ravi');
+  const principal: OtherPrincipal = {
+    id: `${dev}/${person.id}/1`,
+    arn: arn.replace(/ravi$/, 'someone'),
+    accountId: dev,
+    personId: person.id,
+    kind: 'user',
+    name: 'ravi',
+  };
+  const id = await addGrant(scene, { person, principal, instances: [bastion] });
+  const failed = await inState(id, 'failed');
+  expect(failed.failed_code).toBe('user_not_ours');
+  expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'user', name: 'ravi' }, 0)).toEqual([]);
+});
+
+test('RQ-20 a group carries access for all members: one grant’s end ends its owner’s sessions, the last one everybody’s', async () => {
+  start(dev, { kind: 'group', carrier: 'inline', group: 'oncall' });
+  const group = await scene.aws.iam.readGroup(dev, 'oncall');
+  expect(group?.members.map(({ userName }) => userName).sort()).toEqual(['dana', 'noor', 'ravi']);
+  const principal: OtherPrincipal = {
+    id: `${dev}/group/oncall`,
+    arn: group?.arn ?? '',
+    accountId: dev,
+    personId: null,
+    kind: 'group',
+    name: 'oncall',
+  };
+  const [dana, ravi] = [await personOf('dana'), await personOf('ravi')];
+  const first = await addGrant(scene, { person: dana.person, principal, instances: [bastion] });
+  const second = await addGrant(scene, { person: ravi.person, principal, instances: [bastion] });
+  await inState(first, 'active');
+  await inState(second, 'active');
+  const sessions = { dana: await open('dana'), ravi: await open('ravi'), noor: await open('noor') };
+  await endGrant(scene, first);
+  const ended = await inState(first, 'ended');
+  expect(ended.receipt?.sessionsTerminated).toEqual([sessions.dana]);
+  expect((await liveSessions()).sort()).toEqual([sessions.noor, sessions.ravi].sort());
+  await endGrant(scene, second);
+  const last = await inState(second, 'ended');
+  expect(last.receipt?.sessionsTerminated.toSorted()).toEqual([sessions.noor, sessions.ravi].sort());
+  expect(await liveSessions()).toEqual([]);
+  expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'group', name: 'oncall' }, 0)).toEqual([]);
+});

@@ -1,0 +1,75 @@
+/** Random histories of granting and ending, with all that may go wrong, and the promises held after every step. */
+import fc from 'fast-check';
+import { type Company, openCompany } from './company.ts';
+import { openHistory } from './history.ts';
+import { watchPromises } from './promises.ts';
+import { bringToEnd, describeStep, maybeStep, type Step, take } from './steps.ts';
+
+export type ChaosOptions = {
+  /** Of a cluster that may be thrown away, its database `postgres`. */
+  postgresUrl: string;
+  histories: number;
+  /** How many steps each history has. */
+  steps: number;
+  seed: number;
+  /** Of one history that failed, as it was printed: only this one is lived again. */
+  path?: string;
+  /** Called after each history with what it came by. */
+  onHistory?: (reached: ReadonlySet<string>) => void;
+};
+
+export type ChaosResult =
+  | { ok: true; histories: number; reached: ReadonlySet<string> }
+  | { ok: false; histories: number; seed: number; path: string; steps: string[]; what: string };
+
+const live = async (company: Company, steps: ReadonlyArray<Step | null>, reached: Set<string>): Promise<void> => {
+  const history = await openHistory(company);
+  try {
+    const promises = watchPromises(history);
+    for (const one of steps) {
+      if (one === null) continue;
+      const { settled, refused } = await take(history, one);
+      reached.add(refused === null ? one.do : `refused ${refused}`);
+      await promises.check(settled);
+    }
+    await bringToEnd(history);
+    await promises.checkEnd();
+    const states = await history.db.selectFrom('grants').select('state').distinct().execute();
+    for (const { state } of states) reached.add(state);
+  } finally {
+    await history.close();
+  }
+};
+
+/** Lives the histories one after the other. Stops at the first that breaks a promise and makes it as short as it can. */
+export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
+  const company = await openCompany(options.postgresUrl);
+  const reached = new Set<string>();
+  let lived = 0;
+  try {
+    const steps = fc.array(maybeStep, { minLength: options.steps, maxLength: options.steps });
+    const property = fc.asyncProperty(steps, async (one) => {
+      await live(company, one, reached);
+      lived += 1;
+      options.onHistory?.(reached);
+    });
+    const result = await fc.check(property, {
+      seed: options.seed,
+      numRuns: options.histories,
+      ...(options.path === undefined ? {} : { path: options.path }),
+    });
+    if (!result.failed) return { ok: true, histories: lived, reached };
+    const [shortest] = result.counterexample ?? [[]];
+    const error = result.errorInstance;
+    return {
+      ok: false,
+      histories: lived,
+      seed: result.seed,
+      path: result.counterexamplePath ?? '',
+      steps: shortest.flatMap((one) => (one === null ? [] : [describeStep(one)])),
+      what: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    };
+  } finally {
+    await company.close();
+  }
+};

@@ -1,0 +1,289 @@
+/** The promises of design 2, held against what a history has come to: what the rows say, what the trail says, and what AWS would allow. */
+import { firstPreviousHash, hashOfRow } from '../../backend/audit/chain.ts';
+import { refOfRow } from '../../backend/store/instances.ts';
+import { groupBy } from '../../backend/store/rows.ts';
+import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../../backend/store/seal.ts';
+import { refKey } from '../../src/shared/access.ts';
+import { globalContextKeys } from '../local-aws/authorization/authorise.ts';
+import { callerOfSession } from '../local-aws/authorization/caller.ts';
+import { evaluate } from '../local-aws/authorization/evaluate.ts';
+import { requestContext } from '../local-aws/authorization/match-pattern.ts';
+import { type PolicyDocument, parsePolicyDocument } from '../local-aws/authorization/policy-document.ts';
+import { type Machine, type Name, names } from './company.ts';
+import type { History } from './history.ts';
+
+const rowsOf = async ({ db }: History, afterSequence: number) => {
+  const [requests, decisions, grants, refs, principals, audit] = await Promise.all([
+    db.selectFrom('requests').selectAll().orderBy('id').execute(),
+    db.selectFrom('decisions').selectAll().orderBy('id').execute(),
+    db.selectFrom('grants').selectAll().orderBy('id').execute(),
+    db.selectFrom('grant_instances').selectAll().orderBy('position').execute(),
+    db.selectFrom('principals').selectAll().execute(),
+    db.selectFrom('audit').selectAll().where('sequence', '>', afterSequence).orderBy('sequence').execute(),
+  ]);
+  return { requests, decisions, grants, refs: groupBy(refs, ({ grant_id }) => grant_id), principals, audit };
+};
+type Rows = Awaited<ReturnType<typeof rowsOf>>;
+type GrantRow = Rows['grants'][number];
+
+/** A promise that did not hold. */
+export class Broken extends Error {}
+
+const hold = (promise: string, holds: boolean, what: () => unknown): void => {
+  if (!holds) throw new Broken(`${promise}: ${JSON.stringify(what())}`);
+};
+
+/** The last audit row about a request or a grant says the state that its row is in. */
+const kindsOfState: Record<string, readonly string[]> = {
+  waiting: ['request_submitted', 'request_decided'],
+  approved: ['request_decided'],
+  denied: ['request_decided'],
+  withdrawn: ['request_withdrawn'],
+  ready: ['grant_made'],
+  granting: ['grant_connected', 'grant_extended'],
+  active: ['grant_active', 'grant_extended'],
+  ending: ['grant_ending'],
+  ended: ['grant_ended', 'grant_sealed'],
+  failed: ['grant_failed'],
+};
+
+const whole = (at: Date): number => Math.floor(at.getTime() / 1000);
+
+/** What a person could start a session on with these policies now. */
+const allowedBy = (
+  history: History,
+  who: { name: Name; machine: Machine },
+  policies: { identity: PolicyDocument[]; boundary: PolicyDocument[] | null },
+): boolean => {
+  const { name, machine } = who;
+  const { role, sessionName } = history.roleIn(machine.accountId, name);
+  const { contextKeys } = callerOfSession({ role, sessionName });
+  const { accountId, region, instanceId } = machine;
+  const context = requestContext(contextKeys, globalContextKeys(history.clock.now()), {
+    'ssm:SessionDocumentAccessCheck': ['true'],
+  });
+  const may = (resource: string): boolean =>
+    evaluate({ action: 'ssm:StartSession', resource, context, ...policies, session: null }).decision === 'allow';
+  if (!may(`arn:aws:ec2:${region}:${accountId}:instance/${instanceId}`)) return false;
+  return ['015', '030', '060', '120', '240', '480', '720'].some((minutes) =>
+    may(`arn:aws:ssm:${region}:${accountId}:document/Curfew-Shell-${minutes}`),
+  );
+};
+
+const parsed = new Map<string, PolicyDocument>();
+const parse = (text: string): PolicyDocument => {
+  const known = parsed.get(text) ?? parsePolicyDocument(text, 'identity');
+  if (parsed.size > 2000) parsed.clear();
+  parsed.set(text, known);
+  return known;
+};
+
+type View = 'seen' | 'newest';
+
+/** As IAM's evaluator sees it, or as its control plane has it, which spreads only then. */
+const allowed = (history: History, who: { name: Name; machine: Machine }, view: View): boolean => {
+  const { role, sessionName } = history.roleIn(who.machine.accountId, who.name);
+  const iam = history.company.aws.iam();
+  const seen = iam.seenPolicies(callerOfSession({ role, sessionName }));
+  const boundary = seen.boundary?.document == null ? null : [parse(seen.boundary.document)];
+  if (view === 'seen') {
+    return allowedBy(history, who, { identity: seen.identity.map(({ document }) => parse(document)), boundary });
+  }
+  const attached = role.attached.flatMap((arn) => {
+    const policy = iam.policies.get(arn);
+    return policy?.versions.find(({ id }) => id === policy.defaultVersionId)?.document ?? [];
+  });
+  return allowedBy(history, who, { identity: [...Object.values(role.inline), ...attached].map(parse), boundary });
+};
+
+const covers = (rows: Rows, grant: GrantRow, machine: Machine): boolean =>
+  (rows.refs.get(grant.id) ?? []).some((ref) => refKey(refOfRow(ref)) === refKey(machine));
+
+export type Promises = {
+  /** After any step. `settled`: a backend has just done all that was due. @throws Broken. */
+  check: (settled: boolean) => Promise<void>;
+  /** When the history is over and nothing disturbs any more: everything is closed and proved. @throws Broken. */
+  checkEnd: () => Promise<void>;
+};
+
+export const watchPromises = (history: History): Promises => {
+  let lastSequence = 0;
+  let lastHash = firstPreviousHash;
+  const kindAt = new Map<number, { kind: string; about: string | null; requestId: string | null }>();
+  /** The latest end that IAM may ever have been told of a grant, by its id. */
+  const latestEnd = new Map<string, Date>();
+
+  const checkTrail = (rows: Rows): void => {
+    for (const row of rows.audit) {
+      const expected = hashOfRow({ sequence: lastSequence + 1, previousHash: lastHash, event: row.event });
+      hold('4 the trail is a chain', row.sequence === lastSequence + 1 && row.hash === expected, () => row.sequence);
+      lastSequence = row.sequence;
+      lastHash = row.hash;
+      kindAt.set(row.sequence, { kind: row.kind, about: row.grant_id, requestId: row.request_id });
+    }
+    for (const row of rows.requests) {
+      const told = kindAt.get(row.audit_sequence);
+      const kinds = row.state === 'lapsed' ? ['request_lapsed'] : (kindsOfState[row.state] ?? []);
+      const fits = told?.requestId === row.id && kinds.includes(told.kind);
+      hold('4 a request’s state is in the trail', fits, () => [row.id, row.state, told]);
+    }
+    for (const row of rows.grants) {
+      const told = kindAt.get(row.audit_sequence);
+      const kinds = row.state === 'lapsed' ? ['grant_lapsed'] : (kindsOfState[row.state] ?? []);
+      hold('4 a grant’s state is in the trail', told?.about === row.id && kinds.includes(told.kind), () => [
+        row.id,
+        row.state,
+        told,
+      ]);
+    }
+  };
+
+  const checkDecisions = (rows: Rows): void => {
+    const { sealKey } = history.company;
+    for (const row of rows.decisions) {
+      hold('9 nobody decides their own', row.person_id !== row.requester_id, () => row.id);
+      hold('1 a decision is sealed', decisionSealHolds(sealKey, decisionContent(row), row.mac), () => row.id);
+    }
+    const made = new Set<string>();
+    for (const grant of rows.grants) {
+      const yeses = rows.decisions.filter((one) => one.request_id === grant.request_id && one.verdict === 'yes');
+      const refs = (rows.refs.get(grant.id) ?? []).map(refOfRow);
+      hold('1 a yes stands behind each grant', yeses.length > 0 && refs.length > 0, () => grant.id);
+      const within = yeses.every((yes) => {
+        const given = new Set((yes.instances ?? []).map(refKey));
+        return refs.every((ref) => given.has(refKey(ref)));
+      });
+      hold('2 a grant is not wider than each yes', within, () => grant.id);
+      const arn = rows.principals.find(({ id }) => id === grant.principal_id)?.arn ?? '';
+      hold('1 a grant is sealed', grantSealHolds(sealKey, grantContent(grant, refs, arn), grant.mac), () => grant.id);
+      const key = `${grant.request_id} ${grant.account_id}`;
+      hold('1 one yes makes one grant', !made.has(key), () => key);
+      made.add(key);
+    }
+  };
+
+  const grantsOn = (rows: Rows, name: Name, machine: Machine): GrantRow[] =>
+    rows.grants.filter((grant) => grant.person_id === history.person(name).id && covers(rows, grant, machine));
+
+  const rememberEnds = (rows: Rows): void => {
+    for (const { id, ends_at } of rows.grants) {
+      const known = latestEnd.get(id);
+      if (ends_at !== null && (known === undefined || known < ends_at)) latestEnd.set(id, ends_at);
+    }
+  };
+
+  /** Whatever failed or died: what AWS allows was granted, and its end has not come. */
+  const checkAtMost = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
+    const now = history.clock.now();
+    const granted = mine.some(({ id, connected_at }) => {
+      const end = latestEnd.get(id);
+      return connected_at !== null && end !== undefined && whole(connected_at) <= whole(now) && now < end;
+    });
+    hold('2 AWS allows no more than was granted', granted || !allowed(history, who, 'seen'), () => [
+      who.name,
+      who.machine.name,
+    ]);
+    const open = mine.some(({ state }) => ['granting', 'active', 'ending'].includes(state));
+    // What a grant that failed had opened is closed by the next pass over its principal.
+    const failed = mine.some(({ state }) => state === 'failed');
+    hold('7 what is said to have ended stands in no policy', open || failed || !allowed(history, who, 'newest'), () => [
+      who.name,
+      who.machine.name,
+      mine.map(({ id, state }) => [id, state]),
+    ]);
+  };
+
+  /** With nothing left to do: AWS holds exactly what is granted, and no session is open that no grant covers. */
+  const checkSettled = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
+    const now = history.clock.now();
+    const live = mine.filter(({ state }) => state === 'granting' || state === 'active');
+    const must = live.some(({ ends_at }) => ends_at !== null && whole(now) < whole(ends_at));
+    const may = live.some(({ ends_at }) => ends_at !== null && now < ends_at);
+    const does = allowed(history, who, 'newest');
+    hold('6 AWS holds what is granted', does || !must, () => [who, mine.map(({ id, state }) => [id, state])]);
+    hold('3 AWS holds nothing else', may || !does, () => [who, mine.map(({ id, state }) => [id, state])]);
+  };
+
+  const sessionsOn = (name: Name, machine: Machine) => {
+    const { role, sessionName } = history.roleIn(machine.accountId, name);
+    const owner = `arn:aws:sts::${machine.accountId}:assumed-role/${role.name}/${sessionName}`;
+    const table = history.company.aws.sessions();
+    return table
+      .list({ accountId: machine.accountId, region: machine.region })
+      .filter((one) => one.owner === owner && one.target === machine.instanceId && table.isActive(one));
+  };
+
+  const checkSessions = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
+    const open = sessionsOn(who.name, who.machine);
+    if (open.length === 0) return;
+    const over = mine.every(
+      ({ state, receipt }) =>
+        state === 'ready' || state === 'lapsed' || (state === 'ended' && receipt?.stage === 'sealed'),
+    );
+    hold('3 no session outlives a sealed receipt', !over, () => [who, mine.map(({ id, state }) => [id, state])]);
+  };
+
+  const check = async (settled: boolean): Promise<Rows> => {
+    const rows = await rowsOf(history, lastSequence);
+    checkTrail(rows);
+    checkDecisions(rows);
+    rememberEnds(rows);
+    const now = history.clock.now();
+    const nothingToDo =
+      settled && rows.principals.every(({ due_at, problem }) => problem === null && (due_at === null || due_at > now));
+    for (const machine of history.company.machines) {
+      for (const name of names) {
+        const who = { name, machine };
+        const mine = grantsOn(rows, name, machine);
+        checkAtMost(who, mine);
+        checkSessions(who, mine);
+        if (nothingToDo) checkSettled(who, mine);
+      }
+    }
+    if (nothingToDo) {
+      const late = rows.grants.find(
+        ({ state, ends_at }) =>
+          state === 'ending' || ((state === 'granting' || state === 'active') && ends_at !== null && ends_at <= now),
+      );
+      hold('3 what is due to end has ended', late === undefined, () => [late?.id, late?.state, late?.ends_at, now]);
+    }
+    const faults = history.backend()?.unexpected() ?? [];
+    hold('no fault of its own', faults.length === 0, () => faults.map((fault) => String(fault)));
+    return rows;
+  };
+
+  const finalKinds = (grant: GrantRow, kinds: readonly string[]): boolean => {
+    const count = (kind: string): number => kinds.filter((one) => one === kind).length;
+    if (count('grant_made') !== 1) return false;
+    if (grant.state === 'ended') {
+      return ['grant_ending', 'grant_ended', 'grant_sealed'].every((kind) => count(kind) === 1);
+    }
+    return count(grant.state === 'lapsed' ? 'grant_lapsed' : 'grant_failed') === 1 && count('grant_ended') === 0;
+  };
+
+  return {
+    check: async (settled) => void (await check(settled)),
+    checkEnd: async () => {
+      const rows = await check(true);
+      const kinds = groupBy([...kindAt.values()], ({ about }) => about ?? '');
+      for (const grant of rows.grants) {
+        const over = ['ended', 'lapsed', 'failed'].includes(grant.state);
+        hold('3 every grant comes to its end', over, () => [grant.id, grant.state]);
+        hold('7 every end has its sealed receipt', grant.state !== 'ended' || grant.receipt?.stage === 'sealed', () => [
+          grant.id,
+          grant.receipt,
+        ]);
+        const told = (kinds.get(grant.id) ?? []).map(({ kind }) => kind);
+        hold('4 the trail tells each end once', finalKinds(grant, told), () => [grant.id, grant.state, told]);
+      }
+      for (const machine of history.company.machines) {
+        for (const name of names) {
+          hold('5 no session is left', sessionsOn(name, machine).length === 0, () => [name, machine.name]);
+          const { role } = history.roleIn(machine.accountId, name);
+          const left = [...Object.keys(role.inline), ...role.attached];
+          hold('5 no policy is left', left.length === 0, () => [name, machine.accountId, left]);
+        }
+      }
+    },
+  };
+};

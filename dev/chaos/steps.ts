@@ -1,0 +1,369 @@
+/** What may happen in a history, and how it is done. */
+import fc from 'fast-check';
+import type { InstanceRef } from '../../src/shared/access.ts';
+import { Refusal } from '../../src/shared/refusal.ts';
+import type { AwsFault } from './aws.ts';
+import { type MachineName, machineNames, type Name, names } from './company.ts';
+import type { History } from './history.ts';
+
+const who = fc.constantFrom(...names);
+const which = fc.nat({ max: 30 });
+const seconds = fc.constantFrom(60, 900, 3600, 7200, 43_200);
+const machine = fc.constantFrom<MachineName>(...machineNames);
+const machines = fc.oneof(
+  machine.map((one): MachineName[] => [one]),
+  fc.constantFrom<MachineName[]>(
+    ['payments-sim-d1', 'payments-sim-d2'],
+    ['payments-sim-d2', 'payments-api-1'],
+    ['payments-api-1', 'payments-api-2', 'payments-api-3'],
+  ),
+);
+const owner = fc.constant('owner' as const);
+const fault = fc.constantFrom<AwsFault>('throttled', 'fails-before', 'fails-after', 'answer-lost', 'slow');
+
+const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('submit' as const), who, what: machines, seconds }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('submit' as const),
+      who: fc.constantFrom<Name>('mira', 'jonas'),
+      what: machines,
+      seconds,
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('decide' as const),
+      who: fc.constantFrom<Name>('jonas', 'aiko', 'mira', 'dele'),
+      which,
+      verdict: fc.constantFrom('yes' as const, 'less' as const, 'no' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('withdraw' as const), who, which }) },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('connect' as const), which }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('open' as const), who, what: machine }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('extend' as const), which, seconds }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('end' as const), who: fc.oneof(owner, owner, who), which }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('signOut' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who, comesBack: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('comeBack' as const), who }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('kill' as const),
+      scope: fc.constantFrom(0, 1, 1, 0, 2, 3),
+      who,
+      what: machine,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('lift' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('vanish' as const), what: machine, back: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'lapse' as const }) },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      seconds: fc.constantFrom(1, 5, 29, 60, 600, 3600, 14_400),
+      attended: fc.boolean(),
+    }),
+  },
+  { weight: 8, arbitrary: fc.constant({ do: 'work' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
+  {
+    weight: 7,
+    arbitrary: fc.record({
+      do: fc.constant('fault' as const),
+      fault,
+      after: fc.nat({ max: 8 }),
+      times: fc.constantFrom(1, 1, 3, 8),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('spread' as const), ms: fc.constantFrom(0, 1000, 8000) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('crash' as const),
+      of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const),
+      after: fc.nat({ max: 12 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.constant({ do: 'start' as const }) },
+);
+
+export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** A step that shrinks to nothing at all: so a history that failed becomes as short as it can. */
+export const maybeStep: fc.Arbitrary<Step | null> = fc.option(step, { nil: null, freq: 1_000_000 });
+
+const pick = <T>(rows: readonly T[], index: number): T | undefined =>
+  rows.length === 0 ? undefined : rows[index % rows.length];
+
+const plain = ({ accountId, region, instanceId }: InstanceRef): InstanceRef => ({ accountId, region, instanceId });
+
+const submit = async (history: History, act: Extract<Step, { do: 'submit' }>): Promise<void> => {
+  const { access, company } = history;
+  await access.submit(history.person(act.who), {
+    instances: act.what.map((name) => plain(company.machine(name))),
+    capability: 'shell',
+    durationSeconds: act.seconds,
+    reason: 'look at the worker queue',
+    ticket: null,
+  });
+};
+
+const onRequest = async (history: History, act: Extract<Step, { do: 'decide' | 'withdraw' }>): Promise<void> => {
+  const { access, db } = history;
+  const rows = await db.selectFrom('requests').select('id').where('state', '=', 'waiting').orderBy('id').execute();
+  const row = pick(rows, act.which);
+  if (row === undefined) return;
+  const reader = await history.reader(act.who, row.id);
+  if (act.do === 'withdraw') {
+    await access.withdraw(reader, row.id);
+    return;
+  }
+  const { seenHash, request } = await access.card(reader, row.id);
+  const common = { requestId: row.id, seenHash };
+  if (act.verdict === 'no') {
+    await access.decide(reader, { ...common, verdict: 'no', comment: 'no' });
+    return;
+  }
+  const [first] = request.instances;
+  const less =
+    act.verdict === 'less' && first !== undefined ? { instances: [plain(first)], durationSeconds: 60 } : null;
+  await access.decide(reader, { ...common, verdict: 'yes', less, comment: null });
+};
+
+const grantStates = {
+  connect: ['ready', 'granting', 'active'],
+  extend: ['granting', 'active'],
+  end: ['ready', 'granting', 'active', 'ending'],
+} as const;
+
+const onGrant = async (history: History, act: Extract<Step, { do: 'connect' | 'extend' | 'end' }>): Promise<void> => {
+  const { access, db } = history;
+  const rows = await db
+    .selectFrom('grants')
+    .select(['id', 'person_id'])
+    .where('state', 'in', [...grantStates[act.do]])
+    .orderBy('id')
+    .execute();
+  const grant = pick(rows, act.which);
+  if (grant === undefined) return;
+  const owns = history.nameOf(grant.person_id);
+  const reader = await history.reader(act.do === 'end' && act.who !== 'owner' ? act.who : owns, null);
+  if (act.do === 'connect') await access.connect(reader, grant.id);
+  if (act.do === 'extend') {
+    await access.extend(reader, { grantId: grant.id, bySeconds: act.seconds, reason: null });
+  }
+  if (act.do === 'end') await access.end(reader, { grantId: grant.id, comment: null });
+};
+
+/** Tries every document: somebody who wants in does. */
+const open = ({ company, roleIn }: History, act: Extract<Step, { do: 'open' }>): void => {
+  const { accountId, region, instanceId } = company.machine(act.what);
+  const tries = ['015', '030', '060', '120', '240', '480', '720'];
+  tries.some((minutes) =>
+    company.aws.startSession(roleIn(accountId, act.who), {
+      region,
+      instanceId,
+      documentName: `Curfew-Shell-${minutes}`,
+    }),
+  );
+};
+
+const pull = async (history: History, act: Extract<Step, { do: 'kill' }>): Promise<void> => {
+  const { accountId, accountName, ...ref } = history.company.machine(act.what);
+  const instance = plain({ accountId, ...ref });
+  const scopes = [
+    { scope: { kind: 'person' as const, personId: history.person(act.who).id }, typed: null },
+    { scope: { kind: 'instance' as const, instance }, typed: null },
+    { scope: { kind: 'account' as const, accountId }, typed: accountName },
+    { scope: { kind: 'everything' as const }, typed: 'everything' },
+  ];
+  const chosen = pick(scopes, act.scope);
+  if (chosen === undefined) return;
+  await history.access.pull(await history.reader('dele', null), { ...chosen, reason: 'an incident' });
+};
+
+const lift = async (history: History, act: Extract<Step, { do: 'lift' }>): Promise<void> => {
+  const { access, clock, db } = history;
+  const rows = await db.selectFrom('kill_switches').select('id').where('lifted_at', 'is', null).orderBy('id').execute();
+  const row = pick(rows, act.which);
+  if (row === undefined) return;
+  await access.lift(await history.reader('dele', null), { switchId: row.id, provedAt: clock.now() });
+};
+
+/** What the inventory finds the next time. */
+const vanish = async ({ clock, company, db }: History, act: Extract<Step, { do: 'vanish' }>): Promise<void> => {
+  await db
+    .updateTable('instances')
+    .set({ gone_at: act.back ? null : clock.now() })
+    .where('instance_id', '=', company.machine(act.what).instanceId)
+    .execute();
+};
+
+/** Lets a living backend do what is due. @returns whether it did all of it. */
+export const work = async (history: History): Promise<boolean> => {
+  const backend = history.backend();
+  if (backend === null) return false;
+  // What a backend does each second or minute besides.
+  await history.access.enforceSwitches();
+  if (await backend.work()) return true;
+  await history.stop();
+  return false;
+};
+
+const nextDue = async ({ clock, db }: History): Promise<Date | null> => {
+  const { at } = await db
+    .selectFrom('principals')
+    .select((eb) => eb.fn.min('due_at').as('at'))
+    .where('due_at', '>', clock.now())
+    .executeTakeFirstOrThrow();
+  return at;
+};
+
+const mostStops = 12;
+
+/** Time passes, and the backend does what is due when it is due; or nobody does anything. */
+export const pass = async (history: History, forSeconds: number, attended: boolean): Promise<boolean> => {
+  const { clock } = history;
+  const until = clock.now().getTime() + forSeconds * 1000;
+  for (let stops = 0; attended && stops < mostStops && history.backend() !== null; stops += 1) {
+    const next = await nextDue(history);
+    if (next === null || next.getTime() > until) break;
+    clock.pass(Math.max(0, next.getTime() - clock.now().getTime()));
+    await work(history);
+  }
+  clock.pass(Math.max(0, until - clock.now().getTime()));
+  return attended && work(history);
+};
+
+const leave = async (history: History, act: Extract<Step, { do: 'leave' }>): Promise<void> => {
+  history.setEnabled(act.who, false);
+  await history.access.closeLeavers();
+  if (act.comesBack) history.setEnabled(act.who, true);
+};
+
+const crash = async (history: History, { of, after }: Extract<Step, { do: 'crash' }>): Promise<boolean> => {
+  history.backend()?.dieAt({ of, after });
+  return work(history);
+};
+
+/** @returns whether a backend has done all that was due, and nothing has happened since. */
+const act = async (history: History, one: Step): Promise<boolean> => {
+  switch (one.do) {
+    case 'submit':
+      await submit(history, one);
+      return false;
+    case 'decide':
+    case 'withdraw':
+      await onRequest(history, one);
+      return false;
+    case 'connect':
+    case 'extend':
+    case 'end':
+      await onGrant(history, one);
+      return work(history);
+    case 'open':
+      open(history, one);
+      return false;
+    case 'signOut':
+      await history.access.endAllOfPerson(history.person(one.who));
+      return false;
+    case 'leave':
+      await leave(history, one);
+      return false;
+    case 'comeBack':
+      history.setEnabled(one.who, true);
+      return false;
+    case 'kill':
+      await pull(history, one);
+      return false;
+    case 'lift':
+      await lift(history, one);
+      return false;
+    default:
+      return actOutside(history, one);
+  }
+};
+
+type Outside = Extract<
+  Step,
+  { do: 'vanish' | 'lapse' | 'pass' | 'work' | 'sweep' | 'fault' | 'spread' | 'crash' | 'start' }
+>;
+
+const actOutside = async (history: History, one: Outside): Promise<boolean> => {
+  const { aws } = history.company;
+  switch (one.do) {
+    case 'vanish':
+      await vanish(history, one);
+      return false;
+    case 'lapse':
+      await history.access.lapseDue();
+      return false;
+    case 'pass':
+      return pass(history, one.seconds, one.attended);
+    case 'work':
+      return work(history);
+    case 'sweep': {
+      const backend = history.backend();
+      if (backend === null || (await backend.sweep())) return backend !== null;
+      await history.stop();
+      return false;
+    }
+    case 'fault':
+      aws.plan(one.fault, { after: one.after, times: one.times });
+      return false;
+    case 'spread':
+      aws.setSpreading(one.ms);
+      return false;
+    case 'crash':
+      return crash(history, one);
+    case 'start':
+      history.start();
+      return work(history);
+  }
+};
+
+/** Does one step. What is refused is an expected answer. @returns `settled` for `Promises.check`, and the refusal's code. */
+export const take = async (history: History, one: Step): Promise<{ settled: boolean; refused: string | null }> => {
+  try {
+    return { settled: await act(history, one), refused: null };
+  } catch (error) {
+    if (error instanceof Refusal) return { settled: false, refused: error.code };
+    throw error;
+  }
+};
+
+/** Everything heals, a backend runs, and time passes until nothing is left to wait for. */
+export const bringToEnd = async (history: History): Promise<void> => {
+  const { aws } = history.company;
+  aws.heal();
+  aws.setSpreading(0);
+  // One that was to die at some step may not have come to it.
+  await history.stop();
+  history.start();
+  const left = () =>
+    history.db
+      .selectFrom('grants')
+      .select('id')
+      .where((eb) =>
+        eb.or([
+          eb('state', 'in', ['ready', 'granting', 'active', 'ending']),
+          eb.and([eb('state', '=', 'ended'), eb(eb.ref('receipt', '->>').key('stage'), '=', 'gone')]),
+        ]),
+      )
+      .executeTakeFirst();
+  for (let round = 0; round < 20 && (await left()) !== undefined; round += 1) await pass(history, 7200, true);
+  await history.backend()?.sweep();
+};
+
+export const describeStep = (one: Step): string =>
+  Object.entries(one)
+    .map(([key, value]) => (key === 'do' ? String(value) : `${key} ${Array.isArray(value) ? value.join('+') : value}`))
+    .join(', ');
