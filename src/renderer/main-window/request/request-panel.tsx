@@ -209,7 +209,11 @@ export const RequestPanel = () => {
         </Tooltip>
       </header>
       <Fields checked={checked} />
-      {say !== null && answer.value !== null && <WiderNote wider={answer.value.wider} />}
+      {say !== null && answer.value !== null && answer.value.wider.length > 0 && (
+        <div className={css['wider']}>
+          <WiderNote wider={answer.value.wider} />
+        </div>
+      )}
       <RulesStrip
         say={say}
         preview={answer.value}

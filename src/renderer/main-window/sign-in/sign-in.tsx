@@ -16,7 +16,7 @@ import { liveGrants, useIntent, useMain } from '../app-context.ts';
 import { copyText } from '../copy-text.ts';
 import page from '../page.module.css';
 import { OtherOrganisation } from './other-organisation.tsx';
-import { BeginWithProfile } from './profile.tsx';
+import { BeginWithProfile, signsInByProfile } from './profile.tsx';
 import css from './sign-in.module.css';
 
 const Frame = ({ title, children, down }: { title: string; children: ReactNode; down: ReactNode }) => {
@@ -94,7 +94,7 @@ const OrganisationForm = ({
             <Button size="lg" fullWidth type="submit" disabled={!complete} loading={saving.busy}>
               Use this organisation
             </Button>
-            {!complete && <p className={css['hint']}>Three answers are needed: an admin of Curfew knows them.</p>}
+            {!complete && <p className={css['hint']}>An admin of Curfew knows these answers.</p>}
             {onBack !== undefined && (
               <Button variant="subtle" onClick={onBack}>
                 Back
@@ -114,12 +114,17 @@ const OrganisationForm = ({
           />
           <TextInput
             label="Start URL"
-            description="On the page where you pick an account, or from your admin."
+            description="On the page where you pick an account. Empty if you sign in with an AWS profile."
             placeholder="https://start.example"
             error={problems.startUrl}
             {...field('startUrl')}
           />
-          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion')} />
+          <TextInput
+            label="Region of the sign-in service"
+            description="Of the start URL; empty without one."
+            placeholder="eu-central-1"
+            {...field('ssoRegion')}
+          />
         </div>
         {saving.failure !== null && <FailureNote failure={saving.failure} />}
       </Frame>
@@ -130,7 +135,7 @@ const OrganisationForm = ({
 /** Buttons that begin a sign-in: by an AWS profile where the organisation has no Identity Center, else by the browser. */
 const Begin = ({ label, onOther }: { label: string; onOther: () => void }) => {
   const { state } = useMain();
-  return state.signInWith === 'aws-profile' ? (
+  return signsInByProfile(state) ? (
     <BeginWithProfile onOther={onOther} />
   ) : (
     <BeginInBrowser label={label} onOther={onOther} />
@@ -212,7 +217,7 @@ const Waiting = ({ host, since, proving }: { host: string; since: string | null;
   const { state, send } = useMain();
   const reopening = useIntent();
   const now = useSecond();
-  const byProfile = state.signInWith === 'aws-profile';
+  const byProfile = signsInByProfile(state);
   const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? host));
   return (
     <Frame
@@ -385,7 +390,7 @@ const Again = ({
 
 const Facts = ({ organisation }: { organisation: Organisation }) => {
   const { state } = useMain();
-  const browser = state.signInWith !== 'aws-profile';
+  const browser = !signsInByProfile(state);
   return (
     <dl className={css['facts']}>
       {browser && (
@@ -412,7 +417,7 @@ const SignedOut = ({ onOther, failed }: { onOther: () => void; failed: ReactNode
   return (
     <Frame title={`Sign in to ${name}`} down={<Begin label="Continue in the browser" onOther={onOther} />}>
       <p className={page['s2']}>
-        {state.signInWith === 'aws-profile'
+        {signsInByProfile(state)
           ? 'You sign in as the IAM user of an AWS profile on this computer. Its keys stay here: Curfew’s backend sees a signature only.'
           : 'You sign in with your browser, as you do for the access portal. Curfew never sees a password.'}
       </p>
