@@ -1,5 +1,6 @@
 /** An exercise: the same short grants come to their end again and again, each time while something else is broken. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from '../../src/shared/access.ts';
 import { openStage, type Stage, type Worker } from '../crash/stage.ts';
 import type { Gate } from '../crash/traffic.ts';
 import { accessPolicyOf } from '../driver/local-aws-control.ts';
@@ -33,6 +34,8 @@ export type Ending = {
   policyGoneMs: number;
   sessionGoneMs: number;
   receipt: 'sealed' | null;
+  /** Somebody who tried right after the end could start a session. */
+  startedLate: boolean;
 };
 
 export type Round = { trouble: Trouble; endings: Ending[]; problems: string[] };
@@ -43,7 +46,7 @@ const beforeMs = 3_000;
 const troubleMs = 10_000;
 const skewMs = 20_000;
 
-type Given = { worker: Worker; grantId: string; endsAt: Date; sessionId: string };
+type Given = { worker: Worker; grantId: string; endsAt: Date; sessionId: string; connection: Connection };
 
 const give = async (stage: Stage): Promise<Given> => {
   const worker = await stage.nextWorker();
@@ -63,7 +66,7 @@ const give = async (stage: Stage): Promise<Given> => {
     200,
   );
   await worker.backend.sessionStarted({ grantId, instance: stage.instance, sessionId });
-  return { worker, grantId, endsAt: new Date(grant.endsAt), sessionId };
+  return { worker, grantId, endsAt: new Date(grant.endsAt), sessionId, connection };
 };
 
 /** Breaks it. @returns how it is mended. */
@@ -87,6 +90,15 @@ const brokenBy = async (trouble: Trouble, stage: Stage, hold: Set<string>): Prom
 
 const skewOf: Partial<Record<Trouble, number>> = { 'aws-clock-behind': -skewMs, 'aws-clock-ahead': skewMs };
 
+/** IAM compares whole seconds. */
+const dateHoldsMs = 1_200;
+
+/** Tries to start a session when the end by AWS's clock is just over. @returns whether AWS let them. */
+const startAfterEnd = async (stage: Stage, given: Given, skew: number): Promise<boolean> => {
+  await sleep(Math.max(0, given.endsAt.getTime() - skew + dateHoldsMs - Date.now()));
+  return (await given.worker.personalRole.start(given.connection, stage.instance)) !== null;
+};
+
 /** Watches AWS, past the backend, until policy and session are gone and the receipt is sealed. */
 const watchEnd = async (stage: Stage, given: Given, skew: number): Promise<Ending> => {
   const { endsAt, grantId, sessionId, worker } = given;
@@ -94,6 +106,9 @@ const watchEnd = async (stage: Stage, given: Given, skew: number): Promise<Endin
   const who = { account: stage.account, personId: worker.id };
   let policyGoneMs: number | null = null;
   let sessionGoneMs: number | null = null;
+  const trying = startAfterEnd(stage, given, skew);
+  // Its failure is told where it is awaited; until then nobody waits for it.
+  trying.catch(() => undefined);
   await until(
     `grant ${grantId} to be over`,
     async () => {
@@ -122,6 +137,7 @@ const watchEnd = async (stage: Stage, given: Given, skew: number): Promise<Endin
     policyGoneMs: gone,
     sessionGoneMs: sessionGoneMs ?? Number.POSITIVE_INFINITY,
     receipt,
+    startedLate: await trying,
   };
 };
 
@@ -146,9 +162,10 @@ const liveRound = async (stage: Stage, trouble: Trouble, hold: Set<string>, gran
     if (one.status === 'fulfilled') endings.push(one.value);
     else problems.push(one.reason instanceof Error ? one.reason.message : String(one.reason));
   }
-  for (const { policyGoneMs, sessionGoneMs, receipt } of endings) {
+  for (const { policyGoneMs, sessionGoneMs, receipt, startedLate } of endings) {
     const late = Math.max(policyGoneMs, sessionGoneMs);
     if (late > latestMs(trouble)) problems.push(`a grant ended ${Math.round(late / 1000)} s late`);
+    if (startedLate) problems.push('a session could be started after the end');
     if (receipt === null) problems.push('a grant ended without a sealed receipt');
   }
   await stage.control.call('changeSettings', { clockAheadMs: 0, rateLimits: false });
