@@ -25,7 +25,7 @@ const account = z.strictObject({
   brokerRoleArn: roleArn,
   /** Role of the provisioner process; the backend never assumes it. */
   provisionerRoleArn: roleArn,
-  /** Made per installation and account (threats AWS-10). */
+  /** Made per installation and account by `npm run external-id` (threats AWS-10). */
   externalId: z.string().regex(/^[\w+=,.@:/-]{16,200}$/),
   boundaryArn: policyArn,
   /** Parameters of the account's stack that its session documents are made of; missing: the template's defaults (threats AWS-12). */
@@ -51,6 +51,13 @@ const accountsFit = (accounts: readonly Account[], context: z.RefinementCtx): vo
         code: 'custom',
         path: [index, 'principal', 'managedPolicies'],
         message: 'must be 1 to 10 where the carrier is managed',
+      });
+    }
+    if (accounts.findIndex(({ externalId }) => externalId === one.externalId) !== index) {
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'externalId'],
+        message: 'is that of another account: npm run external-id makes one for each',
       });
     }
     for (const name of ['brokerRoleArn', 'provisionerRoleArn', 'boundaryArn'] as const) {

@@ -22,7 +22,7 @@ import {
 /** Characters that IAM allows in all inline policies together, white space not counted (aws-facts 5). */
 export const inlineLimits = { role: 10_240, user: 2048, group: 5120 } as const;
 /** Characters of one managed policy. */
-export const managedLimit = 6144;
+const managedLimit = 6144;
 
 /** Lengths of the session documents that `deploy/` makes in every region, minutes. */
 export const documentMinutes = [15, 30, 60, 120, 240, 480, 720] as const;
@@ -214,7 +214,7 @@ const fill = (plan: Plan, slots: readonly Slot[]): Array<{ slot: number; documen
 };
 
 /** All slots that a carrier may fill, in the order in which they are taken into use. */
-export const slotsOf = ({ kind, carrier, managedPolicies }: PolicyCarrier): Slot[] => [
+const slotsOf = ({ kind, carrier, managedPolicies }: PolicyCarrier): Slot[] => [
   ...(carrier === 'inline' ? [{ index: 0, room: inlineLimits[kind] }] : []),
   ...Array.from({ length: managedPolicies }, (_, at) => ({ index: at + 1, room: managedLimit })),
 ];
@@ -293,7 +293,7 @@ export const moreGrants = (carrier: PolicyCarrier, grants: readonly StatementGra
 };
 
 /** Characters as IAM counts them: without white space. */
-export const countCharacters = (document: string): number => document.replaceAll(/\s/g, '').length;
+const countCharacters = (document: string): number => document.replaceAll(/\s/g, '').length;
 
 /** A grant with its window as it stands in the document. */
 export const statementGrant = (grant: CompiledGrant): StatementGrant => ({

@@ -61,7 +61,7 @@ const leaves = (value: unknown, path = ''): Array<[string, string]> => {
 const sorted = (value: unknown): Array<[string, string]> => leaves(value).sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** Hex SHA-256 of what a document says, whatever its order and white space. */
-export const sessionDocumentHash = (content: unknown): string =>
+const sessionDocumentHash = (content: unknown): string =>
   createHash('sha256')
     .update(JSON.stringify(sorted(content)))
     .digest('hex');

@@ -13,6 +13,7 @@ import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './ga
 import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
 import { beginUnlessPaused } from './pause.ts';
+import { assertRoomToExtend } from './principals.ts';
 import { assertGrantCan, closeRequest, type LockedGrant, lockGrant } from './rows.ts';
 import {
   askPeople,
@@ -98,6 +99,8 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })
       : [];
   const requester = plainPerson(ask.person);
+  const { id: grantId, accountId, accountName } = grant;
+  await assertRoomToExtend(deps, ask.person, { grantId, accountId, accountName, bySeconds: ask.durationSeconds });
   const wider = await gatherWider(deps, ask.instances);
   const at = deps.now();
   return deps.db.transaction().execute(async (tx) => {
@@ -139,7 +142,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
  * The owner asks for more time on a live grant.
  * @returns `extended` when a rule gives it at once, else `asked` with the waiting request.
  * @throws Refusal `not_found`, `not_allowed`, `wrong_state` (it has ended), `limit_reached` (12 h without a break, or one
- * waits already), `too_many` (it counts as a request of this hour), `paused` (a kill switch).
+ * waits already), `too_many` (it counts as a request of this hour), `policy_full`, `paused` (a kill switch).
  */
 export const extend = (deps: AccessDeps, caller: Reader, input: ExtendInput): Promise<ExtendOutcome> =>
   withRules(deps, async (set) => {

@@ -164,3 +164,20 @@ export const assertRoomFor = async (
     assertRoom(carrier, accountName, [...now, grant]);
   }
 };
+
+/** @throws Refusal `policy_full` when a live grant's longer window has no room beside what else there is. */
+export const assertRoomToExtend = async (
+  deps: Pick<AccessDeps, 'db' | 'config'>,
+  person: Person,
+  extended: { grantId: string; accountId: string; accountName: string; bySeconds: number },
+): Promise<void> => {
+  const { accountId, accountName, bySeconds, grantId } = extended;
+  const carrier = await carrierOf(deps.db, deps, { accountId, person });
+  const planned = await plannedGrants(deps.db, deps, { accountId, person });
+  const after = planned.map((grant) =>
+    grant.id === grantId && 'endsAt' in grant
+      ? { ...grant, endsAt: new Date(grant.endsAt.getTime() + bySeconds * 1000) }
+      : grant,
+  );
+  assertRoom(carrier, accountName, after);
+};

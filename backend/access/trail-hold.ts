@@ -45,7 +45,7 @@ const endStale = async (deps: Pick<AccessDeps, 'db' | 'sealKey' | 'now'>, until:
  * done by the next call.
  * @returns whether a hold stands now.
  */
-export const holdUnlessEven = async (
+const holdUnlessEven = async (
   deps: Pick<AccessDeps, 'db' | 'sealKey' | 'now'> & { anchor: Anchor; log: Log },
 ): Promise<boolean> => {
   const { db, anchor, log, now } = deps;

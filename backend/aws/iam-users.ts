@@ -11,8 +11,8 @@ import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
 /** Whoever may tag users can name them here: `deploy/` lets nobody but admins do it. */
-export const displayNameTag = 'curfew:display-name';
-export const emailTag = 'curfew:email';
+const displayNameTag = 'curfew:display-name';
+const emailTag = 'curfew:email';
 
 /** How many members are named; all are counted. */
 const namesShown = 20;

@@ -38,10 +38,7 @@ export type Iam = {
   readGroup: (accountId: string, groupName: string) => Promise<SeenGroup | null>;
   /** The role as it is now; null when there is none of that name. */
   readRole: (accountId: string, roleName: string) => Promise<SeenRole | null>;
-  /** The access policy's text as IAM holds it; null when the role or the policy is not there. */
-  readAccessPolicy: (accountId: string, roleName: string) => Promise<string | null>;
-  writeAccessPolicy: (accountId: string, roleName: string, document: string) => Promise<void>;
-  /** Does nothing when it is gone already. */
+  /** Deletes a role's inline access policy; does nothing when it is gone already. */
   deleteAccessPolicy: (accountId: string, roleName: string) => Promise<void>;
   /** Names of all inline policies; empty when the role is not there. */
   inlinePolicies: (accountId: string, roleName: string) => Promise<string[]>;
@@ -132,10 +129,6 @@ export const createIam = (broker: Broker): Iam => {
       const members = await unlessGone(work, null);
       return members === null || arn === null ? null : { arn, members };
     },
-    readAccessPolicy: async (accountId, roleName) =>
-      (await documents.read(role(accountId, roleName), 0))[0]?.document ?? null,
-    writeAccessPolicy: (accountId, roleName, document) =>
-      documents.write(role(accountId, roleName), { do: 'put', slot: 0, document, known: true }),
     deleteAccessPolicy: (accountId, roleName) => documents.write(role(accountId, roleName), { do: 'delete', slot: 0 }),
     inlinePolicies: (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);

@@ -10,7 +10,6 @@ import {
   PutRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import { GetGroupIdCommand, IdentitystoreClient, ResourceNotFoundException } from '@aws-sdk/client-identitystore';
-import { GetDocumentCommand } from '@aws-sdk/client-ssm';
 import { RegisterClientCommand, SSOOIDCClient } from '@aws-sdk/client-sso-oidc';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { stsHost } from '../../src/shared/identity-proof.ts';
@@ -38,8 +37,6 @@ export type Probe = {
   reservedRoles: (accountId: string, permissionSet: string) => Promise<string[]>;
   /** The document of a boundary as it is in force; null: there is no such policy. */
   boundary: (accountId: string, arn: string) => Promise<string | null>;
-  /** A session document's content; null: there is none of that name. */
-  sessionDocument: (accountId: string, region: string, name: string) => Promise<string | null>;
   /** May the entered role read or write roles outside the people's path? Tried on itself, with a text that IAM never stores. */
   reachesBeyond: (accountId: string, roleName: string) => Promise<{ read: Door; write: Door }>;
   close: () => void;
@@ -161,12 +158,6 @@ export const openProbe = (options: {
         iam.send(new GetPolicyVersionCommand({ PolicyArn, VersionId })),
       );
       return decodeURIComponent(version.PolicyVersion?.Document ?? '');
-    },
-    sessionDocument: async (accountId, region, Name) => {
-      const { ssm, call } = broker.account(accountId);
-      const send = () => ssm(region).send(new GetDocumentCommand({ Name, DocumentFormat: 'JSON' }));
-      const answer = await unlessGone(call('ssm:GetDocument', 'inventory', send, region));
-      return answer?.Content ?? null;
     },
     reachesBeyond: async (accountId, RoleName) => {
       const { iam } = broker.account(accountId);

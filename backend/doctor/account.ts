@@ -1,7 +1,10 @@
 /** One configured account: the roles that are entered, the fence, session documents, instances and personal roles. */
-import { z } from 'zod';
-import { documentMinutes, documentNameFor } from '../access-policy/compile.ts';
 import { personalRoleTemplate, roleDifferences } from '../access-policy/personal-role.ts';
+import {
+  sessionDocumentDifferences,
+  sessionDocumentSetting,
+  sessionDocuments,
+} from '../access-policy/session-document.ts';
 import type { EnteredAs } from '../aws/broker.ts';
 import { createRoleCheck, type Iam, roleSetting } from '../aws/iam.ts';
 import type { Probe } from '../aws/probe.ts';
@@ -112,35 +115,19 @@ const checkPermissionSet = ({ config, probe }: AccountDeps, account: AccountConf
   });
 };
 
-const contentOf = z.object({
-  sessionType: z.string(),
-  inputs: z.object({ maxSessionDuration: z.string(), runAsEnabled: z.boolean() }),
-});
-
-/** What is wrong with one document; null: nothing. */
-const documentProblem = (content: string | null, minutes: number): 'missing' | 'different' | null => {
-  if (content === null) return 'missing';
-  const parsed = contentOf.safeParse(JSON.parse(content));
-  if (!parsed.success || parsed.data.sessionType !== 'Standard_Stream') return 'different';
-  const { maxSessionDuration, runAsEnabled } = parsed.data.inputs;
-  return maxSessionDuration === String(minutes) && !runAsEnabled ? null : 'different';
-};
-
-const checkDocuments = ({ probe }: AccountDeps, account: AccountConfig, region: string): Promise<Finding> => {
-  const mend = `Deploy ${template} in ${region} of ${account.id} (WithRoles=no where another region made the roles).`;
+const checkDocuments = ({ ssm }: AccountDeps, account: AccountConfig, region: string): Promise<Finding> => {
+  const mend =
+    `Deploy ${template} in ${region} of ${account.id} (WithRoles=no where another region made the roles); where the stack has other ` +
+    'parameters than the defaults, say so in sessionDocuments of the account.';
   return look({ area: `${areaOf(account)} ${region}`, check: 'session documents' }, mend, async () => {
-    const wrong = { missing: [] as string[], different: [] as string[] };
-    for (const minutes of documentMinutes) {
-      const name = documentNameFor(minutes * 60);
-      const problem = documentProblem(await probe.sessionDocument(account.id, region, name), minutes);
-      if (problem !== null) wrong[problem].push(name);
+    const wrong: string[] = [];
+    for (const { name, minutes } of sessionDocuments) {
+      const text = await ssm.sessionDocument(account.id, region, name);
+      const differences = sessionDocumentDifferences(text, minutes, sessionDocumentSetting(account));
+      if (differences.length > 0) wrong.push(`${name} (${differences.join(', ')})`);
     }
-    const told = [
-      ...(wrong.missing.length > 0 ? [`missing: ${wrong.missing.join(', ')}`] : []),
-      ...(wrong.different.length > 0 ? [`not as the template has them: ${wrong.different.join(', ')}`] : []),
-    ];
-    if (told.length === 0) return ok(counted(documentMinutes.length, 'Curfew-Shell document'));
-    return notOk(told.join('; '), mend);
+    if (wrong.length === 0) return ok(counted(sessionDocuments.length, 'Curfew-Shell document'));
+    return notOk(`not as the template has them: ${someOf(wrong, 3)}`, mend);
   });
 };
 

@@ -1,10 +1,11 @@
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type DecisionContent, decisionSealHolds, openSealKey, sealDecision } from './seal.ts';
+import { type DecisionContent, decisionSealHolds, externalIdOf, openSealKey, sealDecision } from './seal.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -77,4 +78,13 @@ test('AU-05 no other content has the same seal', () => {
   for (const forged of ['', mac.toUpperCase(), `${mac}00`, mac.slice(2)]) {
     expect(decisionSealHolds(key, content, forged)).toBe(false);
   }
+});
+
+test('AWS-10 an external id is one of this key and this account, and the same each time', () => {
+  const [key, other] = [createSecretKey(randomBytes(32)), createSecretKey(randomBytes(32))];
+  const accounts = ['111122223333', '444455556666'];
+  const ids = [key, other].flatMap((one) => accounts.map((account) => externalIdOf(one, account)));
+  expect(new Set(ids).size).toBe(4);
+  expect(ids).toEqual([key, other].flatMap((one) => accounts.map((account) => externalIdOf(one, account))));
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{48}$/);
 });

@@ -6,7 +6,7 @@
  * Sealed is what gives access: who, where, on what, how much, from when, until when. Not sealed is what only says how far
  * an ending has come (state, cause, receipt): forging that makes a grant end late at worst at its sealed end.
  */
-import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import canonicalize from 'canonicalize';
@@ -43,6 +43,13 @@ export const openSealKey = (folder: string): SealKey => {
   if (!/^[0-9a-f]{64}$/.test(hex)) throw new Error(`${file} is not a key of 64 hex digits.`);
   return createSecretKey(hex, 'hex');
 };
+
+/**
+ * The external id of one account in this installation (threats AWS-10): 48 hex digits that whoever has not the key cannot guess, and
+ * that tell nothing about the key.
+ */
+export const externalIdOf = (key: SealKey, accountId: string): string =>
+  Buffer.from(hkdfSync('sha256', key, '', `curfew external id of ${accountId}`, 24)).toString('hex');
 
 /** What a decision's seal covers. Fields as in the table `decisions`; instances in the order of the row. */
 export type DecisionContent = {

@@ -28,7 +28,7 @@ export type BackendPlace = {
   onGone: (number: number) => Promise<void>;
 };
 
-export const sealMs = 30_000;
+const sealMs = 30_000;
 
 let lastNumber = 0;
 

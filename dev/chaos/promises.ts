@@ -27,7 +27,7 @@ type Rows = Awaited<ReturnType<typeof rowsOf>>;
 type GrantRow = Rows['grants'][number];
 
 /** A promise that did not hold. */
-export class Broken extends Error {}
+class Broken extends Error {}
 
 const hold = (promise: string, holds: boolean, what: () => unknown): void => {
   if (!holds) throw new Broken(`${promise}: ${JSON.stringify(what())}`);

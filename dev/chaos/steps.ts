@@ -208,7 +208,7 @@ const vanish = async ({ clock, company, db }: History, act: Extract<Step, { do: 
 };
 
 /** Lets a living backend do what is due. @returns whether it did all of it. */
-export const work = async (history: History): Promise<boolean> => {
+const work = async (history: History): Promise<boolean> => {
   const backend = history.backend();
   if (backend === null) return false;
   // What a backend does each second or minute besides.
@@ -230,7 +230,7 @@ const nextDue = async ({ clock, db }: History): Promise<Date | null> => {
 const mostStops = 12;
 
 /** Time passes, and the backend does what is due when it is due; or nobody does anything. */
-export const pass = async (history: History, forSeconds: number, attended: boolean): Promise<boolean> => {
+const pass = async (history: History, forSeconds: number, attended: boolean): Promise<boolean> => {
   const { clock } = history;
   const until = clock.now().getTime() + forSeconds * 1000;
   for (let stops = 0; attended && stops < mostStops && history.backend() !== null; stops += 1) {

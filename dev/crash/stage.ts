@@ -15,7 +15,7 @@ import { type Stack, startStack } from '../start/stack.ts';
 import { startAwsProxy } from './aws-proxy.ts';
 import { createPoints, type Points } from './points.ts';
 import { startPostgresProxy } from './postgres-proxy.ts';
-import type { Watcher } from './traffic.ts';
+import type { Gate, Watcher } from './traffic.ts';
 
 /** Somebody who works here, signed in, with a role of their own in the one account. */
 export type Worker = {
@@ -36,6 +36,8 @@ export type Stage = {
   instance: InstanceRef;
   /** The next one in turn: nobody asks too often in an hour. */
   nextWorker: () => Promise<Worker>;
+  /** Ends every connection of the backend to Postgres and AWS that is open now. */
+  cut: () => void;
   /** Kills the backend where it stands. Nothing of it passes the proxies from then on. */
   kill: () => Promise<void>;
   close: () => Promise<void>;
@@ -95,10 +97,14 @@ const firstMachine = async ({ backend }: Worker): Promise<InstanceRef> => {
   return { accountId: found.accountId, region: found.region, instanceId: found.instanceId };
 };
 
-/** Starts it all: some five seconds. `AWS_ENDPOINT_URL` and its like of this process point to it from then on. */
-export const openStage = async (): Promise<Stage> => {
+/**
+ * Starts it all: some five seconds. `AWS_ENDPOINT_URL` and its like of this process point to it from then on.
+ * @param another gate for the proxies in place of that of the points.
+ */
+export const openStage = async (another?: Gate): Promise<Stage> => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-crash-'));
   const points = createPoints();
+  const gate = another ?? points.gate;
   const proxies: Watcher[] = [];
   const behind = async (starting: Promise<Watcher>): Promise<string> => {
     const proxy = await starting;
@@ -113,8 +119,8 @@ export const openStage = async (): Promise<Stage> => {
     durable: false,
     worldFile,
     between: {
-      localAws: (url) => behind(startAwsProxy(url, points.gate)),
-      database: (url) => behind(startPostgresProxy(url, points.gate)),
+      localAws: (url) => behind(startAwsProxy(url, gate)),
+      database: (url) => behind(startPostgresProxy(url, gate)),
     },
     // Only what the job itself sets off is to be seen, as far as that can be.
     configure: { intervals: { inventorySeconds: 3600, sweepSeconds: 3600, auditHeadSeconds: 60, sealSeconds: 1 } },
@@ -126,6 +132,9 @@ export const openStage = async (): Promise<Stage> => {
   const keys = path.join(folder, 'keys');
   const signedIn = new Map<number, Worker>();
   let turn = 0;
+  const cut = (): void => {
+    for (const proxy of proxies) proxy.cut();
+  };
   const nextWorker = async (): Promise<Worker> => {
     const number = turn % staff;
     turn += 1;
@@ -143,9 +152,10 @@ export const openStage = async (): Promise<Stage> => {
     account,
     instance: await firstMachine(await nextWorker()),
     nextWorker,
+    cut,
     kill: async () => {
       await stack.backend.kill();
-      for (const proxy of proxies) proxy.cut();
+      cut();
     },
     close: async () => {
       await store.close();

@@ -186,7 +186,7 @@ describe('the command line', { timeout: 90_000 }, () => {
       ...at,
     ]).run();
     const shown = JSON.parse((await cli(['faults', ...at]).run()).out);
-    expect(shown.settings).toEqual({ spreadingDelayMs: 2500, rateLimits: true });
+    expect(shown.settings).toEqual({ spreadingDelayMs: 2500, rateLimits: true, clockAheadMs: 0 });
     expect(shown.rules).toEqual([
       {
         match: { service: 'ssm', operation: 'StartSession' },

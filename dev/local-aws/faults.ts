@@ -44,6 +44,8 @@ export const faultSettings = z.strictObject({
   spreadingDelayMs: z.int().min(0).max(600_000),
   /** Whether AWS's rate limits hold. */
   rateLimits: z.boolean(),
+  /** AWS's clock minus this machine's, milliseconds: up to two minutes either way, so that signatures still hold. */
+  clockAheadMs: z.int().min(-120_000).max(120_000),
 });
 export type FaultSettings = z.infer<typeof faultSettings>;
 type SettingsChange = { [K in keyof FaultSettings]?: FaultSettings[K] | undefined };
@@ -88,7 +90,7 @@ const matches = (wanted: FaultRule['match'], call: Call): boolean =>
   (wanted.region === undefined || wanted.region === call.region);
 
 const keptCalls = 2000;
-const defaults: FaultSettings = { spreadingDelayMs: 1000, rateLimits: true };
+const defaults: FaultSettings = { spreadingDelayMs: 1000, rateLimits: true, clockAheadMs: 0 };
 
 export type Faults = {
   /**
@@ -177,6 +179,7 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
       settings = {
         spreadingDelayMs: changes.spreadingDelayMs ?? settings.spreadingDelayMs,
         rateLimits: changes.rateLimits ?? settings.rateLimits,
+        clockAheadMs: changes.clockAheadMs ?? settings.clockAheadMs,
       };
     },
     add(rule) {

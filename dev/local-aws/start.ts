@@ -188,11 +188,12 @@ const toStandardError = (error: unknown, id: string): void => {
 
 /** Starts it all. @throws FileError for a bad world, Error for a bad state file or a port that is taken. */
 export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws> => {
-  const now = options.now ?? (() => new Date());
+  const machineNow = options.now ?? (() => new Date());
   const onFault = options.onFault ?? toStandardError;
   const world = readWorld(options.worldFile);
   mkdirSync(options.runFolder, { recursive: true, mode: 0o700 });
-  const faults = createFaults({ now });
+  const faults = createFaults({ now: machineNow });
+  const now = (): Date => new Date(machineNow().getTime() + faults.settings().clockAheadMs);
   const kept: Kept = {
     iam: createIamState({ now, spreadingDelayMs: faults.spreadingDelayMs }),
     credentials: createCredentialStore({ now }),

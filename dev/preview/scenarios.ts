@@ -202,7 +202,7 @@ export const scenarios: Record<string, AppState> = {
   '10-pulling': { ...signedIn, ...admin, ...go('admin') },
   '10-lifting': { ...signedIn, ...admin, ...go('admin') },
   '10-stopped': { ...signedIn, ...go('access'), overview: { ...overview, switches: switches.slice(0, 1) } },
-  '05-live': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
+  '05-live': { ...signedIn, ...approver, ...go('approvals') },
   '04-locks': { ...signedIn, ...go('access') },
   '09-palette': signedIn,
   '09-partial': {

@@ -7,6 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { type Broker, openBroker } from '../../backend/aws/broker.ts';
 import { createIam, createRoleCheck } from '../../backend/aws/iam.ts';
 import { createIamUsers, type IamUsers } from '../../backend/aws/iam-users.ts';
+import type { Finding } from '../../backend/doctor/finding.ts';
+import { checkIamGroups, type Members } from '../../backend/doctor/identity.ts';
 import type { PersonFacts } from '../../backend/store/people.ts';
 import { devAccount, testConfig } from '../../backend/testing/test-backend.ts';
 import { type LocalAws, startLocalAws } from '../local-aws/start.ts';
@@ -167,5 +169,29 @@ describe('what carries access in an account', () => {
     expect(await nowhere(devAccount, person('dana'))).toMatchObject({
       advice: expect.stringContaining('There is no IAM'),
     });
+  });
+});
+
+describe('the doctor', () => {
+  const findings = async (groups: string[], adminGroup: string) => {
+    const members: Members = new Map();
+    const config = { ...testConfig, directory: { kind: 'iam-users' as const, groups, adminGroup } };
+    const found: Finding[] = [];
+    for await (const finding of checkIamGroups(config, broker, members)) found.push(finding);
+    return { found, members: [...members.values()].map(({ userName }) => userName).sort() };
+  };
+
+  test('looks into the IAM groups and knows their people', async () => {
+    const { found, members } = await findings(['curfew-users'], 'payments-leads');
+    expect(found).toMatchObject([
+      { check: 'group curfew-users', state: 'ok', found: '2 users' },
+      { check: 'group payments-leads', state: 'ok', found: '1 user' },
+    ]);
+    expect(members).toEqual(['dana', 'ravi']);
+  });
+
+  test('says which group is missing or empty, and what to do', async () => {
+    const { found } = await findings(['curfew-users'], 'curfew-admins');
+    expect(found[1]).toMatchObject({ state: 'not-ok', advice: expect.stringContaining('Make the IAM group in') });
   });
 });

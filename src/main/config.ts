@@ -51,7 +51,7 @@ const endpointOverrides = (env: NodeJS.ProcessEnv): string[] =>
     .sort();
 
 const managedOrganisation = (env: NodeJS.ProcessEnv): Organisation | null => {
-  const { CURFEW_BACKEND_URL, CURFEW_START_URL, CURFEW_SSO_REGION } = managed.parse(env);
+  const { CURFEW_BACKEND_URL, CURFEW_START_URL = '', CURFEW_SSO_REGION = '' } = managed.parse(env);
   const given = [CURFEW_BACKEND_URL, CURFEW_START_URL, CURFEW_SSO_REGION].filter((value) => value);
   if (given.length === 0) return null;
   const read = organisation.safeParse({
@@ -60,7 +60,9 @@ const managedOrganisation = (env: NodeJS.ProcessEnv): Organisation | null => {
     ssoRegion: CURFEW_SSO_REGION,
   });
   if (!read.success) {
-    throw new ConfigProblem('Managed settings need all of CURFEW_BACKEND_URL, CURFEW_START_URL and CURFEW_SSO_REGION.');
+    throw new ConfigProblem(
+      'Managed settings need all of CURFEW_BACKEND_URL, CURFEW_START_URL and CURFEW_SSO_REGION; the first alone where people sign in with an AWS profile.',
+    );
   }
   return read.data;
 };

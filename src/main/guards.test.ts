@@ -21,6 +21,11 @@ describe('managed settings and endpoint overrides', () => {
     };
     expect(readConfig(whole).organisation).toEqual(organisation);
     expect(() => readConfig({ ...whole, CURFEW_SSO_REGION: '' })).toThrow(ConfigProblem);
+    expect(() => readConfig({ CURFEW_START_URL: organisation.startUrl })).toThrow(ConfigProblem);
+    const withoutIdentityCenter = { backendUrl: organisation.backendUrl, startUrl: '', ssoRegion: '' };
+    expect(readConfig({ CURFEW_BACKEND_URL: organisation.backendUrl }).organisation).toEqual(withoutIdentityCenter);
+    expect(() => checkOrganisation(withoutIdentityCenter)).not.toThrow();
+    expect(() => checkOrganisation({ ...withoutIdentityCenter, ssoRegion: 'eu-central-1' })).toThrow();
   });
 
   it('APP-05 shows every override, and starts with none that leads elsewhere', () => {

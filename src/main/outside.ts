@@ -28,6 +28,7 @@ export const checkOrganisation = (organisation: Organisation): void => {
   if (url.protocol !== 'https:' && !loopbackHosts.has(url.hostname)) {
     throw new Refusal('invalid_input', { path: 'backendUrl', message: 'is not an https address' });
   }
+  if (organisation.startUrl === '' && organisation.ssoRegion === '') return;
   startUrlHost(organisation.startUrl);
   checkedRegion(organisation.ssoRegion);
 };

@@ -61,7 +61,12 @@ export const createSignIn = (
   const { organisation, backend, vault, now } = deps;
   const pause = deps.pause ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)));
   const listeners = new Set<() => void>();
-  const center = createIdentityCenter({ ssoRegion: checkedRegion(organisation.ssoRegion), now });
+  let opened: ReturnType<typeof createIdentityCenter> | null = null;
+  /** Opened when it is needed: a shop may have none. @throws Refusal `invalid_input` when no region of it is known. */
+  const identityCenter = () => {
+    opened ??= createIdentityCenter({ ssoRegion: checkedRegion(organisation.ssoRegion), now });
+    return opened;
+  };
   const profiles = createProfiles({ now });
   const credentials = new Map<string, RequesterCredentials>();
   let state: SignInState = { state: 'signed-out' };
@@ -105,14 +110,14 @@ export const createSignIn = (
     accessToken: string,
     wanted: { accounts: string[]; permissionSet: string },
   ): Promise<RequesterCredentials> => {
-    const mine = await center.accounts(accessToken);
+    const mine = await identityCenter().accounts(accessToken);
     const account = wanted.accounts.find((id) => mine.includes(id));
     if (account === undefined) {
       throw new Refusal('proof_refused', {
         message: `Identity Center shows you none of the accounts ${wanted.accounts.join(', ')}. An admin must assign ${wanted.permissionSet} to you.`,
       });
     }
-    return await center.roleCredentials(accessToken, account, wanted.permissionSet);
+    return await identityCenter().roleCredentials(accessToken, account, wanted.permissionSet);
   };
 
   const proveWith = async (signing: { credentials: RequesterCredentials; region: string }) => {
@@ -169,13 +174,13 @@ export const createSignIn = (
   };
 
   const byBrowser = async (mine: number): Promise<void> => {
-    const registration = await center.register('browser', organisation.startUrl);
+    const registration = await identityCenter().register('browser', organisation.startUrl);
     const verifier = base64url(randomBytes(48));
     const stateWord = randomUUID();
     const waiting = await listenForCallback({ path: callbackPath, state: stateWord, patienceMs });
     if (mine !== flow) return waiting.close();
     callback = waiting;
-    lastUrl = center.authorizeUrl(registration, {
+    lastUrl = identityCenter().authorizeUrl(registration, {
       port: waiting.port,
       state: stateWord,
       challenge: base64url(createHash('sha256').update(verifier).digest()),
@@ -183,15 +188,19 @@ export const createSignIn = (
     await deps.openExternal(lastUrl);
     set({ state: 'waiting-for-browser', host: startUrlHost(organisation.startUrl), since: now().toISOString() });
     const code = await waiting.code;
-    await finish(mine, registration, await center.exchangeCode(registration, { port: waiting.port, code, verifier }));
+    await finish(
+      mine,
+      registration,
+      await identityCenter().exchangeCode(registration, { port: waiting.port, code, verifier }),
+    );
   };
 
   const byDevice = async (mine: number): Promise<void> => {
     if (!(await backend.info()).deviceCodeAllowed) {
       throw new Refusal('not_allowed', { message: 'Your organisation does not allow signing in by code.' });
     }
-    const registration = await center.register('device-code', organisation.startUrl);
-    const device = await center.startDevice(registration, organisation.startUrl);
+    const registration = await identityCenter().register('device-code', organisation.startUrl);
+    const device = await identityCenter().startDevice(registration, organisation.startUrl);
     if (mine !== flow) return;
     lastUrl = device.verificationUrl;
     set({
@@ -203,7 +212,7 @@ export const createSignIn = (
     await deps.openExternal(lastUrl);
     for (let intervalMs = device.intervalMs; mine === flow; ) {
       await pause(intervalMs);
-      const poll = await center.pollDevice(registration, device.deviceCode);
+      const poll = await identityCenter().pollDevice(registration, device.deviceCode);
       if (poll.state === 'slow-down') intervalMs += slowDownMs;
       if (poll.state === 'done') return await finish(mine, registration, poll.tokens);
     }
@@ -218,7 +227,7 @@ export const createSignIn = (
       if (current.accessExpiresAtMs > now().getTime()) return current.accessToken;
       throw new Refusal('sign_in_needed');
     }
-    const tokens = await center.refresh(current, current.refreshToken);
+    const tokens = await identityCenter().refresh(current, current.refreshToken);
     if (session !== current) return await accessToken();
     keep({
       ...current,
@@ -310,10 +319,12 @@ export const createSignIn = (
         if (last !== null) {
           await backend.signOut(input);
           if ('profile' in last) return;
-          await center.logout(last.accessToken).catch((error: unknown) => {
-            // An access token that is dead already is signed out already.
-            if (!(error instanceof Refusal)) throw error;
-          });
+          await identityCenter()
+            .logout(last.accessToken)
+            .catch((error: unknown) => {
+              // An access token that is dead already is signed out already.
+              if (!(error instanceof Refusal)) throw error;
+            });
         }
       } finally {
         credentials.clear();

@@ -79,11 +79,16 @@ export const settings = z.strictObject({
 });
 export type Settings = z.infer<typeof settings>;
 
-export const organisation = z.strictObject({
-  backendUrl: z.string().min(1).max(500),
-  startUrl: z.string().min(1).max(500),
-  ssoRegion: z.string().min(1).max(40),
-});
+export const organisation = z
+  .strictObject({
+    backendUrl: z.string().min(1).max(500),
+    /** Of Identity Center; both empty in a shop without it, where people sign in with an AWS profile. */
+    startUrl: z.string().max(500),
+    ssoRegion: z.string().max(40),
+  })
+  .refine(({ startUrl, ssoRegion }) => (startUrl === '') === (ssoRegion === ''), {
+    message: 'needs both a start URL and its region, or neither',
+  });
 export type Organisation = z.infer<typeof organisation>;
 
 /** A profile of the AWS configuration files. It is looked up among those that are there before anything is done with it. */

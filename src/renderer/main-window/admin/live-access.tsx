@@ -90,7 +90,7 @@ export const LiveAccess = ({ ofWhom }: { ofWhom: string }) => {
   const { first, items, more, hasMore, failure } = useLive(search.trim());
   const { value } = first;
   return (
-    <section aria-labelledby="live-title">
+    <section className={css['live']} aria-labelledby="live-title">
       <div className={css['sectionHead']}>
         <h2 id="live-title">Live access</h2>
         <span className={page['s3']}>

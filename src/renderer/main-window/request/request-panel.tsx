@@ -210,7 +210,11 @@ export const RequestPanel = () => {
       </header>
       <div className={css['told']}>
         <Fields checked={checked} />
-        {say !== null && answer.value !== null && <WiderNote wider={answer.value.wider} />}
+        {say !== null && answer.value !== null && answer.value.wider.length > 0 && (
+          <div className={css['wider']}>
+            <WiderNote wider={answer.value.wider} />
+          </div>
+        )}
         <RulesStrip
           say={say}
           preview={answer.value}

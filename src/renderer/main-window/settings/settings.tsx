@@ -164,8 +164,12 @@ const Account = ({ onSignOut }: { onSignOut: () => void }) => {
         {organisation !== null && (
           <>
             <Fact name="Backend">{organisation.backendUrl}</Fact>
-            <Fact name="Start URL">{organisation.startUrl}</Fact>
-            <Fact name="Region">{organisation.ssoRegion}</Fact>
+            {organisation.startUrl !== '' && (
+              <>
+                <Fact name="Start URL">{organisation.startUrl}</Fact>
+                <Fact name="Region">{organisation.ssoRegion}</Fact>
+              </>
+            )}
           </>
         )}
         {overview !== null && (

@@ -75,7 +75,7 @@ export const OrganisationForm = ({
             <Button size="lg" fullWidth type="submit" disabled={!complete} loading={saving.busy}>
               Use this organisation
             </Button>
-            {!complete && <p className={css['hint']}>Three answers are needed: an admin of Curfew knows them.</p>}
+            {!complete && <p className={css['hint']}>An admin of Curfew knows these answers.</p>}
             {onBack !== undefined && (
               <Button variant="subtle" onClick={onBack}>
                 Back
@@ -96,11 +96,17 @@ export const OrganisationForm = ({
           <TextInput
             label="Start URL"
             inputWrapperOrder={below}
-            description="On the page where you pick an account, or from your admin."
+            description="On the page where you pick an account. Empty if you sign in with an AWS profile."
             placeholder="https://start.example"
             {...field('startUrl', problems.startUrl)}
           />
-          <TextInput label="Region of the sign-in service" placeholder="eu-central-1" {...field('ssoRegion', null)} />
+          <TextInput
+            label="Region of the sign-in service"
+            inputWrapperOrder={below}
+            description="Of the start URL; empty without one."
+            placeholder="eu-central-1"
+            {...field('ssoRegion', null)}
+          />
         </div>
         {saving.failure !== null && !toldAtField && <FailureNote failure={saving.failure} />}
       </Frame>

@@ -2,11 +2,16 @@
 import { Button, Select } from '@mantine/core';
 import { IconKey } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
+import type { AppState } from '../../../shared/desktop.ts';
 import { FailureNote, Glyph } from '../../look/pieces.tsx';
 import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import { OtherOrganisation } from './other-organisation.tsx';
 import css from './sign-in.module.css';
+
+/** Does this organisation sign in with AWS profiles? Said by the backend; before it was asked, by the lack of a start URL. */
+export const signsInByProfile = ({ signInWith, organisation }: AppState): boolean =>
+  signInWith === 'aws-profile' || (signInWith === null && organisation?.startUrl === '');
 
 /** Curfew's own name for it first: whoever made a profile for this wants it chosen. */
 const likeliest = (profiles: readonly string[]): string | null =>

@@ -18,7 +18,7 @@ import page from '../page.module.css';
 import { Frame } from './frame.tsx';
 import { OrganisationForm } from './organisation-form.tsx';
 import { OtherOrganisation } from './other-organisation.tsx';
-import { BeginWithProfile } from './profile.tsx';
+import { BeginWithProfile, signsInByProfile } from './profile.tsx';
 import css from './sign-in.module.css';
 
 const hostOf = (address: string): string => (URL.canParse(address) ? new URL(address).host : address);
@@ -28,7 +28,7 @@ type Ways = { label: string; onOther: () => void; others?: ReactNode };
 /** Buttons that begin a sign-in: by an AWS profile where the organisation has no Identity Center, else by the browser. */
 const Begin = ({ label, onOther, others }: Ways) => {
   const { state } = useMain();
-  return state.signInWith === 'aws-profile' ? (
+  return signsInByProfile(state) ? (
     <BeginWithProfile onOther={onOther} others={others} />
   ) : (
     <BeginInBrowser label={label} onOther={onOther} others={others} />
@@ -131,7 +131,7 @@ const Reopen = ({ label }: { label: string }) => {
 const Waiting = ({ host, since, proving }: { host: string; since: string | null; proving: boolean }) => {
   const { state } = useMain();
   const now = useSecond();
-  const byProfile = state.signInWith === 'aws-profile';
+  const byProfile = signsInByProfile(state);
   const name = seen(state.organisationName ?? hostOf(state.organisation?.startUrl ?? host));
   return (
     <Frame
@@ -282,7 +282,7 @@ const Again = ({
 
 const Facts = ({ organisation }: { organisation: Organisation }) => {
   const { state } = useMain();
-  const browser = state.signInWith !== 'aws-profile';
+  const browser = !signsInByProfile(state);
   return (
     <dl className={css['facts']}>
       {browser && (
@@ -309,7 +309,7 @@ const SignedOut = ({ onOther, failed }: { onOther: () => void; failed: ReactNode
   return (
     <Frame title={`Sign in to ${name}`} down={<Begin label="Continue in the browser" onOther={onOther} />}>
       <p className={page['s2']}>
-        {state.signInWith === 'aws-profile'
+        {signsInByProfile(state)
           ? 'You sign in as the IAM user of an AWS profile on this computer. Its keys stay here: Curfew’s backend sees a signature only.'
           : 'You sign in with your browser, as you do for the access portal. Curfew never sees a password.'}
       </p>

@@ -1,0 +1,68 @@
+/**
+ * `npm run drill`: an exercise for admins, on a throw-away stack against local-aws. Short grants end while the backend is killed, the
+ * network is cut, clocks differ, AWS throttles; prints how late each grant ended and which lock came first. Ends with 1 when a promise broke.
+ */
+import { parseArgs } from 'node:util';
+import { drill, type Round, type Trouble, troubles } from './drill.ts';
+
+const { values } = parseArgs({
+  options: { grants: { type: 'string', default: '6' }, only: { type: 'string', multiple: true } },
+});
+const grants = Number(values.grants);
+if (!Number.isInteger(grants) || grants < 1 || grants > 10)
+  throw new Error('--grants takes a whole number from 1 to 10.');
+const isTrouble = (name: string): name is Trouble => Object.hasOwn(troubles, name);
+const unknown = values.only?.find((name) => !isTrouble(name));
+if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${Object.keys(troubles).join(', ')}.`);
+const chosen = (values.only ?? Object.keys(troubles)).filter(isTrouble);
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const middle = (numbers: readonly number[]): number =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+
+const row = ({ trouble, endings, problems }: Round): string[] => {
+  const policy = endings.map(({ policyGoneMs }) => policyGoneMs);
+  const session = endings.map(({ sessionGoneMs }) => sessionGoneMs);
+  const first = [...new Set(endings.map((one) => one.first))].join(', ');
+  const sealed = endings.filter(({ receipt }) => receipt === 'sealed').length;
+  return [
+    troubles[trouble],
+    `${seconds(middle(policy))}, ${seconds(Math.max(...policy))}`,
+    `${seconds(middle(session))}, ${seconds(Math.max(...session))}`,
+    first,
+    `${sealed} of ${grants}`,
+    problems.length === 0 ? 'held' : problems.join('; '),
+  ];
+};
+
+const table = (rows: readonly string[][]): string => {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  return rows
+    .map((cells) =>
+      cells
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+};
+
+console.log(
+  `${chosen.length} rounds of ${grants} grants of a minute each: some ${Math.ceil(chosen.length * 1.6)} minutes.`,
+);
+const rounds = await drill({
+  troubles: chosen,
+  grants,
+  onRound: ({ trouble, problems }) =>
+    console.log(`${troubles[trouble]}: ${problems.length === 0 ? 'held' : problems.join('; ')}`),
+});
+const head = [
+  'while',
+  'policy gone (median, last)',
+  'sessions gone (median, last)',
+  'first lock',
+  'receipts',
+  'promises',
+];
+console.log(`\nLateness after the end of each grant:\n\n${table([head, ...rounds.map(row)])}`);
+process.exitCode = rounds.every(({ problems, endings }) => problems.length === 0 && endings.length === grants) ? 0 : 1;
