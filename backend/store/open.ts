@@ -74,6 +74,8 @@ const pool = ({ url, name, connections, waitMs, onIdleError }: PoolOptions): pg.
   });
   // Without a listener a lost idle connection would end the process.
   made.on('error', onIdleError);
+  // So would one that is lost in the middle of a query: the pool listens to idle ones only, and the query fails by itself.
+  made.on('connect', (client) => client.on('error', onIdleError));
   return made;
 };
 
