@@ -40,7 +40,7 @@ const account = (id: string, name: string) => ({
   regions: ['eu-central-1'],
   brokerRoleArn: `arn:aws:iam::${id}:role/curfew/broker/CurfewBroker`,
   provisionerRoleArn: `arn:aws:iam::${id}:role/curfew/provisioner/CurfewProvisioner`,
-  externalId: 'curfew-test-external-id',
+  externalId: `curfew-${id}-test`,
   boundaryArn: `arn:aws:iam::${id}:policy/curfew/boundary/CurfewBoundary`,
   principal: { kind: 'role' as const, carrier: 'inline' as const },
 });
