@@ -290,6 +290,9 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
       data.setData('text/plain', given);
       area?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
     }, text);
+  /** The question gives the keys back to the terminal when it is gone, not before. */
+  const hasKeys = (): Promise<void> =>
+    expect(terminal.locator('[role="tabpanel"]:not([hidden]) textarea').first()).toBeFocused();
 
   await test.step('the end of the bracket is taken out, and nothing runs', async () => {
     await paste('echo one\u001b[201~; touch owned-by-paste\r');
@@ -299,6 +302,7 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
     await mira.sees(/\^C\s[^\n]*\$$/);
     await paste('echo two\u001b[201~\rtouch owned-by-paste\r');
     await terminal.getByRole('dialog').getByRole('button', { name: 'Paste', exact: true }).click();
+    await hasKeys();
     await mira.sees(/two\[201~\s+touch owned-by-paste/);
     await terminal.keyboard.press('Control+c');
     await mira.typeLine('clear; ls | grep -c owned-by-paste');
@@ -314,6 +318,7 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
     await expect(question).toContainText('line 0 ünï 漢字 🚀');
     await picture(terminal, 'asked');
     await question.getByRole('button', { name: 'Paste', exact: true }).click();
+    await hasKeys();
     await mira.sees('line 1999', 60_000);
     await terminal.keyboard.press('Control+d');
     await mira.typeLine('clear; echo kept-$((40 + 2))');
@@ -324,6 +329,7 @@ test('TERM-07 2,000 pasted lines are shown first, then arrive exactly', async ({
   await test.step('a no pastes nothing', async () => {
     await paste('echo never\necho ever\n');
     await terminal.getByRole('dialog').getByRole('button', { name: 'Do not paste' }).click();
+    await hasKeys();
     await mira.typeLine('clear; echo still-$((40 + 2))');
     expect(await mira.sees('still-42')).not.toContain('never');
   });

@@ -16,7 +16,6 @@ import { copyText } from '../copy-text.ts';
 import page from '../page.module.css';
 import css from './access.module.css';
 import { openTerminals, refsOf } from './access-lists.ts';
-import { EndDialog } from './end-dialog.tsx';
 import { LockList, locksWords } from './locks.tsx';
 
 /** One press of "Extend" adds this much, seconds. */
@@ -188,14 +187,15 @@ type CardProps = {
   focus: boolean;
   /** The next to end: only its "Extend" may be the page's primary button. */
   next: boolean;
+  /** Asks before it ends. The question is the page's: a card goes to another list when its grant moves on. */
+  onEnd: () => void;
 };
 
 /** One grant that gives access now or soon. */
-export const GrantCard = ({ grant, focus, next }: CardProps) => {
+export const GrantCard = ({ grant, focus, next, onEnd }: CardProps) => {
   const { state, meId, send, canAct } = useMain();
   const view = useTimeOf(grant, state.clock, meId);
   const running = useIntent();
-  const [asking, setAsking] = useState(false);
   const [showLocks, setShowLocks] = useState(false);
   const armed = locksWords(grant);
   const [extended, sayExtended] = useExtended();
@@ -218,7 +218,7 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
     const first = grant.instances[0];
     if (event.key === 'e' && grantCan('extend', grant.state)) extend();
     if (event.key === 'c' && grantCan('connect', grant.state) && first !== undefined) connect(first);
-    if (event.key === 'x' && grantCan('end', grant.state)) setAsking(true);
+    if (event.key === 'x' && grantCan('end', grant.state)) onEnd();
   };
   const names = namesOf(grant.instances);
   const terminals = openTerminals(grant, state.terminals);
@@ -282,9 +282,8 @@ export const GrantCard = ({ grant, focus, next }: CardProps) => {
         running={running}
         connect={connect}
         extend={extend}
-        onEnd={() => setAsking(true)}
+        onEnd={onEnd}
       />
-      {asking && <EndDialog grant={grant} onClose={() => setAsking(false)} />}
     </article>
   );
 };

@@ -1,6 +1,7 @@
 /** Page "My access": what lives, what is ready, what waits, what ended and with which receipt, what to ask again. */
 import { Button } from '@mantine/core';
 import { IconKey, IconPlus } from '@tabler/icons-react';
+import { useState } from 'react';
 import type { AccessRequest, Grant } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
 import { cx } from '../../look/class-names.ts';
@@ -13,6 +14,7 @@ import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './access.module.css';
 import { type AskAgain, askAgainOf, listsOf, refsOf, summaryOf } from './access-lists.ts';
+import { EndDialog } from './end-dialog.tsx';
 import { FailedCard, GrantCard, GrantGroup } from './grant-card.tsx';
 
 type Waiting = Extract<AccessRequest, { state: 'waiting' }>;
@@ -184,6 +186,7 @@ const Again = ({ list }: { list: AskAgain[] }) => (
 const Lists = () => {
   const { state, placeId, go } = useMain();
   const askAgain = useAskAgain();
+  const [ending, setEnding] = useState<Grant | null>(null);
   const now = backendNow(state.clock, Date.now());
   const grants = state.overview?.grants ?? [];
   const requests = state.overview?.requests ?? [];
@@ -194,17 +197,32 @@ const Lists = () => {
   const nothing = lists.live.length + lists.ready.length + lists.waiting.length + lists.failed.length === 0;
   return (
     <div className={cx(page['body'], css['lists'])}>
+      {ending !== null && (
+        <EndDialog grant={grants.find(({ id }) => id === ending.id) ?? ending} onClose={() => setEnding(null)} />
+      )}
       {lists.live.length > 0 && (
         <GrantGroup label="Live">
           {lists.live.map((grant) => (
-            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} next={grant === next} />
+            <GrantCard
+              key={grant.id}
+              grant={grant}
+              focus={pointsAt(grant)}
+              next={grant === next}
+              onEnd={() => setEnding(grant)}
+            />
           ))}
         </GrantGroup>
       )}
       {lists.ready.length > 0 && (
         <GrantGroup label="Ready">
           {lists.ready.map((grant) => (
-            <GrantCard key={grant.id} grant={grant} focus={pointsAt(grant)} next={false} />
+            <GrantCard
+              key={grant.id}
+              grant={grant}
+              focus={pointsAt(grant)}
+              next={false}
+              onEnd={() => setEnding(grant)}
+            />
           ))}
         </GrantGroup>
       )}
