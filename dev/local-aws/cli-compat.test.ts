@@ -76,7 +76,7 @@ const complaint = async (credentials: Credentials, ...args: string[]): Promise<s
 
 const wait = 120_000;
 
-describe.runIf(present)(`aws (${(version.stdout || version.stderr).split(' ')[0]})`, () => {
+describe.runIf(present)(`aws (${present ? (version.stdout || version.stderr).split(' ')[0] : 'not installed'})`, () => {
   test(
     'sts get-caller-identity, and a key that is not the right one',
     async () => {

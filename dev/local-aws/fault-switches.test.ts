@@ -38,10 +38,18 @@ const signIn = async (userName: string): Promise<PersonAtApi> => {
 
 type Opened = { grant: Grant; instance: Instance; terminal: OpenTerminal; tab: () => TerminalTab };
 
-/** Asks, connects and opens a terminal; what the terminal goes through is not waited for. */
-const open = async (person: PersonAtApi, name = 'payments-sim-d1'): Promise<Opened> => {
+/**
+ * Asks, connects and opens a terminal; what the terminal goes through is not waited for.
+ * @param between done when the person has connected and no terminal is open yet.
+ */
+const open = async (
+  person: PersonAtApi,
+  name = 'payments-sim-d1',
+  between: (grant: Grant) => Promise<unknown> = async () => undefined,
+): Promise<Opened> => {
   const instance = await person.instance(name);
   const { grant, connection } = await person.connect(await person.submit(instance, 900));
+  await between(grant);
   const terminal = await openTerminal(person, grant, connection);
   const tab = (): TerminalTab => {
     const found = terminal.phase();
@@ -80,10 +88,12 @@ beforeAll(async () => {
   control = controlOf(stack.localAwsUrl);
   await control.call('changeSettings', { spreadingDelayMs: quickSpreadingMs });
 
-  // AWS caps a session by its document, whatever Curfew granted: here somebody has cut it to a minute.
-  await control.call('changeDocument', { account: devAccount, name: 'Curfew-Shell-015', maxSessionMinutes: 1 });
+  // AWS caps a session by its document, whatever Curfew granted: here somebody cuts it to a minute after the last look at it (AWS-12).
   const jonas = await signIn(names.jonas);
-  const short = await open(jonas, 'payments-api-s1');
+  const short = await open(jonas, 'payments-api-s1', async ({ id }) => {
+    await jonas.grantIn(id, 'active');
+    await control.call('changeDocument', { account: devAccount, name: 'Curfew-Shell-015', maxSessionMinutes: 1 });
+  });
   await short.terminal.prompt();
   capped = { tab: short.tab, person: jonas };
   await control.call('changeDocument', { account: devAccount, name: 'Curfew-Shell-015', maxSessionMinutes: 15 });
