@@ -47,6 +47,17 @@ const readRows = async ({ db, account }: AccountSweep): Promise<Rows> => {
   };
 };
 
+/** The principal on this role as the rows know it now: one may have been made, and its policy written, since they were read. */
+const principalNow = async ({ db, account }: AccountSweep, name: string): Promise<KnownPrincipal | undefined> =>
+  await db
+    .selectFrom('principals')
+    .select(['id', 'person_id', 'session_name'])
+    .where('account_id', '=', account.id)
+    .where('kind', '=', 'role')
+    .where('name', '=', name)
+    .$narrowType<{ person_id: NotNull }>()
+    .executeTakeFirst();
+
 type Role = { name: string; arn: string; seen: SeenRole; principal: KnownPrincipal | undefined; rows: Rows };
 
 /** Whose role it is; null: it does not say, or its name belongs to somebody else. */
@@ -175,10 +186,12 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
   }
   const carriesOurs =
     inline.includes(accessPolicyName) || attached.some((arn) => arn.includes(`:policy${grantsPath}${role.name}-`));
-  if (inline.includes(accessPolicyName) && role.principal === undefined) await removeLeftover(sweep, role);
-  if (role.principal !== undefined) {
+  // Read after IAM was: whoever writes a policy has put its principal on record by then.
+  const principal = role.principal ?? (await principalNow(sweep, role.name));
+  if (inline.includes(accessPolicyName) && principal === undefined) await removeLeftover(sweep, role);
+  if (principal !== undefined) {
     // The pass over this principal compares the documents with its rows, and deletes them when nothing is left.
-    const due = db.updateTable('principals').set({ due_at: now() }).where('id', '=', role.principal.id);
+    const due = db.updateTable('principals').set({ due_at: now() }).where('id', '=', principal.id);
     await due.where((eb) => eb.or([eb.lit(carriesOurs), eb('document_hash', 'is not', null)])).execute();
   }
   return seen;

@@ -326,3 +326,23 @@ test('what cannot be read keeps nobody from the rest, and is written down', asyn
   const row = await scene.store.db.selectFrom('sweeps').selectAll().executeTakeFirstOrThrow();
   expect(row.problem).toMatch(/^list of roles: /);
 });
+
+test('promise 6: access that is given while the sweep looks at its role stays', async () => {
+  const { iam } = scene.aws;
+  let given: string | null = null;
+  const readRole: typeof iam.readRole = async (accountId, name) => {
+    const role = await iam.readRole(accountId, name);
+    if (name !== roleNameOf(jonas) || given !== null) return role;
+    // His first access ever: the sweep has read the rows already, and does not look at IAM before the policy is there.
+    given = await addGrant(scene, { person: jonas, instances: [apiTwo] });
+    reconciler?.nudge();
+    await active(given);
+    return role;
+  };
+  const running = start({ aws: { ...scene.aws, iam: { ...iam, readRole } } });
+  await running.sweep();
+  expect(given).not.toBeNull();
+  expect(await iam.inlinePolicies(prod, roleNameOf(jonas))).toEqual([accessPolicyName]);
+  const told = await listFindings(scene.store.db, { openOnly: false, limit: 100 });
+  expect(told.filter(({ kind }) => kind === 'leftover_policy' || kind === 'changed_document')).toEqual([]);
+});
