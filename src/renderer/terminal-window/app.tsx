@@ -1,6 +1,6 @@
 /** The terminal window: tabs, the screen or what happens before it, the countdown bar. */
 import { IconLock } from '@tabler/icons-react';
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { Grant } from '../../shared/access.ts';
 import type { TerminalBridge, TerminalState, TerminalTab } from '../../shared/desktop.ts';
 import { grantCan } from '../../shared/lifecycle.ts';
@@ -53,7 +53,8 @@ const endedLine = (tab: Extract<TerminalTab, { phase: 'ended' }>, grant: Grant |
 /** The element a screen is shown in; it fits anew whenever its size changes, at once. */
 const ScreenFrame = ({ screen, label }: { screen: Screen; label: string }) => {
   const element = useRef<HTMLElement>(null);
-  useEffect(() => {
+  // With the commit that shows it, not after it is painted: a key pressed in between would go nowhere.
+  useLayoutEffect(() => {
     const frame = element.current;
     if (frame === null) return undefined;
     screen.show(frame);
