@@ -7,7 +7,8 @@ export default defineConfig({
   outputDir: path.join(import.meta.dirname, '..', 'test-results'),
   workers: 1,
   fullyParallel: false,
-  retries: 0,
+  // A second try tells a machine that stumbled from what is broken; `npm test` names each and fails when there are several.
+  retries: 1,
   forbidOnly: true,
   // Long enough for a machine that is busy with other things: how fast Curfew is, the benchmark says.
   timeout: 240_000,

@@ -240,14 +240,19 @@ export class Person {
   /** Waits until the terminal shows it. */
   async sees(text: string | RegExp, withinMs = patienceMs): Promise<string> {
     const shows = (screen: string): boolean => (typeof text === 'string' ? screen.includes(text) : text.test(screen));
-    return await until(
-      `the terminal to show ${text}`,
-      async () => {
-        const screen = await this.screenText();
-        return shows(screen) ? screen : null;
-      },
-      withinMs,
-    );
+    let last = '';
+    try {
+      return await until(
+        `the terminal to show ${text}`,
+        async () => {
+          last = await this.screenText();
+          return shows(last) ? last : null;
+        },
+        withinMs,
+      );
+    } catch (cause) {
+      throw new Error(`The terminal never showed ${text}. It shows:\n${last.slice(-1500)}`, { cause });
+    }
   }
 
   async close(): Promise<void> {

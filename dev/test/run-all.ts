@@ -90,6 +90,9 @@ const playwrightReport = z.object({
   errors: z.array(z.unknown()),
 });
 
+/** So many end-to-end tests may need their second try in a run; real windows on a busy machine lose a race now and then, but not often. */
+const mostSecondTries = 2;
+
 const e2e = (scratch: string) => async (): Promise<Count> => {
   const file = path.join(scratch, 'playwright.json');
   const code = await run(bin('playwright'), ['test', '--config', 'e2e/playwright.config.ts', '--reporter=list,json'], {
@@ -98,9 +101,11 @@ const e2e = (scratch: string) => async (): Promise<Count> => {
   const report = readReport(playwrightReport, file);
   if (report === null) return { passed: 0, failed: 1, skipped: [] };
   const { expected, unexpected, flaky, skipped } = report.stats;
-  const failed = unexpected + flaky + report.errors.length;
+  if (flaky > 0) console.log(`${flaky} of them passed on the second try only (marked "flaky" above): look into them.`);
+  const excused = flaky <= mostSecondTries ? flaky : 0;
+  const failed = unexpected + flaky - excused + report.errors.length;
   return {
-    passed: expected,
+    passed: expected + excused,
     failed: Math.max(failed, code === 0 ? 0 : 1),
     skipped: skipped > 0 ? [`${skipped} end-to-end tests (their reasons stand above)`] : [],
   };
