@@ -4,7 +4,7 @@ import type { AccountConfig, Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import { mendUnseen, type NewFinding, noteFinding } from './findings.ts';
-import type { ReconcileAws } from './run.ts';
+import type { ReconcileAws } from './pass.ts';
 
 export type SweepDeps = {
   db: Db;

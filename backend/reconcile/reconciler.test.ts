@@ -25,8 +25,8 @@ import {
   sceneConfig,
   sessionList,
 } from '../provisioner/testing/scene.ts';
+import type { ReconcileAws } from './pass.ts';
 import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
-import type { ReconcileAws } from './run.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;

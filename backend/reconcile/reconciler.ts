@@ -10,8 +10,9 @@ import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
 import { type DuePrincipal, freeForgotten, readDue, settlePrincipal, takePrincipals, wakeUnfinished } from './due.ts';
+import type { ReconcileAws, RunDeps } from './pass.ts';
 import { nextDue } from './plan.ts';
-import { type ReconcileAws, type RunDeps, runPrincipal } from './run.ts';
+import { runPrincipal } from './run.ts';
 import { watchSlowEndings } from './slow-endings.ts';
 import { sweepAccounts } from './sweep.ts';
 

@@ -2,15 +2,9 @@
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
 import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
-import { appendAudit } from '../audit/chain.ts';
 import { currentErrand } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
-import type { Iam } from '../aws/iam.ts';
-import type { Ssm } from '../aws/ssm.ts';
-import type { SweepReads } from '../aws/sweep-reads.ts';
-import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
-import type { SealKey } from '../store/seal.ts';
 import {
   activateGrant,
   beginEnding,
@@ -23,172 +17,19 @@ import {
   recordTerminated,
   terminatedSessions,
 } from './changes-of-state.ts';
-import { documentTrouble } from './document-check.ts';
-import { type NewFinding, noteFinding } from './findings.ts';
-import { planPrincipal, type Seen, type SeenSession, type Step } from './plan.ts';
-import { type CheckDeps, principalTrouble } from './principal-check.ts';
+import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
+import { planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
-import { type BrokenSeal, type GrantFacts, type PrincipalState, type ReadingDeps, readPrincipal } from './wished.ts';
-
-/** What the reconciler needs of AWS. */
-export type ReconcileAws = {
-  iam: Pick<
-    Iam,
-    'documents' | 'readRole' | 'readUser' | 'readGroup' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
-  >;
-  ssm: Pick<Ssm, 'activeSessions' | 'terminate' | 'sessionDocument'>;
-  reads: SweepReads;
-};
-
-export type RunDeps = CheckDeps & {
-  aws: ReconcileAws;
-  sealKey: SealKey;
-  partition: string;
-  policyPlace: ReadingDeps['policyPlace'];
-  /** Whose members hear of findings; null: nobody. */
-  adminGroup: string | null;
-  now: () => Date;
-  sleep: (ms: number) => Promise<void>;
-  /** Milliseconds: quiet time until a receipt is sealed, between looks in it, and between looks while sessions die. */
-  sealMs: number;
-  lookEveryMs: number;
-  lookAgainMs: number;
-  /** Milliseconds between two comparisons of a role that access hangs on. */
-  roleCheckMs: number;
-  /** When a principal's role was last found to be ours; in memory only. */
-  roleChecks: Map<string, Date>;
-  log: Log;
-  lastLooks: Map<string, Date>;
-  /** Told how late a grant that has ended did so, milliseconds. */
-  ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
-};
+import { type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
+import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
 const mostWrites = 4;
 
-/** What one pass has seen and done so far. */
-type Pass = {
-  db: Db;
-  deps: RunDeps;
-  state: PrincipalState;
-  seen: Seen;
-  looks: number;
-  writes: number;
-  /** The first instant at which a look found nothing stray. */
-  quietAt: Date;
-};
-
 const holderOf = ({ state }: Pick<Pass, 'state'>): PolicyHolder => {
   const { account_id: accountId, kind, name } = state.principal;
   return { accountId, kind, name };
-};
-
-const factsOf = (pass: Pass, grantId: string): GrantFacts => {
-  const facts = pass.state.grants.get(grantId);
-  if (facts === undefined) throw new Error(`Grant ${grantId} was planned but not read`);
-  return facts;
-};
-
-const inState = (pass: Pass, state: 'granting' | 'active'): GrantFacts[] =>
-  [...pass.state.grants.values()].filter(({ row }) => row.state === state);
-
-/** Nothing may hang on this role any more: what is being given fails, what is given ends. */
-const closeAll = async (pass: Pass, why: { code: string; advice: string; cause: EndCause }): Promise<void> => {
-  const { db, deps } = pass;
-  const at = deps.now();
-  for (const facts of inState(pass, 'granting')) await failGrant(db, facts, { ...why, at });
-  for (const facts of inState(pass, 'active'))
-    await beginEnding(db, facts, { cause: why.cause, at, sealKey: deps.sealKey });
-};
-
-/** Threats AWS-09, before every write that opens something. @returns false when everything on the principal was closed. */
-const principalIsOurs = async (pass: Pass): Promise<boolean> => {
-  const { deps, state } = pass;
-  const [owner] = [...state.grants.values()].map((facts) => facts.owner);
-  const trouble = await principalTrouble(deps, state.principal, owner);
-  if (trouble === null) return true;
-  const { code, advice, what, differences } = trouble;
-  deps.log.error({ principal: state.principal.arn, code, differences }, 'a principal is not as it should be');
-  await closeAll(pass, { code, advice, cause: { kind: 'inventory', what } });
-  return false;
-};
-
-/**
- * Between writes somebody may change whom a role trusts, so a role that access hangs on is compared at intervals too. A role
- * that cannot be read now keeps nothing from ending.
- */
-const stillOurs = async (pass: Pass): Promise<boolean> => {
-  const { deps, state } = pass;
-  const { id, arn } = state.principal;
-  const last = deps.roleChecks.get(id);
-  const fresh = last !== undefined && deps.now().getTime() - last.getTime() < deps.roleCheckMs;
-  if (fresh || inState(pass, 'active').length === 0) return true;
-  try {
-    const ours = await principalIsOurs(pass);
-    if (ours) deps.roleChecks.set(id, deps.now());
-    return ours;
-  } catch (error) {
-    deps.log.error({ error, principal: arn }, 'a principal could not be compared');
-    return true;
-  }
-};
-
-/** Threats AWS-12, before access is given. @returns false when what was about to be given failed instead. */
-const documentIsOurs = async (pass: Pass): Promise<boolean> => {
-  const { db, deps, state } = pass;
-  const account = deps.account(state.principal.account_id);
-  const advice = await documentTrouble(deps.aws.ssm, account, state.wished.grants);
-  if (advice === null) return true;
-  deps.log.error({ principal: state.principal.arn, advice }, 'a session document is not as the template makes it');
-  const at = deps.now();
-  for (const facts of inState(pass, 'granting')) {
-    await failGrant(db, facts, { code: 'session_document_changed', advice, at });
-  }
-  return false;
-};
-
-const noteFound = async (
-  { db, deps, state }: Pass,
-  found: Pick<NewFinding, 'kind' | 'region' | 'subject' | 'what' | 'advice'>,
-  mended: boolean,
-): Promise<void> => {
-  const { id: accountId, name: accountName } = deps.account(state.principal.account_id);
-  const when = { at: deps.now(), adminGroup: deps.adminGroup, mended };
-  await noteFinding(db, { ...found, accountId, accountName }, when);
-};
-
-/** What hangs on the principal is neither what should be nor what we last read there: somebody else wrote. */
-const noteForeignDocument = async (pass: Pass): Promise<void> => {
-  const { db, deps, seen, state } = pass;
-  const { principal } = state;
-  const hash = documentsHash(effective(seen.documents ?? []));
-  if (pass.writes > 0 || hash === principal.document_hash) return;
-  const what =
-    hash === null
-      ? 'the access policy had been deleted by somebody else'
-      : 'the access policy was not the one that was last read back';
-  await db.transaction().execute((tx) =>
-    appendAudit(tx, {
-      kind: 'access_policy_mended',
-      accountId: principal.account_id,
-      principal: principal.arn,
-      what,
-      at: deps.now().toISOString(),
-      actor: { kind: 'curfew' },
-    }),
-  );
-  await noteFound(
-    pass,
-    {
-      kind: 'changed_document',
-      region: null,
-      subject: principal.arn,
-      what: `On ${principal.name} ${what}. Curfew writes what its rows say.`,
-      advice: `Find out in CloudTrail who did it (PutRolePolicy, DeleteRolePolicy, CreatePolicyVersion and the like for ${principal.name}), unless Curfew was stopped in the middle of a write.`,
-    },
-    true,
-  );
 };
 
 /** How many managed policies may be there: those that were, and those that may be made. */
@@ -384,31 +225,6 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
     case 'note-look':
       await noteFurtherLook(pass, factsOf(pass, step.grantId));
       return;
-  }
-};
-
-/** Threats AU-05: alarm, audit, and no access by such a row: one being given fails, one that was given ends. */
-const closeBroken = async (pass: Pass, broken: readonly BrokenSeal[]): Promise<void> => {
-  const { db, deps } = pass;
-  for (const { table, rowId, grantId } of broken) {
-    const facts = factsOf(pass, grantId);
-    const at = deps.now();
-    deps.log.error({ table, rowId, grantId }, 'a seal does not hold: somebody changed rows behind Curfew’s back');
-    const event = {
-      kind: 'seal_broken' as const,
-      table,
-      rowId,
-      accountId: facts.row.account_id,
-      at: at.toISOString(),
-      actor: { kind: 'curfew' as const },
-    };
-    const advice = 'Curfew’s records of this access were changed by somebody else. Tell its admin, then ask again.';
-    if (facts.row.state === 'granting') {
-      await failGrant(db, facts, { code: 'seal_broken', advice, at, first: event });
-    } else {
-      const cause: EndCause = { kind: 'inventory', what: 'its record was changed behind Curfew’s back' };
-      await beginEnding(db, facts, { cause, at, sealKey: deps.sealKey, first: event });
-    }
   }
 };
 

@@ -15,8 +15,8 @@ import {
   sceneConfig,
 } from '../provisioner/testing/scene.ts';
 import { savePerson } from '../store/people.ts';
+import type { ReconcileAws } from './pass.ts';
 import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
-import type { ReconcileAws } from './run.ts';
 
 // Each test takes a few seconds; a machine that is busy with other tests may need much more.
 vi.setConfig({ testTimeout: 120_000 });

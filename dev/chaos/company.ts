@@ -7,7 +7,7 @@ import { createIam, roleSetting } from '../../backend/aws/iam.ts';
 import { createSsm } from '../../backend/aws/ssm.ts';
 import { createSweepReads } from '../../backend/aws/sweep-reads.ts';
 import type { Config } from '../../backend/config.ts';
-import type { ReconcileAws } from '../../backend/reconcile/run.ts';
+import type { ReconcileAws } from '../../backend/reconcile/pass.ts';
 import { openRules, type RuleBook } from '../../backend/rules/rules.ts';
 import type { PersonFacts } from '../../backend/store/people.ts';
 import type { SealKey } from '../../backend/store/seal.ts';

@@ -1,0 +1,122 @@
+/** What stands before a write, and what happens when it does not hold: whose principal, whose document, whose rows these are. */
+import type { EndCause } from '../../src/shared/access.ts';
+import { effective } from '../access-policy/policy-writes.ts';
+import { appendAudit } from '../audit/chain.ts';
+import { beginEnding, documentsHash, failGrant } from './changes-of-state.ts';
+import { documentTrouble } from './document-check.ts';
+import { factsOf, inState, noteFound, type Pass } from './pass.ts';
+import { principalTrouble } from './principal-check.ts';
+import type { BrokenSeal } from './wished.ts';
+
+/** Nothing may hang on this role any more: what is being given fails, what is given ends. */
+const closeAll = async (pass: Pass, why: { code: string; advice: string; cause: EndCause }): Promise<void> => {
+  const { db, deps } = pass;
+  const at = deps.now();
+  for (const facts of inState(pass, 'granting')) await failGrant(db, facts, { ...why, at });
+  for (const facts of inState(pass, 'active'))
+    await beginEnding(db, facts, { cause: why.cause, at, sealKey: deps.sealKey });
+};
+
+/** Threats AWS-09, before every write that opens something. @returns false when everything on the principal was closed. */
+export const principalIsOurs = async (pass: Pass): Promise<boolean> => {
+  const { deps, state } = pass;
+  const [owner] = [...state.grants.values()].map((facts) => facts.owner);
+  const trouble = await principalTrouble(deps, state.principal, owner);
+  if (trouble === null) return true;
+  const { code, advice, what, differences } = trouble;
+  deps.log.error({ principal: state.principal.arn, code, differences }, 'a principal is not as it should be');
+  await closeAll(pass, { code, advice, cause: { kind: 'inventory', what } });
+  return false;
+};
+
+/**
+ * Between writes somebody may change whom a role trusts, so a role that access hangs on is compared at intervals too. A role
+ * that cannot be read now keeps nothing from ending.
+ */
+export const stillOurs = async (pass: Pass): Promise<boolean> => {
+  const { deps, state } = pass;
+  const { id, arn } = state.principal;
+  const last = deps.roleChecks.get(id);
+  const fresh = last !== undefined && deps.now().getTime() - last.getTime() < deps.roleCheckMs;
+  if (fresh || inState(pass, 'active').length === 0) return true;
+  try {
+    const ours = await principalIsOurs(pass);
+    if (ours) deps.roleChecks.set(id, deps.now());
+    return ours;
+  } catch (error) {
+    deps.log.error({ error, principal: arn }, 'a principal could not be compared');
+    return true;
+  }
+};
+
+/** Threats AWS-12, before access is given. @returns false when what was about to be given failed instead. */
+export const documentIsOurs = async (pass: Pass): Promise<boolean> => {
+  const { db, deps, state } = pass;
+  const account = deps.account(state.principal.account_id);
+  const advice = await documentTrouble(deps.aws.ssm, account, state.wished.grants);
+  if (advice === null) return true;
+  deps.log.error({ principal: state.principal.arn, advice }, 'a session document is not as the template makes it');
+  const at = deps.now();
+  for (const facts of inState(pass, 'granting')) {
+    await failGrant(db, facts, { code: 'session_document_changed', advice, at });
+  }
+  return false;
+};
+
+/** What hangs on the principal is neither what should be nor what we last read there: somebody else wrote. */
+export const noteForeignDocument = async (pass: Pass): Promise<void> => {
+  const { db, deps, seen, state } = pass;
+  const { principal } = state;
+  const hash = documentsHash(effective(seen.documents ?? []));
+  if (pass.writes > 0 || hash === principal.document_hash) return;
+  const what =
+    hash === null
+      ? 'the access policy had been deleted by somebody else'
+      : 'the access policy was not the one that was last read back';
+  await db.transaction().execute((tx) =>
+    appendAudit(tx, {
+      kind: 'access_policy_mended',
+      accountId: principal.account_id,
+      principal: principal.arn,
+      what,
+      at: deps.now().toISOString(),
+      actor: { kind: 'curfew' },
+    }),
+  );
+  await noteFound(
+    pass,
+    {
+      kind: 'changed_document',
+      region: null,
+      subject: principal.arn,
+      what: `On ${principal.name} ${what}. Curfew writes what its rows say.`,
+      advice: `Find out in CloudTrail who did it (PutRolePolicy, DeleteRolePolicy, CreatePolicyVersion and the like for ${principal.name}), unless Curfew was stopped in the middle of a write.`,
+    },
+    true,
+  );
+};
+
+/** Threats AU-05: alarm, audit, and no access by such a row: one being given fails, one that was given ends. */
+export const closeBroken = async (pass: Pass, broken: readonly BrokenSeal[]): Promise<void> => {
+  const { db, deps } = pass;
+  for (const { table, rowId, grantId } of broken) {
+    const facts = factsOf(pass, grantId);
+    const at = deps.now();
+    deps.log.error({ table, rowId, grantId }, 'a seal does not hold: somebody changed rows behind Curfew’s back');
+    const event = {
+      kind: 'seal_broken' as const,
+      table,
+      rowId,
+      accountId: facts.row.account_id,
+      at: at.toISOString(),
+      actor: { kind: 'curfew' as const },
+    };
+    const advice = 'Curfew’s records of this access were changed by somebody else. Tell its admin, then ask again.';
+    if (facts.row.state === 'granting') {
+      await failGrant(db, facts, { code: 'seal_broken', advice, at, first: event });
+    } else {
+      const cause: EndCause = { kind: 'inventory', what: 'its record was changed behind Curfew’s back' };
+      await beginEnding(db, facts, { cause, at, sealKey: deps.sealKey, first: event });
+    }
+  }
+};
