@@ -44,7 +44,7 @@ import { openSealKey } from './store/seal.ts';
 
 const lapseEveryMs = 5_000;
 const switchesEveryMs = 1_000;
-/** With the 30 s for which the identity store's answers are remembered, a leaver has lost everything within 60 s (ID-12). */
+/** A leaver has lost everything within 60 s (ID-12), also when the backend whose turn it was has just died. */
 const leaversEveryMs = 25_000;
 const clocksEveryMs = 10_000;
 const forgetEveryMs = 5 * 60_000;

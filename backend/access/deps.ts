@@ -5,7 +5,7 @@ import type { PersonalRole } from '../../src/shared/views.ts';
 import type { Config } from '../config.ts';
 import type { RuleBook, RuleSet } from '../rules/rules.ts';
 import type { Db } from '../store/open.ts';
-import type { PersonFacts } from '../store/people.ts';
+import type { PersonFacts, Standings } from '../store/people.ts';
 import type { SealKey } from '../store/seal.ts';
 
 /** The identity store, read at most 60 s before the answer (threats RQ-06). */
@@ -14,6 +14,8 @@ export type Directory = {
   person: (personId: string) => Promise<PersonFacts | null>;
   /** The people of a group, by its display name; empty when there is no such group. */
   membersOf: (group: string) => Promise<PersonFacts[]>;
+  /** How these people stand now, nothing remembered; never throws (ID-12). */
+  standings: (personIds: readonly string[]) => Promise<Standings>;
 };
 
 export type PersonalRoles = {

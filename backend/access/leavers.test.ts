@@ -107,11 +107,12 @@ test('ID-12 an identity store that cannot be asked ends nothing, and keeps no ot
   await settle('mira');
   await settle('elin');
   office.change('elin', { enabled: false });
-  const { person } = office.deps.directory;
+  const { standings } = office.deps.directory;
   const { id } = office.person('mira');
-  office.deps.directory.person = async (asked) => {
-    if (asked === id) throw new Error('the identity store is away');
-    return person(asked);
+  office.deps.directory.standings = async (asked) => {
+    const { known } = await standings(asked);
+    known.delete(id);
+    return { known, failure: { error: new Error('the identity store is away') } };
   };
   await expect(office.access.closeLeavers()).rejects.toThrow('the identity store is away');
   expect((await standing('elin')).grants).toEqual(['ending', 'ending']);

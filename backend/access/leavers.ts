@@ -105,16 +105,16 @@ const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
 export const closeLeavers = async (deps: AccessDeps): Promise<number> => {
   const ids = await withSomething(deps, deps.now());
   const people = await loadPeople(deps.db, ids);
+  const { known: standings, failure: unasked } = await deps.directory.standings(ids);
   let closed = 0;
-  let failure: { error: unknown } | null = null;
+  let failure = unasked;
   for (const id of ids) {
+    const why = standings.get(id);
+    if (why === undefined || why === 'enabled') continue;
     try {
-      const facts = await deps.directory.person(id);
-      if (facts?.enabled === true) continue;
-      const why = facts === null ? 'gone' : 'disabled';
       if (await closeAllOf(deps, { person: known(people, id), why, at: deps.now() })) closed += 1;
     } catch (error) {
-      // One who cannot be asked about, or closed, keeps nobody else from it; the next round tries again.
+      // One who cannot be closed keeps nobody else from it; the next round tries again.
       failure = { error };
     }
   }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { createDirectory, type Directory } from './directory.ts';
 
 /** An identity store that always answers with this error. */
@@ -59,4 +60,95 @@ test('ID-12 an answer is remembered for half a minute, not longer', async () => 
   time = new Date(time.getTime() + 2_000);
   await directory.person('c2c5d4e4-1021');
   expect(calls).toBe(once + 1);
+});
+
+describe('ID-12 many at once', () => {
+  const idOf = (number: number): string => `c2c5d4e4-${number}`;
+  const asInput = z.object({
+    UserId: z.string().optional(),
+    NextToken: z.string().optional(),
+    MaxResults: z.number().optional(),
+  });
+  /** A store of so many users; each hundredth is disabled. It counts what it is asked by operation. */
+  const storeOf = (users: number, options: { mayList?: boolean; tellsStatus?: boolean } = {}) => {
+    const asked = new Map<string, number>();
+    const all = Array.from({ length: users }, (_, number) => ({
+      UserId: idOf(number),
+      UserName: `user-${number}`,
+      UserStatus: number % 100 === 99 ? 'DISABLED' : 'ENABLED',
+    }));
+    const answers = (operation: string, input: z.output<typeof asInput>) => {
+      if (operation === 'DescribeUser') return all.find(({ UserId }) => UserId === input.UserId) ?? null;
+      if (options.mayList === false) return 'AccessDeniedException';
+      const from = Number(input.NextToken ?? 0);
+      const to = from + (input.MaxResults ?? 0);
+      const Users = all.slice(from, to).map(({ UserStatus, ...user }) => ({
+        ...user,
+        ...(options.tellsStatus === false ? {} : { UserStatus }),
+      }));
+      return { Users, ...(to < users ? { NextToken: String(to) } : {}) };
+    };
+    server.removeAllListeners('request');
+    server.on('request', (request, response) => {
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const operation = String(request.headers['x-amz-target']).replace('AWSIdentityStore.', '');
+        asked.set(operation, (asked.get(operation) ?? 0) + 1);
+        const answer = answers(operation, asInput.parse(JSON.parse(Buffer.concat(parts).toString('utf8'))));
+        response.writeHead(answer === null || typeof answer === 'string' ? 400 : 200, {
+          'content-type': 'application/x-amz-json-1.1',
+        });
+        const none = { __type: 'ResourceNotFoundException', Message: 'no', ResourceType: 'USER' };
+        response.end(JSON.stringify(answer ?? none).replace(/^"(\w+)"$/, '{"__type":"$1"}'));
+      });
+    });
+    return asked;
+  };
+  const everyone = (users: number): string[] => Array.from({ length: users + 1 }, (_, number) => idOf(number));
+
+  test('ID-12 2,500 people cost 25 calls and one for whoever is not listed, so 20 a second are enough for each minute', async () => {
+    const asked = storeOf(2500);
+    const { known, failure } = await directory.standings(everyone(2500));
+    expect(failure).toBeNull();
+    expect(Object.fromEntries(asked)).toEqual({ ListUsers: 25, DescribeUser: 1 });
+    const of = (standing: string) => [...known.values()].filter((one) => one === standing).length;
+    expect([of('enabled'), of('disabled'), of('gone')]).toEqual([2475, 25, 1]);
+    expect(known.get(idOf(2500))).toBe('gone');
+  });
+
+  test.each([{ mayList: false }, { tellsStatus: false }])(
+    'ID-12 a list that says nothing (%o) makes nobody a leaver, and hides none',
+    async (options) => {
+      const asked = storeOf(120, options);
+      const { known } = await directory.standings(everyone(120));
+      expect(asked.get('DescribeUser')).toBe(121);
+      expect([...known].filter(([, standing]) => standing !== 'enabled')).toEqual([
+        [idOf(99), 'disabled'],
+        [idOf(120), 'gone'],
+      ]);
+    },
+  );
+
+  test('ID-12 a few are asked about one by one, and nothing is remembered', async () => {
+    const asked = storeOf(60);
+    await directory.standings(everyone(10));
+    await directory.standings(everyone(10));
+    expect(Object.fromEntries(asked)).toEqual({ DescribeUser: 22 });
+  });
+
+  test('ID-12 one who cannot be asked about is unknown, not gone', async () => {
+    storeOf(10);
+    const answering = server.listeners('request');
+    server.removeAllListeners('request');
+    server.on('request', (request, response) => {
+      if (request.headers['x-amz-target'] === 'AWSIdentityStore.DescribeUser') {
+        response.writeHead(400, { 'content-type': 'application/x-amz-json-1.1' });
+        response.end(JSON.stringify({ __type: 'AccessDeniedException' }));
+      } else for (const one of answering) one.call(server, request, response);
+    });
+    const { known, failure } = await directory.standings(everyone(3));
+    expect(known.size).toBe(0);
+    expect(failure?.error).toMatchObject({ name: 'AccessDeniedException' });
+  });
 });

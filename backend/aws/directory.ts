@@ -7,9 +7,10 @@ import {
   IdentitystoreClient,
   paginateListGroupMemberships,
   paginateListGroupMembershipsForMember,
+  paginateListUsers,
   ResourceNotFoundException,
 } from '@aws-sdk/client-identitystore';
-import type { PersonFacts } from '../store/people.ts';
+import { type PersonFacts, type Standing, type Standings, standingOf } from '../store/people.ts';
 
 export type Directory = {
   /** The person of a userName now, or null. Always asks: sign-in must not trust a name that was re-used. */
@@ -20,6 +21,25 @@ export type Directory = {
   groupsOf: (personId: string) => Promise<string[]>;
   /** Enabled members of a group by its name, at most a minute old; none when there is no such group. */
   membersOf: (group: string) => Promise<PersonFacts[]>;
+  /** How these people stand now: asked anew, nothing remembered, however many they are. Never throws. */
+  standings: (personIds: readonly string[]) => Promise<Standings>;
+};
+
+/** Asks about each, one after the other; one who cannot be asked about keeps nobody else from it. */
+export const standingsOneByOne = async (
+  personIds: readonly string[],
+  ask: (personId: string) => Promise<Standing>,
+): Promise<Standings> => {
+  const known = new Map<string, Standing>();
+  let failure: Standings['failure'] = null;
+  for (const id of personIds) {
+    try {
+      known.set(id, await ask(id));
+    } catch (error) {
+      failure = { error };
+    }
+  }
+  return { known, failure };
 };
 
 export type DirectoryOptions = {
@@ -29,6 +49,12 @@ export type DirectoryOptions = {
   /** Called with what was read from the identity store, before it is answered: keeps our own rows of people. */
   remember: (person: PersonFacts) => Promise<void>;
 };
+
+/**
+ * So many people are asked about one by one; for more the store is listed, a hundred a call: each of its APIs takes 20 calls a second
+ * (aws-facts 1.5), and a leaver may keep nothing for longer than a minute (ID-12).
+ */
+const mostOneByOne = 60;
 
 /** Answers are made of remembered answers at most once, so this is half of the minute that is promised. */
 const freshMs = 30_000;
@@ -99,6 +125,29 @@ export const createDirectory = (options: DirectoryOptions): Directory => {
 
   const person = remembering(readPerson, now);
 
+  const askStanding = async (UserId: string): Promise<Standing> => {
+    const user = await orNull(client.send(new DescribeUserCommand({ IdentityStoreId, UserId })));
+    return standingOf(user === null ? null : { enabled: user.UserStatus !== 'DISABLED' });
+  };
+
+  /** Those of whom the list tells a status. Who is missing on it may just have moved from page to page. */
+  const listed = async (): Promise<Map<string, Standing>> => {
+    const found = new Map<string, Standing>();
+    for await (const { Users } of paginateListUsers({ client, pageSize: 100 }, { IdentityStoreId })) {
+      for (const { UserId, UserStatus } of Users ?? []) {
+        if (UserId === undefined || UserStatus === undefined) continue;
+        found.set(UserId, standingOf({ enabled: UserStatus !== 'DISABLED' }));
+      }
+    }
+    return found;
+  };
+
+  const standings = async (personIds: readonly string[]): Promise<Standings> => {
+    // Without the right to list (an older set of rights), or when listing breaks, each is asked about all the same.
+    const list = personIds.length <= mostOneByOne ? null : await listed().catch(() => null);
+    return standingsOneByOne(personIds, async (id) => list?.get(id) ?? (await askStanding(id)));
+  };
+
   const membersOf = remembering(async (group: string) => {
     const found = await orNull(
       client.send(
@@ -137,5 +186,6 @@ export const createDirectory = (options: DirectoryOptions): Directory => {
       return known?.enabled === true ? known.groups : [];
     },
     membersOf,
+    standings,
   };
 };

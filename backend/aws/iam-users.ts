@@ -4,9 +4,9 @@
  */
 import { GetGroupCommand, GetUserCommand, ListGroupsForUserCommand, type Tag, type User } from '@aws-sdk/client-iam';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
-import type { PersonFacts } from '../store/people.ts';
+import { type PersonFacts, standingOf } from '../store/people.ts';
 import type { Broker } from './broker.ts';
-import { type Directory, remembering } from './directory.ts';
+import { type Directory, remembering, standingsOneByOne } from './directory.ts';
 import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
@@ -133,6 +133,14 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
       const lists = await Promise.all(accounts.map((accountId) => remembered(accountId, group)));
       const people = await Promise.all(lists.flat().map(({ id }) => person(id)));
       return people.filter((one) => one !== null).filter(({ enabled }) => enabled);
+    },
+    standings: async (personIds) => {
+      // One question for all: who is in the groups now. It is asked only when there is somebody to ask about.
+      let asked: Promise<Map<string, Member>> | null = null;
+      return standingsOneByOne(personIds, async (id) => {
+        asked ??= everybody(readMembers);
+        return standingOf((await asked).has(id) ? { enabled: true } : null);
+      });
     },
     afresh: async (accountId, userId) => {
       if (!accounts.includes(accountId)) return null;

@@ -24,7 +24,7 @@ export const checkOidc = (config: Pick<Config, 'signIn'>, probe: Pick<Probe, 're
 export type Members = Map<string, PersonFacts>;
 
 const directoryAdvice =
-  'These credentials need identitystore:GetUserId, DescribeUser, GetGroupId, DescribeGroup, ListGroupMemberships and ' +
+  'These credentials need identitystore:GetUserId, DescribeUser, ListUsers, GetGroupId, DescribeGroup, ListGroupMemberships and ' +
   'ListGroupMembershipsForMember, and must belong to the account of Identity Center or its delegated administrator ' +
   '(directory.identityStoreId: IAM Identity Center console, Settings, Identity source).';
 

@@ -24,6 +24,18 @@ export const loadPeople = async (db: Db, ids: Iterable<string>): Promise<Map<str
 
 export type PersonFacts = Person & { email: string | null; enabled: boolean; groups: string[]; checkedAt: Date };
 
+/** Whether somebody still belongs to the organisation. */
+export type Standing = 'enabled' | 'disabled' | 'gone';
+
+/** What was found out of many; who could not be asked about is missing in `known`, and `failure` is the last reason. */
+export type Standings = { known: Map<string, Standing>; failure: { error: unknown } | null };
+
+/** @param person null: there is none (any more). */
+export const standingOf = (person: { enabled: boolean } | null): Standing => {
+  if (person === null) return 'gone';
+  return person.enabled ? 'enabled' : 'disabled';
+};
+
 /** Writes what the identity store says about a person now. */
 export const savePerson = async (db: Db, facts: PersonFacts): Promise<void> => {
   const row = {

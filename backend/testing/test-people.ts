@@ -1,7 +1,7 @@
 /** A directory in memory for tests: people in a map that a test may change as it goes. */
-import type { Directory } from '../aws/directory.ts';
+import { type Directory, standingsOneByOne } from '../aws/directory.ts';
 import type { Db } from '../store/open.ts';
-import { type PersonFacts, savePerson } from '../store/people.ts';
+import { type PersonFacts, savePerson, standingOf } from '../store/people.ts';
 
 /** `mira` → a person with a userName like Identity Center's and a UserId of its own. */
 export const personNamed = (name: string, groups: readonly string[] = []): PersonFacts => ({
@@ -40,5 +40,10 @@ export const testPeople = (db: Db): TestPeople => {
     },
     groupsOf: async (id) => people.get(id)?.groups ?? [],
     membersOf: async (group) => [...people.values()].filter(({ enabled, groups }) => enabled && groups.includes(group)),
+    standings: (ids) =>
+      standingsOneByOne(ids, async (id) => {
+        if (broken !== null) throw broken;
+        return standingOf(people.get(id) ?? null);
+      }),
   };
 };

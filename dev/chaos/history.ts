@@ -8,7 +8,7 @@ import { gatherRecorded } from '../../backend/access/recorded.ts';
 import { personalRoleArn, personalRoleName, roleSessionName } from '../../backend/access-policy/principal.ts';
 import { newId } from '../../backend/store/ids.ts';
 import type { Db } from '../../backend/store/open.ts';
-import { type PersonFacts, savePerson } from '../../backend/store/people.ts';
+import { type PersonFacts, savePerson, standingOf } from '../../backend/store/people.ts';
 import { loadRequests } from '../../backend/store/requests.ts';
 import type { Schema } from '../../backend/store/schema.ts';
 import type { Reader } from '../../backend/store/visibility.ts';
@@ -78,6 +78,12 @@ export const openHistory = async (company: Company): Promise<History> => {
     config: company.config,
     directory: {
       person: async (id) => [...people.values()].find((person) => person.id === id) ?? null,
+      standings: async (ids) => ({
+        known: new Map(
+          ids.map((id) => [id, standingOf([...people.values()].find((person) => person.id === id) ?? null)]),
+        ),
+        failure: null,
+      }),
       membersOf: async (group) =>
         [...people.values()].filter(({ enabled, groups }) => enabled && groups.includes(group)),
     },

@@ -9,7 +9,7 @@ import type { PersonalRole } from '../../../src/shared/views.ts';
 import { personalRoleArn, personalRoleName } from '../../access-policy/principal.ts';
 import { openRules, type RuleBook } from '../../rules/rules.ts';
 import { newId } from '../../store/ids.ts';
-import { type PersonFacts, savePerson } from '../../store/people.ts';
+import { type PersonFacts, savePerson, standingOf } from '../../store/people.ts';
 import { loadRequests } from '../../store/requests.ts';
 import { openSealKey } from '../../store/seal.ts';
 import type { Reader } from '../../store/visibility.ts';
@@ -132,6 +132,15 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     },
     directory: {
       person: async (id) => [...people.values()].find((person) => person.id === id && !gone.has(id)) ?? null,
+      standings: async (ids) => ({
+        known: new Map(
+          ids.map((id) => [
+            id,
+            standingOf([...people.values()].find((person) => person.id === id && !gone.has(id)) ?? null),
+          ]),
+        ),
+        failure: null,
+      }),
       membersOf: async (group) =>
         [...people.values()].filter(
           (person) => person.enabled && (group === 'everybody' || person.groups.includes(group)),

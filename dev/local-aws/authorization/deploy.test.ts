@@ -164,6 +164,7 @@ const commands: Record<string, readonly Use[]> = {
   DescribeInstances: [use(brokers, 'ec2:DescribeInstances', '*')],
   GetUserId: [use('backend', 'identitystore:GetUserId', '*')],
   DescribeUser: [use(directory, 'identitystore:DescribeUser', '*')],
+  ListUsers: [use('backend', 'identitystore:ListUsers', '*')],
   GetGroupId: [use(directory, 'identitystore:GetGroupId', '*')],
   DescribeGroup: [use(directory, 'identitystore:DescribeGroup', '*')],
   ListGroupMemberships: [use(directory, 'identitystore:ListGroupMemberships', '*')],
