@@ -6,6 +6,7 @@ import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import type { HttpHandlerUserInput } from '@smithy/protocol-http';
 import type { AccountConfig, Config } from '../config.ts';
 import { type Buckets, type Budget, createBudget, localBuckets, type Rate, realTiming, type Timing } from './budget.ts';
 import { type ClockHeard, clockListener, clockStep } from './clock-skew.ts';
@@ -86,13 +87,15 @@ export type BrokerOptions = {
   waited?: (budget: BudgetName, urgency: Urgency, ms: number) => void;
   /** Told what AWS's clock says, with each answer. */
   clockHeard?: ClockHeard;
+  /** What takes requests to AWS; left out: the SDK's own over HTTPS, with `answerMs` as its limit. */
+  requestHandler?: HttpHandlerUserInput;
 };
 
 type OpenOptions = Required<Omit<BrokerOptions, 'waited' | 'clockHeard'>> &
   Pick<BrokerOptions, 'waited' | 'clockHeard'>;
 
 const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClient) => {
-  const { config, as, timing, answerMs, buckets, waited, clockHeard } = options;
+  const { config, as, timing, requestHandler, buckets, waited, clockHeard } = options;
   let held: Promise<Credentials> | null = null;
 
   const enter = async (): Promise<Credentials> => {
@@ -137,7 +140,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
     credentials,
     // Retries are ours: they know the budgets, and the SDK takes LimitExceeded for throttling (aws-facts 10).
     maxAttempts: 1,
-    requestHandler: handlerLimits(answerMs),
+    requestHandler,
   };
   const iam = new IAMClient({ ...shared, region: iamRegions[config.partition] });
   const listener = clockListener((facts) => clockHeard?.(account, facts));
@@ -199,11 +202,12 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
 /** Opens nothing yet: roles are entered at the first call into their account. */
 export const openBroker = (options: BrokerOptions): Broker => {
   const { config, timing = realTiming, answerMs = mostAnswerMs, buckets = localBuckets(timing.now) } = options;
-  const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler: handlerLimits(answerMs) });
+  const { requestHandler = handlerLimits(answerMs) } = options;
+  const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler });
   const opened = new Map(
     config.accounts.map((account) => [
       account.id,
-      openAccount({ ...options, timing, answerMs, buckets }, account, sts),
+      openAccount({ ...options, timing, answerMs, buckets, requestHandler }, account, sts),
     ]),
   );
   return {

@@ -1,8 +1,10 @@
 /**
  * local-aws for histories: its IAM, its evaluator and its SSM on a clock that stands still, in this process, called by the backend's
- * own AWS clients over HTTP. Sessions have no shell. Everything is fresh for each history.
+ * own AWS clients without a network in between. Sessions have no shell. Everything is fresh for each history.
  */
 import path from 'node:path';
+import type { HttpHandler } from '@smithy/protocol-http';
+import { type Bucket, type Buckets, localBuckets, type Rate } from '../../backend/aws/budget.ts';
 import { createAuthorise } from '../local-aws/authorization/authorise.ts';
 import { callerOfSession } from '../local-aws/authorization/caller.ts';
 import { createCredentialStore } from '../local-aws/authorization/credential-store.ts';
@@ -17,15 +19,19 @@ import { loadWorld } from '../local-aws/start.ts';
 import { createStsService } from '../local-aws/sts.ts';
 import { readWorld, type World } from '../local-aws/world.ts';
 import { type Clock, createClock } from './clock.ts';
+import { inProcess } from './transport.ts';
 
 /** What may happen to one call of the backend. `slow` takes this long of the history's time. */
 export type AwsFault = 'throttled' | 'fails-before' | 'fails-after' | 'answer-lost' | 'slow';
 
 /** `begin` makes the next history's own. */
 export type ChaosAws = {
-  endpoint: string;
+  requestHandler: HttpHandler;
   world: World;
   begin: (clock: Clock) => void;
+  clock: () => Clock;
+  /** The history's own: full at its begin. */
+  buckets: Buckets;
   iam: () => IamState;
   sessions: () => SessionTable;
   /** The fault hits this many calls, after this many others. */
@@ -38,7 +44,6 @@ export type ChaosAws = {
   setAlive: (alive: (when: 'before' | 'after') => boolean) => void;
   /** A person starts a session with their personal role. @returns whether AWS let them. */
   startSession: (who: { role: IamRole; sessionName: string }, target: SessionTarget) => boolean;
-  close: () => Promise<void>;
 };
 
 export type SessionTarget = { region: string; instanceId: string; documentName: string };
@@ -82,8 +87,8 @@ const noShells = (clock: Clock): SessionHost => {
   };
 };
 
-/** Starts it on a free port. @param addRoles puts what the provisioner would have made. */
-export const startChaosAws = async (addRoles: (iam: IamState, world: World) => void): Promise<ChaosAws> => {
+/** @param addRoles puts what the provisioner would have made. */
+export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): ChaosAws => {
   const world = readWorld(path.resolve(import.meta.dirname, '..', 'local-aws', 'world.yml'));
   const realNow = (): Date => new Date();
   let clock = createClock(realNow());
@@ -92,6 +97,12 @@ export const startChaosAws = async (addRoles: (iam: IamState, world: World) => v
   let alive: (when: 'before' | 'after') => boolean = () => true;
 
   const now = (): Date => clock.now();
+  let buckets = new Map<string, Bucket>();
+  const bucketOf = (name: string, rate: Rate): Bucket => {
+    const known = buckets.get(name) ?? localBuckets(now)(name, rate);
+    buckets.set(name, known);
+    return known;
+  };
   const iam = createIamState({ now, spreadingDelayMs: () => spreadingMs });
   const credentials = createCredentialStore({ now: realNow });
   loadWorld(world, { iam, credentials });
@@ -146,13 +157,18 @@ export const startChaosAws = async (addRoles: (iam: IamState, world: World) => v
       throw error;
     },
   });
-  const endpoint = await server.listen(0);
 
   return {
-    endpoint,
+    requestHandler: inProcess(server),
     world,
+    clock: () => clock,
+    buckets: (name, rate) => ({
+      take: (wanted, kept) => bucketOf(name, rate).take(wanted, kept),
+      throttled: () => bucketOf(name, rate).throttled(),
+    }),
     begin: (next) => {
       clock = next;
+      buckets = new Map();
       spreadingMs = 0;
       planned = [];
       alive = () => true;
@@ -195,6 +211,5 @@ export const startChaosAws = async (addRoles: (iam: IamState, world: World) => v
         throw error;
       }
     },
-    close: () => server.close(),
   };
 };

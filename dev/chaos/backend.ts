@@ -1,9 +1,7 @@
-/** A backend of a history: the real reconciler with connections of its own, which may die between any two steps of its work. */
-import { Kysely, type KyselyPlugin, PostgresDialect } from 'kysely';
-import pg from 'pg';
+/** A backend of a history: the real reconciler, which may die between any two steps of its work. */
+import type { KyselyPlugin } from 'kysely';
 import { AwsProblem } from '../../backend/aws/errors.ts';
 import { startReconciler } from '../../backend/reconcile/reconciler.ts';
-import type { Schema } from '../../backend/store/schema.ts';
 import type { Clock } from './clock.ts';
 import type { Company } from './company.ts';
 
@@ -22,7 +20,6 @@ export type ChaosBackend = {
 };
 
 export type BackendPlace = {
-  url: string;
   clock: Clock;
   /** What the heartbeat of another backend does when this number is dead. */
   onGone: (number: number) => Promise<void>;
@@ -41,7 +38,7 @@ const errorIn = (facts: unknown): unknown =>
   typeof facts === 'object' && facts !== null && 'error' in facts ? facts.error : null;
 
 export const startBackend = (company: Company, where: BackendPlace): ChaosBackend => {
-  const { clock, url } = where;
+  const { clock } = where;
   lastNumber += 1;
   const number = lastNumber;
   let dead = false;
@@ -69,19 +66,9 @@ export const startBackend = (company: Company, where: BackendPlace): ChaosBacken
     transformResult: async ({ result }) => result,
   };
   company.aws.setAlive((when) => lives(when === 'before' ? 'aws-before' : 'aws-after'));
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: 5,
-    types: {
-      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-        oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
-    },
-  });
-  pool.on('error', (error) => unexpected.push(error));
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }), plugins: [mortal] });
   const drop = (): void => undefined;
   const reconciler = startReconciler({
-    db,
+    db: company.store.db.withPlugin(mortal),
     aws: company.reconcileAws,
     config: company.config,
     sealKey: company.sealKey,
@@ -128,7 +115,6 @@ export const startBackend = (company: Company, where: BackendPlace): ChaosBacken
     unexpected: () => unexpected,
     stop: async () => {
       await reconciler.stop();
-      await db.destroy();
       await where.onGone(number);
     },
   };

@@ -16,6 +16,8 @@ export type ChaosOptions = {
   path?: string;
   /** Called after each history with what it came by. */
   onHistory?: (reached: ReadonlySet<string>) => void;
+  /** Called once, when one broke a promise: from then on it is made shorter. */
+  onBroken?: () => void;
 };
 
 export type ChaosResult =
@@ -46,10 +48,18 @@ export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
   const company = await openCompany(options.postgresUrl);
   const reached = new Set<string>();
   let lived = 0;
+  let broken = false;
   try {
     const steps = fc.array(maybeStep, { minLength: options.steps, maxLength: options.steps });
     const property = fc.asyncProperty(steps, async (one) => {
-      await live(company, one, reached);
+      try {
+        await live(company, one, reached);
+      } catch (error) {
+        if (!broken) options.onBroken?.();
+        broken = true;
+        throw error;
+      }
+      if (broken) return;
       lived += 1;
       options.onHistory?.(reached);
     });

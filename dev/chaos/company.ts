@@ -12,8 +12,8 @@ import { openRules, type RuleBook } from '../../backend/rules/rules.ts';
 import type { PersonFacts } from '../../backend/store/people.ts';
 import type { SealKey } from '../../backend/store/seal.ts';
 import type { InstanceRef } from '../../src/shared/access.ts';
-import { type ChaosAws, startChaosAws } from './aws.ts';
-import { type Databases, openDatabases } from './databases.ts';
+import { type ChaosAws, openChaosAws } from './aws.ts';
+import { type ChaosStore, openChaosStore } from './store.ts';
 
 const prod = '482011773306';
 const dev = '739164205518';
@@ -98,11 +98,11 @@ export type Company = {
   reconcileAws: ReconcileAws;
   machines: readonly Machine[];
   machine: (name: MachineName) => Machine;
-  databases: Databases;
+  store: ChaosStore;
   close: () => Promise<void>;
 };
 
-const hire = (aws: Parameters<Parameters<typeof startChaosAws>[0]>[0]): void => {
+const hire = (aws: Parameters<Parameters<typeof openChaosAws>[0]>[0]): void => {
   for (const { id: accountId } of config.accounts) {
     for (const name of names) {
       const { path: rolePath, ...template } = personalRoleTemplate(roleSetting(config, accountId), personNamed(name));
@@ -112,20 +112,19 @@ const hire = (aws: Parameters<Parameters<typeof startChaosAws>[0]>[0]): void => 
   }
 };
 
-/** @param postgresUrl of a cluster that may be thrown away. The environment of this process points to local-aws from then on. */
+/** @param postgresUrl of a cluster that may be thrown away. The environment of this process has the backend's own keys from then on. */
 export const openCompany = async (postgresUrl: string): Promise<Company> => {
-  const aws = await startChaosAws(hire);
+  const aws = openChaosAws(hire);
   const keys = aws.world.accounts.flatMap(({ users }) => users).find(({ name }) => name === 'curfew-backend');
   Object.assign(process.env, {
-    AWS_ENDPOINT_URL: aws.endpoint,
     AWS_REGION: 'eu-central-1',
     AWS_EC2_METADATA_DISABLED: 'true',
     AWS_ACCESS_KEY_ID: keys?.accessKeys[0]?.accessKeyId,
     AWS_SECRET_ACCESS_KEY: keys?.accessKeys[0]?.secretAccessKey,
   });
-  // Waits cost nothing: what is tried again is tried at once.
-  const timing = { now: () => new Date(), sleep: async () => undefined, random: () => 0.5 };
-  const broker = openBroker({ config, as: 'broker', timing });
+  // Keys are as old as they really are; budgets and waits are of the history's time, so they cost none of ours.
+  const timing = { now: () => new Date(), sleep: async (ms: number) => aws.clock().pass(ms), random: () => 0.5 };
+  const broker = openBroker({ config, as: 'broker', timing, buckets: aws.buckets, requestHandler: aws.requestHandler });
   const machines = aws.world.instances.flatMap(({ account: accountId, region, id: instanceId, name, tags }) =>
     machineNames.some((one) => one === name)
       ? [
@@ -140,7 +139,7 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
         ]
       : [],
   );
-  const databases = await openDatabases(postgresUrl);
+  const store = await openChaosStore(postgresUrl);
   return {
     config,
     rules: await openRules(config.rulesFolder),
@@ -153,11 +152,10 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
       if (found === undefined) throw new Error(`The world has no ${name}.`);
       return found;
     },
-    databases,
+    store,
     close: async () => {
       broker.close();
-      await aws.close();
-      await databases.close();
+      await store.close();
     },
   };
 };

@@ -1,6 +1,4 @@
 /** One history: a database, a clock, people who come and go, and the backend that lives at the moment, if one does. */
-import { Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
 import { type Access, createAccess } from '../../backend/access/access.ts';
 import type { AccessDeps } from '../../backend/access/deps.ts';
 import { mayDecide } from '../../backend/access/judge.ts';
@@ -10,7 +8,6 @@ import { newId } from '../../backend/store/ids.ts';
 import type { Db } from '../../backend/store/open.ts';
 import { type PersonFacts, savePerson, standingOf } from '../../backend/store/people.ts';
 import { loadRequests } from '../../backend/store/requests.ts';
-import type { Schema } from '../../backend/store/schema.ts';
 import type { Reader } from '../../backend/store/visibility.ts';
 import type { IamRole } from '../local-aws/iam/state.ts';
 import { type ChaosBackend, startBackend } from './backend.ts';
@@ -57,15 +54,10 @@ const putMachines = async (db: Db, company: Company): Promise<void> => {
 
 /** Opens one at 2026-11-22 10:00 UTC with everybody at work and a backend running. */
 export const openHistory = async (company: Company): Promise<History> => {
-  const url = await company.databases.make();
+  const { db } = company.store;
+  await company.store.clear();
   const clock = createClock(startsAt);
   company.aws.begin(clock);
-  const types: pg.CustomTypesConfig = {
-    getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-      oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
-  };
-  const pool = new pg.Pool({ connectionString: url, max: 4, types });
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   const people = new Map(names.map((name) => [name, personNamed(name)]));
   const known = (name: Name): PersonFacts => people.get(name) ?? personNamed(name);
   for (const person of people.values()) await savePerson(db, person);
@@ -120,7 +112,7 @@ export const openHistory = async (company: Company): Promise<History> => {
       .where('holder', '=', holder)
       .execute();
   };
-  const place = { url, clock, onGone };
+  const place = { clock, onGone };
   let backend: ChaosBackend | null = startBackend(company, place);
   const stop = async (): Promise<void> => {
     const current = backend;
@@ -158,10 +150,6 @@ export const openHistory = async (company: Company): Promise<History> => {
       backend ??= startBackend(company, place);
     },
     stop,
-    close: async () => {
-      await stop();
-      await db.destroy();
-      await company.databases.drop(url);
-    },
+    close: stop,
   };
 };

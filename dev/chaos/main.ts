@@ -1,5 +1,5 @@
 /**
- * `npm run chaos`: lives 3,000 random histories of 60 steps, over two processes, and holds the promises of design 2 after every step. A
+ * `npm run chaos`: lives 3,000 random histories of 60 steps, over as many processes as there are cores and one more, and holds the promises of design 2 after every step. A
  * history that breaks one is made as short as it can be and printed with its seed; `--seed N --path P` lives that one again.
  */
 import { spawn } from 'node:child_process';
@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { z } from 'zod';
 import { startPostgres } from '../postgres/supervisor.ts';
 import { chaos } from './chaos.ts';
 
@@ -17,7 +18,8 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '60' },
     seed: { type: 'string' },
     path: { type: 'string' },
-    processes: { type: 'string', default: '2' },
+    /** Much of a history is waiting for Postgres. */
+    processes: { type: 'string', default: String(os.availableParallelism() + 1) },
     /** Set for the processes that this one starts. */
     postgres: { type: 'string' },
   },
@@ -32,21 +34,22 @@ const histories = whole('histories');
 const steps = whole('steps');
 const processes = values.path === undefined ? whole('processes') : 1;
 const seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed);
-const sayEvery = 25;
+const sayEveryMs = 10_000;
+
+/** What a process tells the one that started it. */
+const said = z.union([z.literal('lived'), z.literal('broken')]);
+type Said = z.infer<typeof said>;
 
 /** Lives its part. @returns whether all promises held. */
-const liveHere = async (postgresUrl: string): Promise<boolean> => {
-  let lived = 0;
+const liveHere = async (postgresUrl: string, tell: (what: Said) => void): Promise<boolean> => {
   const result = await chaos({
     postgresUrl,
     histories: values.path === undefined ? histories : 1,
     steps,
     seed,
     ...(values.path === undefined ? {} : { path: values.path }),
-    onHistory: () => {
-      lived += 1;
-      if (lived % sayEvery === 0) console.log(`${lived} of ${histories}, seed ${seed}`);
-    },
+    onHistory: () => tell('lived'),
+    onBroken: () => tell('broken'),
   });
   if (result.ok) {
     console.log(`held: ${result.histories} histories of ${steps} steps, seed ${seed}`);
@@ -58,16 +61,43 @@ const liveHere = async (postgresUrl: string): Promise<boolean> => {
   return false;
 };
 
-const liveElsewhere = (postgresUrl: string, number: number): Promise<boolean> =>
+const liveElsewhere = (postgresUrl: string, number: number, tell: (what: Said) => void): Promise<boolean> =>
   new Promise((resolve, reject) => {
     const part = Math.floor(histories / processes) + (number < histories % processes ? 1 : 0);
     const options = { histories: part, steps, seed: seed + number, processes: 1, postgres: postgresUrl };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = spawn(process.execPath, [import.meta.filename, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [import.meta.filename, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    if (child.stdout === null) throw new Error('A process was started without a way to read it.');
     createInterface({ input: child.stdout }).on('line', (line) => console.log(`[${number + 1}] ${line}`));
+    child.on('message', (message) => tell(said.parse(message)));
     child.once('error', reject);
     child.once('exit', (code) => resolve(code === 0));
   });
+
+const minutes = (ms: number): string => `${(ms / 60_000).toFixed(1)} min`;
+
+/** Says at intervals how far all of them are. */
+const startTally = () => {
+  const from = performance.now();
+  let lived = 0;
+  let shrinking = 0;
+  const say = (): void => {
+    const rate = lived / (performance.now() - from);
+    const left = lived === 0 ? 'no estimate yet' : `some ${minutes((histories - lived) / rate)} left`;
+    const broken = shrinking === 0 ? '' : `, ${shrinking} BROKEN and being made shorter`;
+    console.log(`${lived} of ${histories} histories, ${(rate * 1000).toFixed(2)} a second, ${left}${broken}`);
+  };
+  const timer = setInterval(say, sayEveryMs);
+  return {
+    hear: (what: Said): void => {
+      if (what === 'lived') lived += 1;
+      else shrinking += 1;
+    },
+    stop: (): void => clearInterval(timer),
+  };
+};
 
 const withPostgres = async (work: (url: string) => Promise<boolean>): Promise<boolean> => {
   if (values.postgres !== undefined) return work(values.postgres);
@@ -83,15 +113,26 @@ const withPostgres = async (work: (url: string) => Promise<boolean>): Promise<bo
   }
 };
 
+/** One of several: the one that started it counts. */
+const tellParent = (what: Said): void => void process.send?.(what);
+
+const liveAll = async (url: string): Promise<boolean> => {
+  if (values.postgres !== undefined) return liveHere(url, tellParent);
+  const tally = startTally();
+  try {
+    if (processes === 1) return await liveHere(url, tally.hear);
+    const parts = Array.from({ length: processes }, (_, number) => liveElsewhere(url, number, tally.hear));
+    return (await Promise.all(parts)).every((one) => one);
+  } finally {
+    tally.stop();
+  }
+};
+
 const since = performance.now();
-const held = await withPostgres(async (url) => {
-  if (processes === 1) return liveHere(url);
-  const parts = Array.from({ length: processes }, (_, number) => liveElsewhere(url, number));
-  return (await Promise.all(parts)).every((one) => one);
-});
+const held = await withPostgres(liveAll);
 if (values.postgres === undefined) {
-  console.log(
-    `${held ? 'All promises held' : 'A promise broke'} in ${((performance.now() - since) / 60_000).toFixed(1)} min.`,
-  );
+  console.log(`${held ? 'All promises held' : 'A promise broke'} in ${minutes(performance.now() - since)}.`);
+} else {
+  process.disconnect();
 }
 process.exitCode = held ? 0 : 1;

@@ -49,8 +49,8 @@ const kindsOfState: Record<string, readonly string[]> = {
 
 const whole = (at: Date): number => Math.floor(at.getTime() / 1000);
 
-/** What a person could start a session on with these policies now. */
-const allowedBy = (
+/** Whether a person could start a session on a machine with these policies now. */
+const judge = (
   history: History,
   who: { name: Name; machine: Machine },
   policies: { identity: PolicyDocument[]; boundary: PolicyDocument[] | null },
@@ -78,6 +78,25 @@ const parse = (text: string): PolicyDocument => {
   return known;
 };
 
+const judged = new Map<string, boolean>();
+/** The same texts at the same second are judged once. */
+const allowedBy = (
+  history: History,
+  who: { name: Name; machine: Machine },
+  texts: { identity: readonly string[]; boundary: string | null },
+): boolean => {
+  // Nothing stands there that could allow anything.
+  if (texts.identity.length === 0) return false;
+  const key = JSON.stringify([who.name, who.machine.name, whole(history.clock.now()), texts]);
+  const known = judged.get(key);
+  if (known !== undefined) return known;
+  const boundary = texts.boundary === null ? null : [parse(texts.boundary)];
+  const allows = judge(history, who, { identity: texts.identity.map(parse), boundary });
+  if (judged.size > 5000) judged.clear();
+  judged.set(key, allows);
+  return allows;
+};
+
 type View = 'seen' | 'newest';
 
 /** As IAM's evaluator sees it, or as its control plane has it, which spreads only then. */
@@ -85,15 +104,15 @@ const allowed = (history: History, who: { name: Name; machine: Machine }, view: 
   const { role, sessionName } = history.roleIn(who.machine.accountId, who.name);
   const iam = history.company.aws.iam();
   const seen = iam.seenPolicies(callerOfSession({ role, sessionName }));
-  const boundary = seen.boundary?.document == null ? null : [parse(seen.boundary.document)];
+  const boundary = seen.boundary?.document ?? null;
   if (view === 'seen') {
-    return allowedBy(history, who, { identity: seen.identity.map(({ document }) => parse(document)), boundary });
+    return allowedBy(history, who, { identity: seen.identity.map(({ document }) => document), boundary });
   }
   const attached = role.attached.flatMap((arn) => {
     const policy = iam.policies.get(arn);
     return policy?.versions.find(({ id }) => id === policy.defaultVersionId)?.document ?? [];
   });
-  return allowedBy(history, who, { identity: [...Object.values(role.inline), ...attached].map(parse), boundary });
+  return allowedBy(history, who, { identity: [...Object.values(role.inline), ...attached], boundary });
 };
 
 const covers = (rows: Rows, grant: GrantRow, machine: Machine): boolean =>
@@ -223,11 +242,20 @@ export const watchPromises = (history: History): Promises => {
     hold('3 no session outlives a sealed receipt', !over, () => [who, mine.map(({ id, state }) => [id, state])]);
   };
 
-  const check = async (settled: boolean): Promise<Rows> => {
+  let read: { rows: Rows; changes: number } | null = null;
+  const readRows = async (): Promise<Rows> => {
+    const changes = history.company.store.changes();
+    if (read?.changes === changes) return read.rows;
     const rows = await rowsOf(history, lastSequence);
     checkTrail(rows);
     checkDecisions(rows);
     rememberEnds(rows);
+    read = { rows, changes };
+    return rows;
+  };
+
+  const check = async (settled: boolean): Promise<Rows> => {
+    const rows = await readRows();
     const now = history.clock.now();
     const nothingToDo =
       settled && rows.principals.every(({ due_at, problem }) => problem === null && (due_at === null || due_at > now));

@@ -31,6 +31,8 @@ export type AwsServerOptions = {
 };
 
 export type AwsServer = {
+  /** The same answer to a signed call that does not come over the network; null: done, and the answer is lost on purpose. */
+  answer(request: AwsRequest): Promise<AwsResponse | null>;
   /** Listens on 127.0.0.1 (`port` 0 = any free one) and tells the endpoint, `http://127.0.0.1:<port>`. */
   listen(port: number): Promise<string>;
   /** Cuts open connections and stops listening. */
@@ -213,6 +215,7 @@ export const createAwsServer = (options: AwsServerOptions): AwsServer => {
   });
 
   return {
+    answer: (request) => answerSigned(request, randomUUID()),
     listen: (port) =>
       new Promise((resolve, reject) => {
         server.once('error', reject);
