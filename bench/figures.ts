@@ -10,7 +10,7 @@ export type Figure = {
 };
 
 /** The smallest value that is not below this share (0 to 1) of all; NaN without values. */
-const percentile = (values: readonly number[], share: number): number => {
+export const percentile = (values: readonly number[], share: number): number => {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 };

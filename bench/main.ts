@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: measures, prints one table, writes bench/results.json. It never asserts: what a figure should be is for people to
- * say. `--only NAME` (more than once) runs a part; `--list` names the parts. The built app (`npm run build`) is what is measured.
+ * say. `--only NAME` (more than once) runs a part; `--list` names the parts; `--grants N` makes the
+ * parts about many grants smaller. The built app (`npm run build`) is what is measured.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -14,10 +15,11 @@ import { type Figure, table } from './figures.ts';
 import { grantTimes, sameInstant } from './grant-times.ts';
 import { policySize } from './policy-size.ts';
 import { auditTimes, compileTimes, ruleTimes } from './pure-speed.ts';
+import { type ScaleSize, sameEnds, spreadEnds } from './scale.ts';
 import { terminalSpeed } from './terminal-speed.ts';
 
 type Bench = { name: string } & (
-  | { needs: 'nothing'; run: () => Promise<Figure[]> }
+  | { needs: 'nothing'; run: (size: ScaleSize) => Promise<Figure[]> }
   | { needs: 'stack'; run: (stack: Stack) => Promise<Figure[]> }
 );
 
@@ -27,6 +29,8 @@ const benches: readonly Bench[] = [
   { name: 'compile', needs: 'nothing', run: compileTimes },
   { name: 'policy-size', needs: 'nothing', run: policySize },
   { name: 'audit', needs: 'nothing', run: auditTimes },
+  { name: 'scale-same', needs: 'nothing', run: sameEnds },
+  { name: 'scale', needs: 'nothing', run: spreadEnds },
   { name: 'app-start', needs: 'stack', run: appStart },
   { name: 'click', needs: 'stack', run: clickToPrompt },
   { name: 'memory', needs: 'stack', run: memory },
@@ -62,10 +66,10 @@ const withStack = async <T>(work: (stack: Stack) => Promise<T>): Promise<T> => {
 
 type Run = { figures: Figure[]; failed: string[] };
 
-const runOne = async (bench: Bench, stack: Stack | null, into: Run): Promise<void> => {
+const runOne = async (bench: Bench, stack: Stack | null, into: Run, size: ScaleSize): Promise<void> => {
   const since = performance.now();
   try {
-    const figures = bench.needs === 'nothing' ? await bench.run() : stack === null ? [] : await bench.run(stack);
+    const figures = bench.needs === 'nothing' ? await bench.run(size) : stack === null ? [] : await bench.run(stack);
     into.figures.push(...figures);
     console.error(`${bench.name}: ${((performance.now() - since) / 1000).toFixed(1)} s`);
   } catch (error) {
@@ -76,7 +80,14 @@ const runOne = async (bench: Bench, stack: Stack | null, into: Run): Promise<voi
 };
 
 const main = async (): Promise<number> => {
-  const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } } });
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true },
+      list: { type: 'boolean' },
+      grants: { type: 'string', default: '10000' },
+    },
+  });
+  const size = { grants: Number(values.grants) };
   if (values.list === true) {
     console.log(benches.map(({ name }) => name).join('\n'));
     return 0;
@@ -91,11 +102,11 @@ const main = async (): Promise<number> => {
   const at = new Date();
   const where = machine();
   const run: Run = { figures: [], failed: [] };
-  for (const bench of wanted) if (bench.needs === 'nothing') await runOne(bench, null, run);
+  for (const bench of wanted) if (bench.needs === 'nothing') await runOne(bench, null, run, size);
   const rest = wanted.filter(({ needs }) => needs === 'stack');
   if (rest.length > 0) {
     await withStack(async (stack) => {
-      for (const bench of rest) await runOne(bench, stack, run);
+      for (const bench of rest) await runOne(bench, stack, run, size);
     });
   }
   console.log(table(run.figures));

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { GetRoleCommand, ListRolesCommand } from '@aws-sdk/client-iam';
+import { DescribeSessionsCommand, SSMClient, TerminateSessionCommand } from '@aws-sdk/client-ssm';
 import { ListAccountsCommand, SSOClient } from '@aws-sdk/client-sso';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type LocalAws, startLocalAws } from './start.ts';
@@ -215,5 +216,26 @@ describe('the command line', { timeout: 90_000 }, () => {
     expect(results[1]?.err).toBe('MS must be a number.\n');
     expect(results[2]?.err).toContain('absent.yml');
     expect(results[3]?.err).toContain('No local-aws answers');
+  });
+});
+
+describe('a crowd', () => {
+  it('has sessions without shells that are listed and ended like all others', async () => {
+    const aws = await start();
+    const region = 'eu-central-1';
+    const ssm = new SSMClient({ region, endpoint: aws.endpoint, credentials: await asBroker(aws, prod) });
+    const owner = `arn:aws:sts::${prod}:assumed-role/CurfewBroker/somebody`;
+    const wanted = { owner, target: 'i-0f3a9c1d7b24e8a61', documentName: 'Curfew-Shell-060', maxSessionMinutes: 60 };
+    const nobodys = { ...wanted, owner: `arn:aws:sts::${prod}:assumed-role/Nobody/somebody` };
+    expect(() => aws.control.addHollowSessions({ sessions: [nobodys] })).toThrow('There is no role Nobody');
+    const [SessionId = ''] = aws.control.addHollowSessions({ sessions: [wanted] });
+    const active = async () => {
+      const { Sessions = [] } = await ssm.send(new DescribeSessionsCommand({ State: 'Active' }));
+      return Sessions.map(({ SessionId: id, Owner, Target }) => ({ id, Owner, Target }));
+    };
+    expect(await active()).toEqual([{ id: SessionId, Owner: owner, Target: wanted.target }]);
+    await ssm.send(new TerminateSessionCommand({ SessionId }));
+    await expect.poll(active, { timeout: 20_000 }).toEqual([]);
+    ssm.destroy();
   });
 });

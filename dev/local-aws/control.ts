@@ -19,6 +19,7 @@ import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from 
 import { noFaults } from './session-host/faulty-link.ts';
 import type { SessionHost } from './session-host/host-types.ts';
 import { type createLifetimes, lifetimes, type SignInState } from './sign-in/sign-in-state.ts';
+import { addHollowSessions, hollowSessions } from './ssm/hollow-sessions.ts';
 import type { SessionRecord, SessionStatus, SessionTable } from './ssm/session-table.ts';
 import {
   type World,
@@ -95,6 +96,8 @@ export type Control = {
   forgetCalls(): void;
   /** Every session of this run, newest first. */
   sessions(): SessionDump[];
+  /** Sessions without a shell behind them. @returns their ids. @throws AwsError NotFound. */
+  addHollowSessions(crowd: z.input<typeof hollowSessions>): string[];
   /** Cuts the connection of one session, or of all. The sessions live on and can be resumed. */
   drop(which?: z.input<typeof sessionPick>): void;
   /** @throws AwsError NotFound when there is no such role. */
@@ -157,6 +160,7 @@ export const createControl = (parts: {
   sessions: SessionTable;
   signIn: SignInState;
   lifetimes: ReturnType<typeof createLifetimes>;
+  now: () => Date;
 }): Control => {
   const { world, faults, iam, host, sessions, signIn } = parts;
   const checkGroups = (groups: string[]): void => {
@@ -187,6 +191,7 @@ export const createControl = (parts: {
     },
     forgetCalls: () => faults.forgetCalls(),
     sessions: () => sessions.list().map((session) => ({ ...session, status: sessions.statusOf(session) })),
+    addHollowSessions: (crowd) => addHollowSessions(parts, crowd),
     drop(which = {}) {
       const { sessionId } = sessionPick.parse(which);
       if (sessionId === undefined) host.dropConnections();
@@ -321,6 +326,7 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   calls: (input) => control.calls(callFilter.parse(input)),
   forgetCalls: () => control.forgetCalls(),
   sessions: () => control.sessions(),
+  addHollowSessions: (input) => control.addHollowSessions(hollowSessions.parse(input)),
   drop: (input) => control.drop(sessionPick.parse(input)),
   role: (input) => control.role(rolePick.parse(input)),
   roles: (input) => control.roles(z.strictObject({ account: z.string() }).parse(input)),

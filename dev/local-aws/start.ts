@@ -215,7 +215,7 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
   const lifetimes = createLifetimes();
   const oidc = createOidc({ world, state: signIn, lifetimes: lifetimes.get, now });
   const portal = createPortal({ world, state: signIn, iam, credentials, now });
-  const control = createControl({ world, faults, iam, host, sessions, signIn, lifetimes });
+  const control = createControl({ world, faults, iam, host, sessions, signIn, lifetimes, now });
   const routes: UnsignedRoute[] = [
     controlRoute(control, world.organisation.name),
     ...signInRoutes({ world, state: signIn, oidc, portal, faults, lifetimes: lifetimes.get, now }),

@@ -33,6 +33,9 @@ export const newSessionId = (name: string): string => {
   return `${name}-${Array.from({ length: 26 }, () => letters.charAt(randomInt(letters.length))).join('')}`;
 };
 
+/** How long a session without a shell takes to end, milliseconds. */
+const hollowEndMs = 50;
+
 const endings: Record<EndedSession['why'], string> = {
   'shell-exited': 'The shell exited',
   terminated: 'Terminated',
@@ -44,6 +47,8 @@ const endings: Record<EndedSession['why'], string> = {
 
 export type SessionTable = {
   add(session: SessionRecord): void;
+  /** Ends it: at once for everybody who asks, really when its shell is gone. One that has no shell is gone a moment later. */
+  terminate(session: SessionRecord): void;
   /** Sessions belong to one account and region: elsewhere they do not exist. */
   find(place: { accountId: string; region: string }, sessionId: string): SessionRecord | undefined;
   /** Newest first. */
@@ -81,6 +86,19 @@ export const createSessionTable = (options: { host: SessionHost; now: () => Date
       const oldest = now().getTime() - historyMs;
       for (const [id, one] of sessions) if (one.endedAt && one.endedAt.getTime() < oldest) sessions.delete(id);
       sessions.set(session.sessionId, session);
+    },
+    terminate(session) {
+      if (session.phase !== 'open') return;
+      session.phase = 'terminating';
+      if (host.isUp(session.sessionId)) {
+        host.terminate(session.sessionId, '');
+        return;
+      }
+      setTimeout(() => {
+        session.phase = 'ended';
+        session.endedAt = now();
+        session.details = endings.terminated;
+      }, hollowEndMs).unref();
     },
     find({ accountId, region }, sessionId) {
       const session = sessions.get(sessionId);

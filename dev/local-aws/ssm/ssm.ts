@@ -212,10 +212,7 @@ export const createSsm = (options: {
     const { SessionId } = parseInput(sessionInput, input);
     const session = authoriseOnSession(caller, placeOf(caller, request), 'ssm:TerminateSession', SessionId);
     if (!session) throw new AwsError('DoesNotExistException', `Session ${SessionId} does not exist.`);
-    if (session.phase === 'open') {
-      session.phase = 'terminating';
-      host.terminate(SessionId, '');
-    }
+    sessions.terminate(session);
     return { SessionId };
   };
 
