@@ -30,6 +30,7 @@ import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, isLoopback, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
+import { endFoundSessions } from './reconcile/end-found.ts';
 import { countOpenFindings } from './reconcile/findings.ts';
 import { noteClocks } from './reconcile/note-clocks.ts';
 import { startReconciler } from './reconcile/reconciler.ts';
@@ -44,6 +45,7 @@ import { openSealKey } from './store/seal.ts';
 
 const lapseEveryMs = 5_000;
 const switchesEveryMs = 1_000;
+const foundEveryMs = 1_000;
 /** A leaver has lost everything within 60 s (ID-12), also when the backend whose turn it was has just died. */
 const leaversEveryMs = 25_000;
 const clocksEveryMs = 10_000;
@@ -287,6 +289,12 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const repeated = [
     repeat('lapse', lapseEveryMs, upkeep.lapseDue, log),
     repeat('kill switches', switchesEveryMs, upkeep.enforceSwitches, log),
+    repeat(
+      'found sessions',
+      foundEveryMs,
+      () => endFoundSessions({ db: store.reconcile, aws: { iam, ssm }, config, now, log }),
+      log,
+    ),
     repeat(
       'leavers',
       leaversEveryMs,

@@ -5,7 +5,7 @@
  */
 import type { AccessRequest, Connection, Grant, Person, RequestDraft } from '../../src/shared/access.ts';
 import type { EndedAll, KillSwitch, PullInput, Stays, SwitchScope } from '../../src/shared/kill-switch.ts';
-import type { DecideInput, ExtendOutcome, Preview, RequestCard } from '../../src/shared/views.ts';
+import type { DecideInput, EndFoundInput, ExtendOutcome, Preview, RequestCard } from '../../src/shared/views.ts';
 import type { Reader } from '../store/visibility.ts';
 import { card } from './card.ts';
 import { connect } from './connect.ts';
@@ -14,6 +14,7 @@ import type { AccessDeps } from './deps.ts';
 import { end, endAllOfPerson } from './end.ts';
 import { createRevocable, type EndAllInput, endAllOn, whatStays } from './end-all.ts';
 import { type ExtendInput, extend } from './extend.ts';
+import { endFound } from './found-session.ts';
 import { enforceSwitches, lift, pull } from './kill-switch.ts';
 import { closeLeavers } from './leavers.ts';
 import { preview } from './preview.ts';
@@ -40,6 +41,8 @@ export type Access = {
   pull: (caller: Reader, input: PullInput) => Promise<KillSwitch>;
   /** `provedAt`: when the caller last proved who they are. */
   lift: (caller: Reader, input: { switchId: string; provedAt: Date }) => Promise<KillSwitch>;
+  /** Has a session ended that a finding is about. */
+  endFound: (caller: Reader, input: EndFoundInput) => Promise<void>;
   /** How far a switch of the caller's would reach. */
   reachFor: (caller: Reader, scope: SwitchScope) => Promise<NamedReach>;
   /** Ends all that a person has, at sign-out. Returns the grants' ids. */
@@ -69,6 +72,7 @@ export const createAccess = (deps: AccessDeps): Access => ({
   revocable: createRevocable(deps),
   pull: (caller, input) => pull(deps, caller, input),
   lift: (caller, input) => lift(deps, caller, input),
+  endFound: (caller, input) => endFound(deps, caller, input),
   reachFor: (caller, scope) => reachFor(deps, caller, scope),
   enforceSwitches: () => enforceSwitches(deps),
   lapseDue: () => lapseDue(deps),

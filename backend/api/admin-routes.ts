@@ -18,8 +18,8 @@ import {
 } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { commentText } from '../../src/shared/text.ts';
-import type { Finding, SystemHealth } from '../../src/shared/views.ts';
-import { listFindings } from '../reconcile/findings.ts';
+import { endFoundInput, type Finding, type SystemHealth } from '../../src/shared/views.ts';
+import { listFindings, loadFinding } from '../reconcile/findings.ts';
 import { loadGrants } from '../store/grants.ts';
 import { loadSwitch, loadSwitches } from '../store/kill-switches.ts';
 import { type Reader, visibleTo } from '../store/visibility.ts';
@@ -106,6 +106,11 @@ export const adminRoutes = (deps: ApiDeps) => {
         requireAdmin(ctx.reader);
         return listFindings(deps.db, { openOnly: input.openOnly, limit: 200 });
       }),
+
+    endFound: signedIn.input(endFoundInput).mutation(async ({ ctx, input }): Promise<Finding> => {
+      await deps.access.endFound(ctx.reader, input);
+      return loadFinding(deps.db, input.findingId);
+    }),
 
     health: signedIn.query(({ ctx }): Promise<SystemHealth> => {
       requireAdmin(ctx.reader);

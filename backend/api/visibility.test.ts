@@ -147,6 +147,7 @@ const table: Record<string, { kind: Kind; inputs: (ids: Ids) => unknown[] } | st
   switches: 'takes no id: looked at below',
   endings: 'for admins only',
   findings: 'for admins only',
+  endFound: 'for admins only',
   health: 'for admins only',
   switchTargets: 'for admins only',
   whatStays: { kind: 'query', inputs: (ids) => [{ grantId: ids.grant }] },
@@ -232,6 +233,10 @@ describe('API-01 what a person may not see is answered like what does not exist'
     ] as const) {
       expect(await call(tokens.stranger, procedure, 'query', input)).toMatch(/^403 .*"not_allowed"/);
       expect(await call(tokens.admin, procedure, 'query', input)).toMatch(/^200 /);
+    }
+    for (const token of [tokens.stranger, tokens.jonas]) {
+      const ending = { findingId: `fnd_${'a'.repeat(26)}`, reason: 'try' };
+      expect(await call(token, 'endFound', 'mutation', ending)).toMatch(/^403 .*"not_allowed"/);
     }
     const everything = { scope: { kind: 'everything' }, reason: 'try', typed: 'everything' };
     for (const token of [tokens.stranger, tokens.jonas]) {

@@ -91,6 +91,25 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       target: string;
       terminated: boolean;
     }
+  /** An admin wants a session ended that was not opened by the app; then AWS took it (threats AWS-02). `what`: as it was found. */
+  | {
+      kind: 'session_end_asked';
+      findingId: string;
+      accountId: string;
+      region: string;
+      sessionId: string;
+      what: string;
+      reason: string;
+    }
+  | {
+      kind: 'found_session_ended';
+      findingId: string;
+      accountId: string;
+      region: string;
+      sessionId: string;
+      owner: string;
+      target: string;
+    }
   /** From then on everything in its scope is refused and ended; `within`: what an approver may decide about, null for all of it. */
   | {
       kind: 'kill_switch_pulled';

@@ -89,6 +89,10 @@ const sentences: Sentences = {
   session_terminated: (e) => `Session ${e.sessionId} on ${e.instance.instanceId} was terminated by Curfew`,
   session_unexplained: (e) =>
     `Session ${e.sessionId} of ${e.owner} on ${e.target} has no grant${e.terminated ? ' and was terminated' : ''}`,
+  session_end_asked: (e) =>
+    `${actorName(e.actor)} asked for the end of session ${e.sessionId}, which was not opened by the app: “${e.reason}”`,
+  found_session_ended: (e) =>
+    `Session ${e.sessionId} of ${e.owner} on ${e.target}, not opened by the app, was terminated by Curfew`,
   kill_switch_pulled: (e) =>
     `${actorName(e.actor)} pulled the kill switch for ${e.name}${e.within === null ? '' : `, on the ${e.within.length} instances they may decide about`}: “${e.reason}”`,
   kill_switch_done: (e) =>

@@ -29,7 +29,7 @@ export type NewFinding = FindingKey & {
   advice: string;
 };
 
-type FindingRow = Selectable<Schema['findings']>;
+export type FindingRow = Selectable<Schema['findings']>;
 
 const curfew = { kind: 'curfew' } as const;
 const mostCharacters = 300;
@@ -104,6 +104,7 @@ export const noteFinding = (
       if (mended) await close(tx, known, at);
       return 'known';
     }
+    if (await endedJustNow(tx, found, at)) return 'known';
     const made = await tx
       .insertInto('findings')
       .values({
@@ -136,6 +137,23 @@ const close = async (tx: Tx, row: FindingRow, at: Date): Promise<void> => {
     .where('id', '=', row.id)
     .execute();
   await record(tx, row, 'finding_mended', at);
+  // Nobody but admins: they hear of everything.
+  await recordChange(tx, { topic: 'me', ref: null, audience: [] });
+};
+
+/** A look that began before Curfew ended the session may still have seen it; its id is never given again. */
+const endedJustNow = async (tx: Tx, found: FindingKey, at: Date): Promise<boolean> => {
+  const row = await tx
+    .selectFrom('findings')
+    .select('id')
+    .where('kind', '=', found.kind)
+    .where('account_id', 'is not distinct from', found.accountId)
+    .where('region', 'is not distinct from', found.region)
+    .where('subject', '=', found.subject.slice(0, mostCharacters))
+    .where('terminated_at', 'is not', null)
+    .where('mended_at', '>', new Date(at.getTime() - 60_000))
+    .executeTakeFirst();
+  return row !== undefined;
 };
 
 /** It is not there any more. Does nothing when it was not listed. @returns whether it was. */
@@ -173,7 +191,17 @@ export const mendUnseen = (
     return rows.length;
   });
 
-const findingOf = (row: FindingRow): Finding => ({
+type ShownRow = FindingRow & { by_name: string | null };
+
+const endingOf = (row: ShownRow): Pick<Finding, 'ending'> => {
+  const { by_name: by, end_asked_at: at, end_reason: reason, terminated_at: terminatedAt, end_problem: problem } = row;
+  if (at === null || by === null || reason === null) return {};
+  return {
+    ending: { by, at: at.toISOString(), reason, terminatedAt: terminatedAt?.toISOString() ?? null, problem },
+  };
+};
+
+const findingOf = (row: ShownRow): Finding => ({
   id: row.id,
   kind: row.kind,
   accountId: row.account_id,
@@ -185,17 +213,27 @@ const findingOf = (row: FindingRow): Finding => ({
   since: row.since.toISOString(),
   lastSeen: row.last_seen.toISOString(),
   mendedAt: row.mended_at?.toISOString() ?? null,
+  ...endingOf(row),
 });
+
+const shownRows = (db: Db) =>
+  db
+    .selectFrom('findings')
+    .leftJoin('people', 'people.id', 'findings.end_asked_by')
+    .selectAll('findings')
+    .select('people.display_name as by_name');
+
+/** One of them. For admins only: the caller sees to that. @throws when there is none of this id. */
+export const loadFinding = async (db: Db, id: string): Promise<Finding> =>
+  findingOf(await shownRows(db).where('findings.id', '=', id).executeTakeFirstOrThrow());
 
 /** Newest first, open ones before those that are mended. For admins only: the caller sees to that. */
 export const listFindings = async (db: Db, options: { openOnly: boolean; limit: number }): Promise<Finding[]> => {
-  const rows = await db
-    .selectFrom('findings')
-    .selectAll()
+  const rows = await shownRows(db)
     .$if(options.openOnly, (qb) => qb.where('mended_at', 'is', null))
     .orderBy(sql`mended_at is not null`)
     .orderBy('last_seen', 'desc')
-    .orderBy('id')
+    .orderBy('findings.id')
     .limit(options.limit)
     .execute();
   return rows.map(findingOf);

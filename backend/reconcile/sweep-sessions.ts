@@ -4,9 +4,19 @@
  */
 import { instanceId } from '../../src/shared/access.ts';
 import { comparableOwner, sessionOwnerArn, userOwnerArn } from '../access-policy/principal.ts';
+import type { Iam } from '../aws/iam.ts';
 import type { ActiveSession } from '../aws/ssm.ts';
+import type { Config } from '../config.ts';
+import type { Db } from '../store/open.ts';
 import type { AccountSweep } from './account-sweep.ts';
 import { recordTerminated } from './changes-of-state.ts';
+
+type OwnersDeps = {
+  db: Db;
+  aws: { iam: Pick<Iam, 'readGroup'> };
+  account: { id: string };
+  config: Pick<Config, 'partition'>;
+};
 
 type Owners = {
   /** Owner ARN to the ids of the principals whose grants may explain the owner's sessions. */
@@ -15,8 +25,9 @@ type Owners = {
   ours: readonly string[];
 };
 
-const readOwners = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<Owners> => {
-  const { db, aws, account, config } = sweep;
+/** @param roleNames personal roles that are there and that no row may know. */
+export const readOwners = async (deps: OwnersDeps, roleNames: readonly string[]): Promise<Owners> => {
+  const { db, aws, account, config } = deps;
   const { partition } = config;
   const rows = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
   const principals = new Map<string, string[]>();

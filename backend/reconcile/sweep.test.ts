@@ -14,6 +14,7 @@ import { SSMClient, StartSessionCommand, TerminateSessionCommand } from '@aws-sd
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Finding, FindingKind } from '../../src/shared/views.ts';
+import { endFound } from '../access/found-session.ts';
 import { accessPolicyName, grantsPath, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
 import { sessionDocuments } from '../access-policy/session-document.ts';
 import { ssmOf } from '../provisioner/testing/person.ts';
@@ -33,7 +34,8 @@ import {
   sessionList,
 } from '../provisioner/testing/scene.ts';
 import { savePerson } from '../store/people.ts';
-import { listFindings } from './findings.ts';
+import { type EndFoundDeps, endFoundSessions } from './end-found.ts';
+import { listFindings, noteFinding } from './findings.ts';
 import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
 
 let scene: Scene;
@@ -158,6 +160,90 @@ test('AWS-02 the app has a moment to tell of a session', async () => {
   await startSession((await ssmOf(scene.endpoint, mira))(region), apiOne.instanceId);
   await start().sweep();
   expect(await findings('session_outside_app')).toEqual([]);
+});
+
+const askToEnd = (findingId: string): Promise<void> => {
+  const { db } = scene.store;
+  const person = { id: jonas.id, userName: jonas.userName, displayName: jonas.displayName };
+  const reader = { person, isAdmin: true, groups: [], decidable: [] };
+  return endFound({ db, now: () => new Date() }, reader, { findingId, reason: 'Started past the recording' });
+};
+const endAsked = (change: Partial<EndFoundDeps> = {}): Promise<number> =>
+  endFoundSessions({
+    db: scene.store.db,
+    aws: scene.aws,
+    config: oneAccount,
+    now: () => new Date(),
+    log: scene.log,
+    ...change,
+  });
+const endedEvents = async (findingId: string) =>
+  (await scene.store.db.selectFrom('audit').select('event').orderBy('sequence').execute()).flatMap(({ event }) =>
+    'findingId' in event && event.findingId === findingId ? [event] : [],
+  );
+
+test('AWS-02 an admin ends a session that no app told of: terminated, told to its owner, closed when it is gone', async () => {
+  const grantId = await addGrant(scene, { instances: [apiOne] });
+  start().nudge();
+  await active(grantId);
+  const sessionId = await startSession((await ssmOf(scene.endpoint, mira))(region), apiOne.instanceId);
+  await start().sweep();
+  const [outside] = await findings('session_outside_app');
+  const findingId = outside?.id ?? '';
+  await askToEnd(findingId);
+  await expect.poll(() => endAsked(), { timeout: 30_000, interval: 100 }).toBe(0);
+  expect(await liveSessions()).not.toContain(sessionId);
+  expect(await findings('session_outside_app')).toEqual([]);
+  const told = await endedEvents(findingId);
+  expect(told.map(({ kind }) => kind)).toEqual([
+    'finding_reported',
+    'session_end_asked',
+    'found_session_ended',
+    'finding_mended',
+  ]);
+  expect(told[1]).toMatchObject({ actor: { person: jonas }, sessionId, reason: 'Started past the recording' });
+  expect(told[2]).toMatchObject({ actor: { kind: 'curfew' }, sessionId, target: apiOne.instanceId });
+  const notices = await scene.store.db
+    .selectFrom('notices')
+    .select(['person_id', 'title', 'target_id'])
+    .where('kind', '=', 'ended')
+    .where('target_id', '=', grantId)
+    .execute();
+  expect(notices).toEqual([
+    {
+      person_id: mira.id,
+      title: `Jonas Lindqvist ended a session of yours on ${apiOne.instanceId}`,
+      target_id: grantId,
+    },
+  ]);
+  // The access was not touched.
+  const grant = await scene.store.db.selectFrom('grants').select('state').where('id', '=', grantId).executeTakeFirst();
+  expect(grant).toEqual({ state: 'active' });
+});
+
+test('AWS-02 what is not a session of our people, or may not be ended, is given up with words and can be asked again', async () => {
+  const ssm = new SSMClient(byHand);
+  const sessionId = await startSession(ssm, apiTwo.instanceId);
+  const found = { kind: 'session_outside_app', accountId: prod, accountName: 'payments-prod', region } as const;
+  const words = { what: 'There is a session.', advice: 'End it.' };
+  // As if somebody had put the row there by hand: a session that is the break-glass user's.
+  await noteFinding(scene.store.db, { ...found, subject: sessionId, ...words }, { at: new Date(), adminGroup: null });
+  const [planted] = await findings('session_outside_app');
+  await askToEnd(planted?.id ?? '');
+  await expect.poll(() => endAsked(), { timeout: 30_000, interval: 100 }).toBe(0);
+  const [given] = await findings('session_outside_app');
+  expect(given?.ending?.problem).toContain('user/break-glass, to whom Curfew gives nothing');
+  expect(await liveSessions()).toContain(sessionId);
+  await scene.control('addFault', {
+    match: { service: 'ssm', operation: 'DescribeSessions' },
+    times: 1,
+    effect: { kind: 'error', code: 'AccessDeniedException', status: 400 },
+  });
+  await askToEnd(planted?.id ?? '');
+  await expect.poll(() => endAsked(), { timeout: 30_000, interval: 100 }).toBe(0);
+  const [denied] = await findings('session_outside_app');
+  expect(denied?.ending?.problem).toContain('AWS does not let Curfew do this');
+  await ssm.send(new TerminateSessionCommand({ SessionId: sessionId }));
 });
 
 test('bypass: somebody else’s session on a managed instance is reported with who, where and since when, and left alone', async () => {

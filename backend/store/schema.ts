@@ -234,5 +234,10 @@ export type Schema = {
     since: Date;
     last_seen: Date;
     mended_at: Date | null;
+    end_asked_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    end_asked_by: ColumnType<string | null, string | null | undefined, string | null>;
+    end_reason: ColumnType<string | null, string | null | undefined, string | null>;
+    terminated_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    end_problem: ColumnType<string | null, string | null | undefined, string | null>;
   };
 };

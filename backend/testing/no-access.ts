@@ -22,4 +22,5 @@ export const noAccess: ApiDeps['access'] = {
   pull: never,
   lift: never,
   reachFor: never,
+  endFound: never,
 };

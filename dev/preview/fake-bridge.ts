@@ -7,7 +7,17 @@ import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
 import type { Preview, Verdict } from '../../src/shared/views.ts';
-import { endings, findings, health, liveOfOthers, staying, switches, switchPreview, targets } from './admin-world.ts';
+import {
+  endings,
+  findings,
+  health,
+  liveOfOthers,
+  outsideApp,
+  staying,
+  switches,
+  switchPreview,
+  targets,
+} from './admin-world.ts';
 import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { scenarios } from './scenarios.ts';
 import { approvers, asked, at, decided, grants, instances } from './world.ts';
@@ -146,6 +156,7 @@ const send: MainBridge['send'] = {
   pullSwitch: () => ok(switches[0] ?? fail('no switch')),
   liftSwitch: () => ok(switches[0] ?? fail('no switch')),
   listFindings: () => ok(findings),
+  endFound: () => ok(outsideApp),
   readHealth: () => ok(health),
   showTerminal: () => ok(null),
   listAudit: () =>

@@ -15,6 +15,7 @@ type AdminIntent =
   | 'pullSwitch'
   | 'liftSwitch'
   | 'listFindings'
+  | 'endFound'
   | 'readHealth';
 
 /** @param deps.services throws a Refusal before the organisation is known. */
@@ -50,6 +51,7 @@ export const createAdminHandlers = ({
     pullSwitch: async (input) => refreshed(await services().backend.pullSwitch(input)),
     liftSwitch: async (input) => refreshed(await services().backend.liftSwitch(input)),
     listFindings: (input) => services().backend.findings(input),
+    endFound: async (input) => refreshed(await services().backend.endFound(input)),
     readHealth: () => services().backend.health(),
   };
 };

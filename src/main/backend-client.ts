@@ -175,6 +175,7 @@ export const createBackendClient = (options: BackendClientOptions): BackendClien
     pullSwitch: (input) => call(() => client.pullSwitch.mutate(input)),
     liftSwitch: (input) => call(() => client.liftSwitch.mutate(input)),
     findings: (input) => call(() => client.findings.query(input)),
+    endFound: (input) => call(() => client.endFound.mutate(input)),
     health: () => call(() => client.health.query()),
     sessionStarted: (input) => silent(() => client.sessionStarted.mutate(input)),
     sessionEnded: (input) => silent(() => client.sessionEnded.mutate(input)),

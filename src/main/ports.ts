@@ -34,6 +34,7 @@ import type {
   BackendInfo,
   ChangeEvent,
   DecideInput,
+  EndFoundInput,
   ExtendOutcome,
   Finding,
   InstancePage,
@@ -96,6 +97,7 @@ export type BackendClient = {
   pullSwitch(input: PullInput): Promise<KillSwitch>;
   liftSwitch(input: { switchId: string }): Promise<KillSwitch>;
   findings(input: { openOnly: boolean }): Promise<Finding[]>;
+  endFound(input: EndFoundInput): Promise<Finding>;
   health(): Promise<SystemHealth>;
   /** `closesAt`: when this app's own timer closes it; told again when an extension moves it. */
   sessionStarted(input: {

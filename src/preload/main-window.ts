@@ -35,6 +35,7 @@ const intents = {
   pullSwitch: true,
   liftSwitch: true,
   listFindings: true,
+  endFound: true,
   readHealth: true,
   showTerminal: true,
   listAudit: true,

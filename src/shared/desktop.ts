@@ -40,6 +40,7 @@ import {
   auditQuery,
   decideInput,
   type ExtendOutcome,
+  endFoundInput,
   type Finding,
   type InstancePage,
   instanceQuery,
@@ -236,6 +237,7 @@ export const mainIntents = {
   pullSwitch: pullInput,
   liftSwitch: z.strictObject({ switchId }),
   listFindings: z.strictObject({ openOnly: z.boolean() }),
+  endFound: endFoundInput,
   readHealth: nothing,
   showTerminal: z.strictObject({ tabId }),
   listAudit: auditQuery,
@@ -280,6 +282,7 @@ export type MainAnswers = {
   pullSwitch: KillSwitch;
   liftSwitch: KillSwitch;
   listFindings: Finding[];
+  endFound: Finding;
   readHealth: SystemHealth;
   showTerminal: null;
   listAudit: AuditPage;

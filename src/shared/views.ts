@@ -18,7 +18,7 @@ import {
 } from './access.ts';
 import type { GroupReach } from './group-reach.ts';
 import type { KillSwitch } from './kill-switch.ts';
-import { commentText } from './text.ts';
+import { commentText, reasonText } from './text.ts';
 
 /** Where the backend's tRPC endpoint is, below its origin. */
 export const apiPath = '/trpc';
@@ -120,6 +120,17 @@ export type Verdict =
   | { kind: 'person'; ruleId: string; approvalsNeeded: number; approvers: Person[]; advice: string | null }
   | { kind: 'no'; ruleId: string | null; advice: string };
 
+/** A kill switch, or a database that was set back, keeps these instances from being given now. */
+export type Paused = {
+  /** Who stopped what, and why: a sentence. */
+  message: string;
+  /** Null: nobody, the backend by itself. */
+  by: string | null;
+  at: Instant;
+  /** Those of the draft that it holds. */
+  instances: InstanceRef[];
+};
+
 export type Preview = {
   /** The draft as a whole: the strictest of the instances. */
   verdict: Verdict;
@@ -131,6 +142,8 @@ export type Preview = {
   roleMissing: PersonalRole[];
   /** IAM groups whose members would all get it (threats RQ-20); empty but where groups are configured. */
   wider: GroupReach[];
+  /** Missing: nothing is stopped, or the backend is of the version before. */
+  paused?: Paused;
 };
 
 export type DocumentLine = { change: 'same' | 'added' | 'removed'; text: string };
@@ -248,6 +261,21 @@ export const findingKinds = [
 export const findingKind = z.enum(findingKinds);
 export type FindingKind = z.infer<typeof findingKind>;
 
+export const findingId = z.string().regex(/^fnd_[a-z2-7]{26}$/);
+
+/** An admin wants the session that a finding is about to be ended (threats AWS-02). */
+export const endFoundInput = z.strictObject({ findingId, reason: reasonText });
+export type EndFoundInput = z.infer<typeof endFoundInput>;
+
+/** How far that is: asked for by whom and why, when AWS took it, or why Curfew gave it up. */
+const foundEnding = z.strictObject({
+  by: z.string(),
+  at: instant,
+  reason: z.string(),
+  terminatedAt: instant.nullable(),
+  problem: z.string().nullable(),
+});
+
 /** One thing for admins: open until it is mended, kept afterwards. */
 export const finding = z.strictObject({
   id: z.string(),
@@ -264,6 +292,8 @@ export const finding = z.strictObject({
   since: instant,
   lastSeen: instant,
   mendedAt: instant.nullable(),
+  /** Missing: nobody asked, or the backend is of the version before. */
+  ending: foundEnding.optional(),
 });
 export type Finding = z.infer<typeof finding>;
 

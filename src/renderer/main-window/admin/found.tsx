@@ -8,6 +8,7 @@ import { count, namesOf, seen } from '../../look/words.ts';
 import { useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './admin.module.css';
+import { EndFound } from './end-found.tsx';
 
 /** From here on look.md 3 calls an ending late, ms. */
 const lateMs = 30_000;
@@ -87,6 +88,7 @@ const FindingLine = ({ finding, chosen }: { finding: Finding; chosen: boolean })
         <p className={cx(page['small'], page['s3'], css['subject'])}>{seen(whereWords(finding))}</p>
         <p className={page['s2']}>{seen(finding.what)}</p>
         {finding.mendedAt === null && <p className={page['s2']}>{seen(finding.advice)}</p>}
+        <EndFound finding={finding} />
       </div>
       {finding.mendedAt === null ? (
         <Status tone="no">Open, seen {timeOfDay(finding.lastSeen, now)}</Status>
