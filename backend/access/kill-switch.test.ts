@@ -342,3 +342,20 @@ test('many grants of many people end in many transactions, each with its audit r
     .executeTakeFirstOrThrow();
   expect(transactions.people).toBe(2);
 });
+
+test('RQ-18 the preview says that it is stopped, by whom, why and which of the instances, before anything is sent', async () => {
+  const mira = office.person('mira');
+  const preview = (machines: Machine[]) => office.access.preview(mira, office.draft(machines));
+  expect((await preview(['staging'])).paused).toBeUndefined();
+  const { instances } = office.draft(['staging']);
+  const [staging] = instances;
+  if (staging === undefined) throw new Error('A draft has its instances.');
+  const { id } = await pull('dele', { kind: 'instance', instance: staging });
+  const expected = { by: 'Dele', message: expect.stringContaining('“laptop stolen”'), instances: [staging] };
+  expect((await preview(['staging', 'staging2'])).paused).toMatchObject(expected);
+  expect((await preview(['staging2'])).paused).toBeUndefined();
+  await lift('dele', id);
+  expect((await preview(['staging'])).paused).toBeUndefined();
+  await pull('dele', person('mira'));
+  expect((await preview(['staging', 'staging2'])).paused?.instances).toHaveLength(2);
+});

@@ -5,8 +5,10 @@
 import { sql } from 'kysely';
 import { type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import type { Paused } from '../../src/shared/views.ts';
 import { type SwitchRow, scopeOf } from '../store/kill-switches.ts';
 import type { Db, Tx } from '../store/open.ts';
+import { plainRef } from './gather.ts';
 import { instantOf } from './rows.ts';
 
 /** Ids of everybody who has a part in it, and the instances it is about. */
@@ -47,25 +49,34 @@ const pausedWords = (row: Pick<SwitchRow, 'scope' | 'name' | 'reason'>, byName: 
 export const openHold = (db: Db) =>
   db.selectFrom('trail_holds').selectAll().where('confirmed_at', 'is', null).orderBy('found_at').executeTakeFirst();
 
-const assertTrailNotHeld = async (db: Db): Promise<void> => {
+/** What stops this matter now, and which of its instances; null: nothing. */
+export const pausedNow = async (db: Db, matter: Matter): Promise<Paused | null> => {
   const hold = await openHold(db);
-  if (hold === undefined) return;
-  throw new Refusal('paused', {
-    message: `Nothing is given until Curfew’s admin confirms that the database was restored. ${hold.what}`,
-    at: instantOf(hold.found_at),
-  });
+  if (hold !== undefined) {
+    return {
+      message: `Nothing is given until Curfew’s admin confirms that the database was restored. ${hold.what}`,
+      by: null,
+      at: instantOf(hold.found_at),
+      instances: matter.instances.map(plainRef),
+    };
+  }
+  const held = (await switchesOn(db)).find((row) => isHeldBy(row, matter));
+  if (held === undefined) return null;
+  const { people, instances } = matter;
+  return {
+    message: pausedWords(held, held.by_name),
+    by: held.by_name,
+    at: instantOf(held.at),
+    instances: instances.filter((one) => isHeldBy(held, { people, instances: [one] })).map(plainRef),
+  };
 };
 
 /** @throws Refusal `paused` that says who stopped it, when and why. */
 export const assertNotPaused = async (db: Db, matter: Matter): Promise<void> => {
-  await assertTrailNotHeld(db);
-  const held = (await switchesOn(db)).find((row) => isHeldBy(row, matter));
-  if (held === undefined) return;
-  throw new Refusal('paused', {
-    message: pausedWords(held, held.by_name),
-    by: held.by_name,
-    at: instantOf(held.at),
-  });
+  const paused = await pausedNow(db, matter);
+  if (paused === null) return;
+  const { message, by, at } = paused;
+  throw new Refusal('paused', { message, at, ...(by === null ? {} : { by }) });
 };
 
 const lockName = 'curfew kill switches';

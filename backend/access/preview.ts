@@ -17,6 +17,7 @@ import {
   totalSeconds,
   verdictOf,
 } from './judge.ts';
+import { pausedNow } from './pause.ts';
 import { gatherWider } from './wider.ts';
 
 type Verdicts = Pick<Preview, 'verdict' | 'perInstance'>;
@@ -58,6 +59,11 @@ export const preview = async (deps: AccessDeps, caller: Person, draft: RequestDr
   ]);
   const ask = await gatherAsk(deps, { ...draft, person, instances, extendsFrom: null });
   const said = verdicts(set, ask, candidates);
-  const [roles, wider] = await Promise.all([gatherRoles(deps, person, instances), gatherWider(deps, instances)]);
-  return { ...said, ...reachable(set, ask), roleMissing: roles.filter((role) => role.state !== 'ready'), wider };
+  const [roles, wider, paused] = await Promise.all([
+    gatherRoles(deps, person, instances),
+    gatherWider(deps, instances),
+    pausedNow(deps.db, { people: [person.id], instances }),
+  ]);
+  const roleMissing = roles.filter((role) => role.state !== 'ready');
+  return { ...said, ...reachable(set, ask), roleMissing, wider, ...(paused === null ? {} : { paused }) };
 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { InstanceRef } from '../../../shared/access.ts';
+import { type InstanceRef, refKey } from '../../../shared/access.ts';
 import type { Preview, Verdict } from '../../../shared/views.ts';
 import { checkDraft, draftToAdopt, durationProblem, emptyDraft, parseDuration, without } from './draft.ts';
 import { impossible, partsOf, sayOf, startableNow } from './rules-say.ts';
@@ -9,6 +9,7 @@ const ref = (digit: string): InstanceRef => ({
   region: 'eu-central-1',
   instanceId: `i-${digit.repeat(17)}`,
 });
+const now = Date.UTC(2026, 10, 22, 12);
 const people = ['Jonas', 'Aiko', 'Tomás', 'Dele', 'Elin'].map((displayName) => ({
   id: 'a1',
   userName: 'u',
@@ -104,23 +105,23 @@ describe('what is typed', () => {
 
 describe('what the strip says', () => {
   it('promises a prompt only where no person is needed', () => {
-    expect(sayOf(preview(atOnce, [atOnce]), 3600)).toMatchObject({
+    expect(sayOf(preview(atOnce, [atOnce]), 3600, now)).toMatchObject({
       tone: 'ok',
       button: 'Request and connect',
       rule: 'team',
     });
-    expect(sayOf(preview(atOnce, [atOnce, atOnce]), 3600).button).toBe('Request 2 instances');
+    expect(sayOf(preview(atOnce, [atOnce, atOnce]), 3600, now).button).toBe('Request 2 instances');
   });
 
   it('names people and how many of them must say yes', () => {
-    const say = sayOf(preview(person, [person]), 3600);
+    const say = sayOf(preview(person, [person]), 3600, now);
     expect(say).toMatchObject({ title: 'One person must approve', button: 'Send to approvers' });
     expect(say.text).toBe('Any 1 of 5: Jonas, Aiko and 3 more.');
-    expect(sayOf(preview({ ...person, approvalsNeeded: 2 }, [person]), 60).title).toBe('Two people must approve');
+    expect(sayOf(preview({ ...person, approvalsNeeded: 2 }, [person]), 60, now).title).toBe('Two people must approve');
   });
 
   it('offers the nearest that is possible and has no button where nothing is', () => {
-    const say = sayOf(preview(no, [no], { nearest: { durationSeconds: 7200, kind: 'at-once' } }), 8 * 3600);
+    const say = sayOf(preview(no, [no], { nearest: { durationSeconds: 7200, kind: 'at-once' } }), 8 * 3600, now);
     expect(say).toMatchObject({
       button: null,
       title: 'Not possible for 8 h',
@@ -133,7 +134,23 @@ describe('what the strip says', () => {
     const roleMissing = [
       { accountId: '482011773306', accountName: 'prod', state: 'missing' as const, advice: 'Ask Dele.' },
     ];
-    expect(sayOf(preview(atOnce, [atOnce], { roleMissing }), 60)).toMatchObject({ button: null, text: 'Ask Dele.' });
+    expect(sayOf(preview(atOnce, [atOnce], { roleMissing }), 60, now)).toMatchObject({
+      button: null,
+      text: 'Ask Dele.',
+    });
+  });
+
+  it('RQ-18 says before anything is sent who stopped it, and offers to go on without what is stopped', () => {
+    const message = 'Dele stopped all access to pay-1: “under investigation”';
+    const stopped = (instances: InstanceRef[]) => ({
+      paused: { message, by: 'Dele', at: new Date(now - 60_000).toISOString(), instances },
+    });
+    const some = preview(atOnce, [atOnce, person], stopped([ref('1')]));
+    const say = sayOf(some, 3600, now);
+    expect(say).toMatchObject({ tone: 'no', title: 'Stopped by Dele', button: null, parts: [], nearest: null });
+    expect(say.text).toMatch(/^Dele stopped all access to pay-1: “under investigation” Since .+, until it is lifted/);
+    expect([...impossible(some)]).toEqual([refKey(ref('1'))]);
+    expect(startableNow(some)).toEqual([]);
   });
 
   it('differs per instance only where the answers differ', () => {

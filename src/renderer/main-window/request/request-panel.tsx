@@ -139,18 +139,25 @@ const blockedBy = (say: Say | null, draft: SavedDraft, checked: Checked, whyNot:
   if (draft.reason.trim() === '') return 'Say why first';
   if (checked.toSend === null) return 'Change one thing above to go on';
   if (say === null) return 'The rules are being asked';
+  if (say.mark === 'paused') return say.title;
   return say.button === null ? 'Change one thing above to go on' : null;
 };
 
 const usePreview = (checked: Checked): Loaded<Preview> => {
-  const { send } = useMain();
+  const { send, state } = useMain();
   const { toPreview } = checked;
-  return useLoaded(
-    toPreview === null ? null : JSON.stringify(toPreview),
+  const draft = toPreview === null ? null : JSON.stringify(toPreview);
+  const answered = useRef(draft);
+  // Asked again when anything has changed: somebody may have pulled or lifted a kill switch.
+  const answer = useLoaded(
+    draft === null ? null : `${draft} ${state.overview?.serverTime ?? ''}`,
     // Null only while nothing is asked: the key says so.
     () => send.previewRequest(toPreview ?? { ...emptyDraft, capability: 'shell', ticket: null }),
     previewAfterMs,
   );
+  if (!answer.loading) answered.current = draft;
+  // What is said about this very draft stands until it is said anew.
+  return { ...answer, loading: answer.loading && (answer.value === null || answered.current !== draft) };
 };
 
 export const RequestPanel = () => {
@@ -159,7 +166,7 @@ export const RequestPanel = () => {
   const checked = checkDraft(draft);
   const answer = usePreview(checked);
   const missing = missingForRules(draft, checked);
-  const say = answer.value === null || missing !== null ? null : sayOf(answer.value, draft.durationSeconds);
+  const say = answer.value === null || missing !== null ? null : sayOf(answer.value, draft.durationSeconds, Date.now());
   const blocked = blockedBy(say, draft, checked, canAct ? null : whyNot);
 
   const connectNow = async (request: AccessRequest): Promise<void> => {

@@ -2,12 +2,13 @@
 import type { InstanceRef } from '../../../shared/access.ts';
 import { refKey } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
-import type { PersonalRole, Preview, Verdict } from '../../../shared/views.ts';
+import type { Paused, PersonalRole, Preview, Verdict } from '../../../shared/views.ts';
+import { timeOfDay } from '../../look/time.ts';
 import { count, peopleWords, seen } from '../../look/words.ts';
 
 export type Say = {
   tone: 'ok' | 'ask' | 'no';
-  mark: 'at-once' | 'one-person' | 'people' | 'no' | 'no-role';
+  mark: 'at-once' | 'one-person' | 'people' | 'no' | 'no-role' | 'paused';
   title: string;
   text: string;
   /** The rule that says so, by its name in the rule set. */
@@ -83,6 +84,22 @@ const noRole = (roles: PersonalRole[]): Say => {
   };
 };
 
+/** Somebody pulled a kill switch: said before anything is sent, with who may lift it. */
+const paused = ({ message, by, at, instances }: Paused, { preview, now }: { preview: Preview; now: number }): Say => {
+  const all = instances.length === preview.perInstance.length;
+  const whom = by === null ? 'an admin' : `${seen(by)} or an admin`;
+  return {
+    tone: 'no',
+    mark: 'paused',
+    title: by === null ? 'Stopped for now' : `Stopped by ${seen(by)}`,
+    text: `${seen(message)} Since ${timeOfDay(at, now)}, until it is lifted: ask ${whom}.${all ? ' Your draft is kept.' : ''}`,
+    rule: null,
+    button: null,
+    nearest: null,
+    parts: [],
+  };
+};
+
 const atOnce = (verdict: Extract<Verdict, { kind: 'at-once' }>, { preview, seconds, parts }: Base): Say => {
   const instances = preview.perInstance.length;
   const what = instances === 1 ? 'this instance' : `these ${count(instances, 'instance')}`;
@@ -128,8 +145,9 @@ const notPossible = (verdict: Extract<Verdict, { kind: 'no' }>, { preview, secon
   };
 };
 
-/** The strip for a preview of `instances` instances for `seconds`. */
-export const sayOf = (preview: Preview, seconds: number): Say => {
+/** The strip for a preview of `instances` instances for `seconds`; `now` in ms, for how long ago something was. */
+export const sayOf = (preview: Preview, seconds: number, now: number): Say => {
+  if (preview.paused !== undefined) return paused(preview.paused, { preview, now });
   if (preview.roleMissing.length > 0) return noRole(preview.roleMissing);
   const { nearest, verdict } = preview;
   const offer =
@@ -149,10 +167,15 @@ export const sayOf = (preview: Preview, seconds: number): Say => {
 
 /** The instances of a preview that could start at once, when that is some but not all; else empty. */
 export const startableNow = (preview: Preview): InstanceRef[] => {
+  if (preview.paused !== undefined) return [];
   const now = preview.perInstance.filter(({ verdict }) => verdict.kind === 'at-once').map(({ instance }) => instance);
   return now.length === preview.perInstance.length ? [] : now;
 };
 
-/** The instances that no rule gives as it stands. */
-export const impossible = (preview: Preview): Set<string> =>
-  new Set(preview.perInstance.filter(({ verdict }) => verdict.kind === 'no').map(({ instance }) => refKey(instance)));
+/** The instances that no rule gives as it stands, or that somebody stopped. */
+export const impossible = ({ paused: stopped, perInstance }: Preview): Set<string> =>
+  new Set(
+    stopped === undefined
+      ? perInstance.filter(({ verdict }) => verdict.kind === 'no').map(({ instance }) => refKey(instance))
+      : stopped.instances.map(refKey),
+  );

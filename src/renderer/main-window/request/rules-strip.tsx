@@ -7,6 +7,7 @@ import {
   IconCheck,
   IconCloudOff,
   IconKeyOff,
+  IconPower,
   IconRefresh,
   IconUserCheck,
   IconUsers,
@@ -30,6 +31,7 @@ const marks: Record<Say['mark'], Icon> = {
   people: IconUsers,
   no: IconBan,
   'no-role': IconKeyOff,
+  paused: IconPower,
 };
 const partMarks: Record<Verdict['kind'], { icon: Icon; tone: string }> = {
   'at-once': { icon: IconCheck, tone: 'okText' },
