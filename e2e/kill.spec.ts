@@ -1,5 +1,6 @@
 import { expect } from '@playwright/test';
 import type { Person } from '../dev/driver/person.ts';
+import { startPastTheApp } from '../dev/driver/person-at-cli.ts';
 import { accounts, test } from './stack-fixture.ts';
 
 /** What is verified in AWS may take a moment on a busy machine: outside of what these tests are about. */
@@ -13,11 +14,25 @@ const endAccessPage = async (who: Person): Promise<void> => {
   await who.window.getByRole('heading', { name: 'End access', level: 1 }).waitFor();
 };
 
+/** A picture in light and one in dark. */
+const inBoth = async (
+  who: Person,
+  picture: (page: Person['window'], name: string) => Promise<void>,
+  name: string,
+): Promise<void> => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await who.window.emulateMedia({ colorScheme });
+    await picture(who.window, `${name}-${colorScheme}`);
+  }
+  await who.window.emulateMedia({ colorScheme: 'light' });
+};
+
 test('RQ-18 an admin ends everything of a person, who stays stopped until a second admin lifts it', async ({
   person,
   picture,
   aws,
   control,
+  stack,
 }) => {
   test.setTimeout(300_000);
   await control.call('changePerson', {
@@ -26,10 +41,31 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
   });
   const elin = await person('Elin Strand');
   const terminal = await elin.openTerminal('payments-api-s1', { reason: 'Look at one log line', duration: '30m' });
+  // No app tells of this one: the sweep finds it while Dele signs in.
+  const pastTheApp = await startPastTheApp(stack, 'Elin Strand', 'payments-api-s1');
   const dele = await person('Dele Adeyemi');
 
-  await test.step('the consequences stand beside the button before it is pressed', async () => {
+  await test.step('AWS-02 a session that was not opened by the app is found, and ended by the admin', async () => {
     await endAccessPage(dele);
+    const found = dele.window
+      .getByRole('region', { name: 'Findings' })
+      .getByRole('listitem')
+      .filter({ hasText: pastTheApp });
+    await expect(found).toContainText('Session not opened by the app', patient);
+    await found.getByRole('button', { name: 'End this session' }).click();
+    const dialog = dele.window.getByRole('dialog', { name: 'End this session?' });
+    await expect(dialog.getByRole('button', { name: 'End the session' })).toBeDisabled();
+    await dialog.getByLabel('Why').fill('Sessions go through the app here');
+    await inBoth(dele, picture, 'end-session');
+    await dialog.getByRole('button', { name: 'End the session' }).click();
+    await expect(found).toContainText(/Terminated \d\d:\d\d:\d\d, gone at the look after/, patient);
+    await inBoth(dele, picture, 'session-ended');
+    const live = await aws.activeSessions('Elin Strand', accounts.dev);
+    expect(live).not.toContain(pastTheApp);
+    expect(live).toHaveLength(1);
+  });
+
+  await test.step('the consequences stand beside the button before it is pressed', async () => {
     await expect(dele.window.getByRole('table', { name: 'Live access' })).toContainText('payments-api-s1');
     await dele.window.getByRole('combobox', { name: 'Person' }).fill('Elin');
     await dele.window.getByRole('option', { name: /Elin Strand/ }).click();
@@ -63,11 +99,13 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
     await elin.selectInstances(['payments-api-s1']);
     await elin.fillRequest('Once more', '30m');
     const form = elin.window.getByRole('complementary', { name: 'Request access' });
-    await form.getByRole('button').last().click();
-    await expect(form.getByRole('alert')).toContainText(
+    // Said while it is typed, and nothing can be sent.
+    await expect(form.getByRole('status').filter({ hasText: 'Stopped by Dele Adeyemi' })).toContainText(
       'Dele Adeyemi stopped all access of Elin Strand: “Laptop reported stolen, INC-114”',
+      patient,
     );
-    await picture(elin.window, 'paused');
+    await expect(form.getByRole('button', { name: /Request access/ })).toBeDisabled();
+    await inBoth(elin, picture, 'paused');
   });
 
   await test.step('a second admin reads of it and lifts it', async () => {
@@ -103,6 +141,48 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
     ]) {
       await expect(dele.window.getByText(said)).toBeVisible();
     }
+  });
+});
+
+test('RQ-18 an approver stops what they may decide about from a card, and lifts it', async ({ person, picture }) => {
+  test.setTimeout(240_000);
+  const mira = await person('Mira Okafor');
+  await mira.request(['payments-api-1'], 'Payouts are stuck', '45m');
+  const jonas = await person('Jonas Lindqvist');
+  await jonas.goTo('Approvals');
+  const page = jonas.window;
+
+  await test.step('the switch stands on the card, with what it would end', async () => {
+    await page
+      .getByRole('main')
+      .getByRole('button', { name: 'Stop all access of Mira Okafor, or to this instance' })
+      .click(patient);
+    const dialog = page.getByRole('dialog', { name: 'Stop access of Mira Okafor, or to an instance' });
+    await dialog.getByRole('combobox', { name: 'End the access of' }).click();
+    await page.getByRole('option', { name: /^payments-api-1, an instance, for everybody/ }).click();
+    await expect(dialog).toContainText('Waiting requests taken back');
+    await dialog.getByLabel('Why').fill('Under investigation, INC-201');
+    await inBoth(jonas, picture, 'stop-from-card');
+    await dialog.getByRole('button', { name: 'Stop it' }).click();
+  });
+
+  await test.step('it is on, and the engineer reads so while a request is typed', async () => {
+    const switches = page.getByRole('region', { name: 'Kill switches' });
+    await expect(switches).toContainText(/Nothing was live, 1 request taken back/, patient);
+    await inBoth(jonas, picture, 'approvers-switch');
+    await mira.goTo('Instances');
+    await mira.selectInstances(['payments-api-1']);
+    await mira.fillRequest('Once more', '30m');
+    const form = mira.window.getByRole('complementary', { name: 'Request access' });
+    const stopped = form.getByRole('status').filter({ hasText: 'Stopped by Jonas Lindqvist' });
+    await expect(stopped).toContainText('Under investigation, INC-201', patient);
+    await inBoth(mira, picture, 'instance-stopped');
+    await switches.getByRole('button', { name: 'Lift', exact: true }).click();
+    await page.getByRole('button', { name: 'Lift it' }).click();
+    await expect(page.getByText(/^Lifted \d\d:\d\d by Jonas Lindqvist$/)).toBeVisible(patient);
+    // Without a key being pressed.
+    await expect(stopped).toBeHidden(patient);
+    await expect(form.getByRole('button', { name: /Send to approvers/ })).toBeEnabled(patient);
   });
 });
 

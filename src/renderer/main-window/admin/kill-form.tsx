@@ -85,6 +85,26 @@ const TargetField = ({
   );
 };
 
+/** One of a few that are known already. */
+const AmongField = ({
+  among,
+  target,
+  onTarget,
+}: {
+  among: readonly SwitchTarget[];
+  target: SwitchTarget | null;
+  onTarget: (target: SwitchTarget | null) => void;
+}) => (
+  <Select
+    label="End the access of"
+    allowDeselect={false}
+    data={among.map(({ scope, name, detail }) => ({ value: keyOf(scope), label: `${seen(name)}, ${seen(detail)}` }))}
+    value={target === null ? null : keyOf(target.scope)}
+    onChange={(value) => onTarget(among.find(({ scope }) => keyOf(scope) === value) ?? null)}
+    comboboxProps={{ withinPortal: true }}
+  />
+);
+
 const openSessions = (grant: Grant): number => grant.sessions.filter(({ endedAt }) => endedAt === null).length;
 
 const EndsLine = ({ grant }: { grant: Grant }) => {
@@ -185,13 +205,68 @@ const useSwitchPreview = (scope: SwitchScope | null) => {
 
 type Filled = { kind: Kind; target: SwitchTarget | null; reason: string; typed: string };
 const empty: Filled = { kind: 'person', target: null, reason: '', typed: '' };
+const emptyAmong = ([first]: readonly SwitchTarget[]): Filled =>
+  first === undefined ? empty : { ...empty, kind: first.scope.kind, target: first };
 
-/** The whole card. `onPulled` hears of the switch that is on now. */
-export const KillForm = ({ onPulled }: { onPulled: (pulled: KillSwitch) => void }) => {
+/** Of all there is: its kind, and then which. */
+const WhatFields = ({ form, onChange }: { form: Filled; onChange: (part: Partial<Filled>) => void }) => {
+  const kindId = useId();
+  return (
+    <>
+      <div>
+        <span className={cx(page['label'], css['of'])} id={kindId}>
+          End the access of
+        </span>
+        <SegmentedControl
+          fullWidth
+          aria-labelledby={kindId}
+          data={kinds}
+          value={form.kind}
+          onChange={(kind) => {
+            if (isKind(kind)) onChange({ kind, target: null });
+          }}
+        />
+      </div>
+      {form.kind !== 'everything' && (
+        <TargetField
+          key={form.kind}
+          kind={form.kind}
+          target={form.target}
+          onTarget={(target) => onChange({ target })}
+        />
+      )}
+    </>
+  );
+};
+
+type OnProps = { among: readonly SwitchTarget[]; form: Filled; onChange: (part: Partial<Filled>) => void };
+
+/** On what it is pulled. */
+const On = ({ among, form, onChange }: OnProps) =>
+  among.length === 0 ? (
+    <WhatFields form={form} onChange={onChange} />
+  ) : (
+    <AmongField
+      among={among}
+      target={form.target}
+      onTarget={(target) => {
+        if (target !== null) onChange({ kind: target.scope.kind, target });
+      }}
+    />
+  );
+
+type Props = {
+  /** Only one of these can be chosen, the first unless another is; left out: anything, found by its name. */
+  among?: readonly SwitchTarget[];
+  /** Hears of the switch that is on now. */
+  onPulled: (pulled: KillSwitch) => void;
+};
+
+/** The whole card. */
+export const KillForm = ({ among = [], onPulled }: Props) => {
   const { send, canAct, whyNot } = useMain();
-  const [form, setForm] = useState(empty);
+  const [form, setForm] = useState(() => emptyAmong(among));
   const pulling = useIntent();
-  const typedId = useId();
   const scope: SwitchScope | null = form.kind === 'everything' ? { kind: 'everything' } : (form.target?.scope ?? null);
   const preview = useSwitchPreview(scope);
   const shown = preview.value;
@@ -208,14 +283,14 @@ export const KillForm = ({ onPulled }: { onPulled: (pulled: KillSwitch) => void 
     await pulling.run(
       () => send.pullSwitch({ scope, reason: form.reason, typed }),
       (pulled) => {
-        setForm(empty);
+        setForm(emptyAmong(among));
         onPulled(pulled);
       },
     );
   };
   return (
     <form
-      className={cx(page['card'], css['kill'])}
+      className={cx(page['card'], css['kill'], among.length > 0 && css['narrow'])}
       aria-label="Kill switch"
       onSubmit={(event) => {
         event.preventDefault();
@@ -223,28 +298,7 @@ export const KillForm = ({ onPulled }: { onPulled: (pulled: KillSwitch) => void 
       }}
     >
       <div className={css['what']}>
-        <div>
-          <span className={cx(page['label'], css['of'])} id={`${typedId}-kind`}>
-            End the access of
-          </span>
-          <SegmentedControl
-            fullWidth
-            aria-labelledby={`${typedId}-kind`}
-            data={kinds}
-            value={form.kind}
-            onChange={(kind) => {
-              if (isKind(kind)) setForm({ ...form, kind, target: null });
-            }}
-          />
-        </div>
-        {form.kind !== 'everything' && (
-          <TargetField
-            key={form.kind}
-            kind={form.kind}
-            target={form.target}
-            onTarget={(target) => setForm((before) => ({ ...before, target }))}
-          />
-        )}
+        <On among={among} form={form} onChange={(part) => setForm((before) => ({ ...before, ...part }))} />
         <Textarea
           label="Why"
           description="Those who are hit, the other admins and the audit read it"

@@ -3,6 +3,7 @@ import { Button, TextInput } from '@mantine/core';
 import { IconKey, IconSearch } from '@tabler/icons-react';
 import { useEffect, useState } from 'react';
 import type { Grant } from '../../../shared/access.ts';
+import type { KillSwitch } from '../../../shared/kill-switch.ts';
 import { grantCan } from '../../../shared/lifecycle.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, useTimeOf } from '../../look/countdown.tsx';
@@ -13,11 +14,15 @@ import { LockList, locksWords } from '../access/locks.tsx';
 import { settle, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './admin.module.css';
+import { StopDialog } from './stop-dialog.tsx';
 
 const openSessions = (grant: Grant): number => grant.sessions.filter(({ endedAt }) => endedAt === null).length;
 
-const Line = ({ grant }: { grant: Grant }) => {
-  const { state, canAct } = useMain();
+type OnPulled = (pulled: KillSwitch) => void;
+
+const Line = ({ grant, onPulled }: { grant: Grant; onPulled: OnPulled | null }) => {
+  const { state, canAct, meId } = useMain();
+  const [stopping, setStopping] = useState(false);
   const [asking, setAsking] = useState(false);
   const [locks, setLocks] = useState(false);
   const view = useTimeOf(grant, state.clock, null);
@@ -38,7 +43,7 @@ const Line = ({ grant }: { grant: Grant }) => {
             <LinkButton onClick={() => setLocks((before) => !before)}>{armed.replace(' locks armed', '')}</LinkButton>
           )}
         </td>
-        <td className={css['act']}>
+        <td className={cx(css['act'], onPulled !== null && css['acts'])}>
           {canAct && grantCan('end', grant.state) && (
             <Button
               size="xs"
@@ -48,6 +53,24 @@ const Line = ({ grant }: { grant: Grant }) => {
             >
               End
             </Button>
+          )}
+          {canAct && onPulled !== null && grant.person.id !== meId && (
+            <Button
+              size="xs"
+              variant="stop"
+              aria-label={`Stop the access of ${seen(grant.person.displayName)} or to ${names}`}
+              onClick={() => setStopping(true)}
+            >
+              Stop
+            </Button>
+          )}
+          {stopping && onPulled !== null && (
+            <StopDialog
+              person={grant.person}
+              instances={grant.instances}
+              onPulled={onPulled}
+              onClose={() => setStopping(false)}
+            />
           )}
           {asking && <EndDialog grant={grant} onClose={() => setAsking(false)} />}
         </td>
@@ -84,8 +107,11 @@ const useLive = (search: string) => {
   return { first, items: [...items.values()], more, hasMore: nextCursor !== null, failure: first.failure ?? failure };
 };
 
-/** The section with its search. `ofWhom`: whose access it lists, as the sentence under the title. */
-export const LiveAccess = ({ ofWhom }: { ofWhom: string }) => {
+/**
+ * The section with its search. `ofWhom`: whose access it lists, as the sentence under the title. `onPulled`: kill switches can be pulled
+ * from here, where nothing else on the page does it.
+ */
+export const LiveAccess = ({ ofWhom, onPulled = null }: { ofWhom: string; onPulled?: OnPulled | null }) => {
   const [search, setSearch] = useState('');
   const { first, items, more, hasMore, failure } = useLive(search.trim());
   const { value } = first;
@@ -124,14 +150,14 @@ export const LiveAccess = ({ ofWhom }: { ofWhom: string }) => {
               <th className={css['left']}>Left</th>
               <th className={css['few']}>Sessions</th>
               <th className={css['locksCell']}>Locks</th>
-              <th className={css['act']}>
+              <th className={cx(css['act'], onPulled !== null && css['acts'])}>
                 <span className={css['spoken']}>Actions</span>
               </th>
             </tr>
           </thead>
           <tbody>
             {items.map((grant) => (
-              <Line key={grant.id} grant={grant} />
+              <Line key={grant.id} grant={grant} onPulled={onPulled} />
             ))}
           </tbody>
         </table>

@@ -4,12 +4,14 @@ import { IconCheck, IconInbox, IconX } from '@tabler/icons-react';
 import { useEffect, useMemo, useState } from 'react';
 import type { AccessRequest } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
+import type { KillSwitch } from '../../../shared/kill-switch.ts';
 import { cx } from '../../look/class-names.ts';
 import { Avatar, Empty, Glyph, LinkButton, RowShapes } from '../../look/pieces.tsx';
 import { useSecond } from '../../look/ticking.ts';
 import { agoWords, backendNow, timeOfDay } from '../../look/time.ts';
 import { namesOf, seen } from '../../look/words.ts';
 import { LiveAccess } from '../admin/live-access.tsx';
+import { Switches } from '../admin/switches.tsx';
 import { claimedByOther, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './approvals.module.css';
@@ -105,19 +107,35 @@ const useWide = (): boolean => {
 };
 
 /** What stands beside the list: a card, live access, or that nothing is open. */
-const Beside = ({ shown, waiting, onBack }: { shown: string | null; waiting: number; onBack: () => void }) => {
+const Beside = ({
+  shown,
+  waiting,
+  onBack,
+  onLive,
+}: {
+  shown: string | null;
+  waiting: number;
+  onBack: () => void;
+  onLive: () => void;
+}) => {
   const { state } = useMain();
+  const [pulled, setPulled] = useState<KillSwitch | null>(null);
+  const onPulled = (now: KillSwitch): void => {
+    setPulled(now);
+    onLive();
+  };
   if (shown === liveId) {
     return (
       <main className={css['live']} aria-label="Live access that you may end">
         <p className={css['back']}>
           <LinkButton onClick={onBack}>Back to requests</LinkButton>
         </p>
-        <LiveAccess ofWhom="that you may decide about" />
+        <Switches openId={pulled?.id ?? null} />
+        <LiveAccess ofWhom="that you may decide about" onPulled={onPulled} />
       </main>
     );
   }
-  if (shown !== null) return <CardView key={shown} requestId={shown} onBack={onBack} />;
+  if (shown !== null) return <CardView key={shown} requestId={shown} onBack={onBack} onPulled={onPulled} />;
   return (
     <main className={css['nothing']}>
       <Empty icon={IconInbox} title={waiting === 0 ? 'Nothing waits for you' : 'Pick a request'}>
@@ -170,7 +188,7 @@ export const Approvals = () => {
           </div>
         )}
       </section>
-      <Beside shown={shown} waiting={waiting} onBack={() => setOpenId(null)} />
+      <Beside shown={shown} waiting={waiting} onBack={() => setOpenId(null)} onLive={() => setOpenId(liveId)} />
     </div>
   );
 };

@@ -4,11 +4,13 @@ import { useHotkeys } from '@mantine/hooks';
 import { IconArrowLeft, IconEye } from '@tabler/icons-react';
 import { useEffect, useRef, useState } from 'react';
 import { durationWords } from '../../../shared/countdown.ts';
+import type { KillSwitch } from '../../../shared/kill-switch.ts';
 import type { DecideInput, RequestCard } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
-import { FailureNote, Glyph, Keys, Note, RowShapes } from '../../look/pieces.tsx';
+import { FailureNote, Glyph, Keys, LinkButton, Note, RowShapes } from '../../look/pieces.tsx';
 import { timeOfDay } from '../../look/time.ts';
 import { firstName, seen } from '../../look/words.ts';
+import { StopDialog } from '../admin/stop-dialog.tsx';
 import { claimedByOther, type Loaded, type Running, useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import { WiderNote } from '../wider-note.tsx';
@@ -133,6 +135,25 @@ const Foot = ({ card, deciding, looked, takenBy, open, approve }: FootProps) => 
   );
 };
 
+/** For who may decide about it, whatever they answer to this request. */
+const Stop = ({ card, onPulled }: { card: RequestCard; onPulled: (pulled: KillSwitch) => void }) => {
+  const { canAct, meId } = useMain();
+  const [stopping, setStopping] = useState(false);
+  const { requester, instances } = card.request;
+  if (!card.mayDecide.yes || !canAct || requester.id === meId) return null;
+  return (
+    <p className={page['small']}>
+      <LinkButton onClick={() => setStopping(true)}>
+        Stop all access of {seen(requester.displayName)}, or to{' '}
+        {instances.length === 1 ? 'this instance' : 'an instance'}
+      </LinkButton>
+      {stopping && (
+        <StopDialog person={requester} instances={instances} onPulled={onPulled} onClose={() => setStopping(false)} />
+      )}
+    </p>
+  );
+};
+
 const Body = ({ card, changed }: { card: RequestCard; changed: boolean }) => (
   <>
     {changed && card.request.state === 'waiting' && (
@@ -164,9 +185,14 @@ const useDecide = (card: Loaded<RequestCard>): { deciding: Running; decide: Deci
   return { deciding, decide };
 };
 
-type Props = { requestId: string; onBack: () => void };
+type Props = {
+  requestId: string;
+  onBack: () => void;
+  /** A kill switch was pulled from here. */
+  onPulled: (pulled: KillSwitch) => void;
+};
 
-export const CardView = ({ requestId, onBack }: Props) => {
+export const CardView = ({ requestId, onBack, onPulled }: Props) => {
   const { state, canAct } = useMain();
   const loaded = useCard(requestId);
   const [form, setForm] = useState<'less' | 'no' | null>(null);
@@ -233,6 +259,7 @@ export const CardView = ({ requestId, onBack }: Props) => {
         )}
         {deciding.failure !== null && <TooLate deciding={deciding} />}
         <Body card={card} changed={changed} />
+        <Stop card={card} onPulled={onPulled} />
       </div>
       <Foot card={card} deciding={deciding} looked={looked} takenBy={takenBy} open={open} approve={approve} />
     </main>
