@@ -261,7 +261,7 @@ export const findingKinds = [
 export const findingKind = z.enum(findingKinds);
 export type FindingKind = z.infer<typeof findingKind>;
 
-export const findingId = z.string().regex(/^fnd_[a-z2-7]{26}$/);
+const findingId = z.string().regex(/^fnd_[a-z2-7]{26}$/);
 
 /** An admin wants the session that a finding is about to be ended (threats AWS-02). */
 export const endFoundInput = z.strictObject({ findingId, reason: reasonText });
