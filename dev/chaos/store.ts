@@ -21,6 +21,21 @@ const types: pg.CustomTypesConfig = {
     oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
 };
 
+/** Each text with parameters is prepared once a connection: planning them anew each time would cost more than running them. */
+const prepareAll = (client: pg.PoolClient): void => {
+  const names = new Map<string, string>();
+  const plainly = client.query.bind(client);
+  const query = (text: unknown, values: unknown, ...others: unknown[]): unknown => {
+    // Without parameters it may be several statements in one.
+    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0)
+      return Reflect.apply(plainly, client, [text, values, ...others]);
+    const name = names.get(text) ?? `s${names.size}`;
+    names.set(text, name);
+    return plainly({ name, text, values });
+  };
+  Object.assign(client, { query });
+};
+
 /** Keeps what the migrations put. @returns the statements that bring the database back to it. */
 const learnToClear = async (pool: pg.Pool): Promise<string> => {
   const named = async (text: string): Promise<string[]> => {
@@ -55,7 +70,13 @@ export const openChaosStore = async (url: string): Promise<ChaosStore> => {
   await admin.connect();
   await admin.query(`create database ${name}`);
   await admin.end();
-  const pool = new pg.Pool({ connectionString: at(url, name), max: 8, types });
+  const pool = new pg.Pool({
+    connectionString: at(url, name),
+    max: 8,
+    types,
+    options: '-c plan_cache_mode=force_generic_plan',
+  });
+  pool.on('connect', prepareAll);
   let closing = false;
   pool.on('error', (error) => {
     // One that is on its way out may still hear that the server stops.
