@@ -3,15 +3,13 @@
  * own AWS clients without a network in between. Sessions have no shell. Everything is fresh for each history.
  */
 import path from 'node:path';
-import type { HttpHandler } from '@smithy/protocol-http';
 import { type Bucket, type Buckets, localBuckets, type Rate } from '../../backend/aws/budget.ts';
 import { createAuthorise } from '../local-aws/authorization/authorise.ts';
-import { callerOfSession } from '../local-aws/authorization/caller.ts';
 import { createCredentialStore } from '../local-aws/authorization/credential-store.ts';
 import { createIamService } from '../local-aws/iam/iam-service.ts';
-import { createIamState, type IamRole, type IamState } from '../local-aws/iam/state.ts';
-import { createAwsServer } from '../local-aws/server.ts';
-import { AwsError, type SignedService } from '../local-aws/service.ts';
+import { createIamState, type IamState } from '../local-aws/iam/state.ts';
+import { type AwsServer, createAwsServer } from '../local-aws/server.ts';
+import { AwsError, type Caller, type SignedService } from '../local-aws/service.ts';
 import type { EndedSession, SessionHost } from '../local-aws/session-host/host-types.ts';
 import { createSessionTable, type SessionTable } from '../local-aws/ssm/session-table.ts';
 import { createSsm } from '../local-aws/ssm/ssm.ts';
@@ -19,17 +17,22 @@ import { loadWorld } from '../local-aws/start.ts';
 import { createStsService } from '../local-aws/sts.ts';
 import { readWorld, type World } from '../local-aws/world.ts';
 import { type Clock, createClock } from './clock.ts';
-import { inProcess } from './transport.ts';
+import type { Office } from './offices.ts';
 
 /** What may happen to one call of the backend. `slow` takes this long of the history's time. */
 export type AwsFault = 'throttled' | 'fails-before' | 'fails-after' | 'answer-lost' | 'slow';
 
 /** `begin` makes the next history's own. */
 export type ChaosAws = {
-  requestHandler: HttpHandler;
+  server: Pick<AwsServer, 'answer'>;
   world: World;
-  begin: (clock: Clock) => void;
+  begin: (clock: Clock, office: Office) => void;
+  /** The history's. */
   clock: () => Clock;
+  /** AWS's own clock. */
+  now: () => Date;
+  /** How far that is ahead of the history's from now on, milliseconds. */
+  setAhead: (ms: number) => void;
   /** The history's own: full at its begin. */
   buckets: Buckets;
   iam: () => IamState;
@@ -40,10 +43,8 @@ export type ChaosAws = {
   heal: () => void;
   /** Milliseconds until IAM's writes are seen by the evaluator, from now on. */
   setSpreading: (ms: number) => void;
-  /** Asked before each call, and after it was done; when it says no, nothing comes through any more. */
-  setAlive: (alive: (when: 'before' | 'after') => boolean) => void;
-  /** A person starts a session with their personal role. @returns whether AWS let them. */
-  startSession: (who: { role: IamRole; sessionName: string }, target: SessionTarget) => boolean;
+  /** A person starts a session. @returns whether AWS let them. */
+  startSession: (caller: Caller, target: SessionTarget) => boolean;
 };
 
 export type SessionTarget = { region: string; instanceId: string; documentName: string };
@@ -87,39 +88,57 @@ const noShells = (clock: Clock): SessionHost => {
   };
 };
 
-/** @param addRoles puts what the provisioner would have made. */
-export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): ChaosAws => {
+export const openChaosAws = (): ChaosAws => {
   const world = readWorld(path.resolve(import.meta.dirname, '..', 'local-aws', 'world.yml'));
   const realNow = (): Date => new Date();
   let clock = createClock(realNow());
+  let aheadMs = 0;
   let spreadingMs = 0;
   let planned: Array<{ fault: AwsFault; after: number; times: number }> = [];
-  let alive: (when: 'before' | 'after') => boolean = () => true;
 
-  const now = (): Date => clock.now();
+  const now = (): Date => new Date(clock.now().getTime() + aheadMs);
   let buckets = new Map<string, Bucket>();
   const bucketOf = (name: string, rate: Rate): Bucket => {
-    const known = buckets.get(name) ?? localBuckets(now)(name, rate);
+    const known = buckets.get(name) ?? localBuckets(clock.now)(name, rate);
     buckets.set(name, known);
     return known;
   };
-  const iam = createIamState({ now, spreadingDelayMs: () => spreadingMs });
   const credentials = createCredentialStore({ now: realNow });
+  const emptyIam = (): IamState => createIamState({ now, spreadingDelayMs: () => spreadingMs });
+  let iam = emptyIam();
   loadWorld(world, { iam, credentials });
-  addRoles(iam, world);
-  const clean = iam.snapshot();
-  const authorise = createAuthorise({ state: iam, now });
+  // The same roles by the same ids in every office: a backend's keys stay good from one history to the next.
+  const bare = iam.snapshot();
+  const firstDays = new Map<string, unknown>();
+  const iamOf = (office: Office): IamState => {
+    const state = emptyIam();
+    const known = firstDays.get(office.name);
+    state.restore(known ?? bare);
+    if (known === undefined) {
+      office.hire(state);
+      firstDays.set(office.name, state.snapshot());
+    }
+    return state;
+  };
 
   const ssmFor = (host: SessionHost, sessions: SessionTable) =>
-    createSsm({ world, host, sessions, authorise, streamBase: () => 'ws://127.0.0.1:9', now });
-  let host = noShells(clock);
-  let sessions = createSessionTable({ host, now });
-  let ssm = ssmFor(host, sessions);
-  const always: SignedService[] = [
-    createIamService({ state: iam, authorise, now }),
+    createSsm({
+      world,
+      host,
+      sessions,
+      authorise: createAuthorise({ state: iam, now }),
+      streamBase: () => 'ws://127.0.0.1:9',
+      now,
+    });
+  const servicesOf = (): SignedService[] => [
+    createIamService({ state: iam, authorise: createAuthorise({ state: iam, now }), now }),
     // Keys are as old as they really are: the SDK goes by the real clock.
     createStsService({ state: iam, credentials, now: realNow }),
   ];
+  let host = noShells(clock);
+  let sessions = createSessionTable({ host, now });
+  let ssm = ssmFor(host, sessions);
+  let others = servicesOf();
 
   /** The fault that hits this call, if one does. */
   const due = (): AwsFault | null => {
@@ -132,23 +151,20 @@ export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): C
       .filter(({ times }) => times > 0);
     return hit?.fault ?? null;
   };
-  const gone = (): AwsError => new AwsError('ServiceUnavailable', 'Whoever asked is dead.', 503);
   let hitting: AwsFault | null = null;
   const server = createAwsServer({
     now: realNow,
     credentials,
-    services: () => [...always, ssm],
+    services: () => [...others, ssm],
     unsignedRoutes: () => [],
     faults: {
       beforeCall: async () => {
-        if (!alive('before')) throw gone();
         hitting = due();
         if (hitting === 'slow') clock.pass(slowMs);
         if (hitting === 'throttled') throw new AwsError('Throttling', 'Rate exceeded', 400);
         if (hitting === 'fails-before') throw new AwsError('InternalFailure', 'Something broke.', 500);
       },
       loseAnswer: () => {
-        if (!alive('after')) throw gone();
         if (hitting === 'fails-after') throw new AwsError('InternalFailure', 'Something broke.', 500);
         return hitting === 'answer-lost';
       },
@@ -159,23 +175,28 @@ export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): C
   });
 
   return {
-    requestHandler: inProcess(server),
+    server,
     world,
     clock: () => clock,
+    now,
+    setAhead: (ms) => {
+      aheadMs = ms;
+    },
     buckets: (name, rate) => ({
       take: (wanted, kept) => bucketOf(name, rate).take(wanted, kept),
       throttled: () => bucketOf(name, rate).throttled(),
     }),
-    begin: (next) => {
+    begin: (next, office) => {
       clock = next;
       buckets = new Map();
+      aheadMs = 0;
       spreadingMs = 0;
       planned = [];
-      alive = () => true;
-      iam.restore(clean);
+      iam = iamOf(office);
       host = noShells(clock);
       sessions = createSessionTable({ host, now });
       ssm = ssmFor(host, sessions);
+      others = servicesOf();
     },
     iam: () => iam,
     sessions: () => sessions,
@@ -186,10 +207,7 @@ export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): C
     setSpreading: (ms) => {
       spreadingMs = ms;
     },
-    setAlive: (next) => {
-      alive = next;
-    },
-    startSession: ({ role, sessionName }, { region, instanceId, documentName }) => {
+    startSession: (caller, { region, instanceId, documentName }) => {
       const request = {
         method: 'POST',
         path: '/',
@@ -204,7 +222,7 @@ export const openChaosAws = (addRoles: (iam: IamState, world: World) => void): C
       };
       try {
         const input = { Target: instanceId, DocumentName: documentName };
-        ssm.operations['StartSession']?.(input, callerOfSession({ role, sessionName }), request);
+        ssm.operations['StartSession']?.(input, caller, request);
         return true;
       } catch (error) {
         if (error instanceof AwsError) return false;

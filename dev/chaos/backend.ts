@@ -1,9 +1,10 @@
 /** A backend of a history: the real reconciler, which may die between any two steps of its work. */
 import type { KyselyPlugin } from 'kysely';
 import { AwsProblem } from '../../backend/aws/errors.ts';
+import type { Config } from '../../backend/config.ts';
 import { startReconciler } from '../../backend/reconcile/reconciler.ts';
 import type { Clock } from './clock.ts';
-import type { Company } from './company.ts';
+import type { Company, Way } from './company.ts';
 
 /** Before the nth change in Postgres, or before or after the nth call of AWS, from now on. */
 export type Death = { of: 'sql' | 'aws-before' | 'aws-after'; after: number };
@@ -14,20 +15,37 @@ export type ChaosBackend = {
   /** Sweeps, and works. @returns false when it died of it. */
   sweep: () => Promise<boolean>;
   dieAt: (death: Death) => void;
+  /**
+   * Right after the nth call of AWS from now on its process stands still: until `meanwhile` is over, when the others have counted it
+   * as dead. It goes on under another number.
+   */
+  stallAt: (after: number, meanwhile: () => Promise<void>) => void;
+  /** Whether it stands still in the middle of its work. */
+  stalls: () => boolean;
+  /** What it held principals by at last. */
+  number: () => number;
   /** What it told as an error and nobody planned. */
   unexpected: () => readonly unknown[];
+  /** Resolves when nothing of it runs any more. */
   stop: () => Promise<void>;
 };
 
 export type BackendPlace = {
+  company: Company;
+  config: Config;
+  /** Its own reading of the database's clock. */
+  now: () => Date;
   clock: Clock;
-  /** What the heartbeat of another backend does when this number is dead. */
-  onGone: (number: number) => Promise<void>;
+  way: Way;
 };
 
 const sealMs = 30_000;
 
 let lastNumber = 0;
+const nextNumber = (): number => {
+  lastNumber += 1;
+  return lastNumber;
+};
 
 class Died extends Error {}
 
@@ -37,11 +55,11 @@ const has = (cause: unknown, kind: new (...args: never[]) => Error): boolean =>
 const errorIn = (facts: unknown): unknown =>
   typeof facts === 'object' && facts !== null && 'error' in facts ? facts.error : null;
 
-export const startBackend = (company: Company, where: BackendPlace): ChaosBackend => {
-  const { clock } = where;
-  lastNumber += 1;
-  const number = lastNumber;
+export const startBackend = ({ company, config, now, clock, way }: BackendPlace): ChaosBackend => {
+  let number = nextNumber();
   let dead = false;
+  let stalling = false;
+  let stall: { after: number; meanwhile: () => Promise<void> } | null = null;
   let planned: Death | null = null;
   const unexpected: unknown[] = [];
 
@@ -65,12 +83,36 @@ export const startBackend = (company: Company, where: BackendPlace): ChaosBacken
     },
     transformResult: async ({ result }) => result,
   };
-  company.aws.setAlive((when) => lives(when === 'before' ? 'aws-before' : 'aws-after'));
+  const standStill = async (): Promise<void> => {
+    if (stall === null || dead) return;
+    if (stall.after > 0) {
+      stall = { ...stall, after: stall.after - 1 };
+      return;
+    }
+    const { meanwhile } = stall;
+    stall = null;
+    stalling = true;
+    try {
+      await meanwhile();
+    } finally {
+      stalling = false;
+      number = nextNumber();
+    }
+  };
+  way.setEnds({
+    before: async () => {
+      if (!lives('aws-before')) throw new Died('Whoever asked is dead.');
+    },
+    after: async () => {
+      if (!lives('aws-after')) throw new Died('Whoever asked is dead.');
+      await standStill();
+    },
+  });
   const drop = (): void => undefined;
   const reconciler = startReconciler({
     db: company.store.db.withPlugin(mortal),
-    aws: company.reconcileAws,
-    config: company.config,
+    aws: way.aws,
+    config,
     sealKey: company.sealKey,
     log: {
       info: drop,
@@ -81,13 +123,13 @@ export const startBackend = (company: Company, where: BackendPlace): ChaosBacken
         if (error !== null && !dead && !has(error, AwsProblem) && !has(error, Died)) unexpected.push(error);
       },
     },
-    now: clock.now,
+    now,
     sleep: async (ms) => clock.pass(ms),
     // It is asked to work when it is to work; a timer of the real clock would only disturb.
     timing: { sealMs, lookEveryMs: 10_000, lookAgainMs: 500, pollMs: 3_600_000, sweepMs: 86_400_000 },
     workers: { ending: 1, beginning: 1, looking: 1 },
     random: () => 0.5,
-    holder: () => number,
+    holder: () => (stalling ? null : number),
   });
 
   const until = async (work: () => Promise<void>): Promise<boolean> => {
@@ -112,10 +154,12 @@ export const startBackend = (company: Company, where: BackendPlace): ChaosBacken
     dieAt: (death) => {
       planned = death;
     },
-    unexpected: () => unexpected,
-    stop: async () => {
-      await reconciler.stop();
-      await where.onGone(number);
+    stallAt: (after, meanwhile) => {
+      stall = { after, meanwhile };
     },
+    stalls: () => stalling,
+    number: () => number,
+    unexpected: () => unexpected,
+    stop: () => reconciler.stop(),
   };
 };

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { type Company, openCompany } from './company.ts';
 import { openHistory } from './history.ts';
+import { type OfficeName, officeNames } from './offices.ts';
 import { watchPromises } from './promises.ts';
 import { bringToEnd, describeStep, maybeStep, type Step, take } from './steps.ts';
 
@@ -16,16 +17,21 @@ export type ChaosOptions = {
   path?: string;
   /** Called after each history with what it came by. */
   onHistory?: (reached: ReadonlySet<string>) => void;
-  /** Called once, when one broke a promise: from then on it is made shorter. */
-  onBroken?: () => void;
+  /** Called once, when one broke a promise, with what broke: from then on it is made shorter. */
+  onBroken?: (what: string) => void;
+  /** False: it is told as long as it was. */
+  shorten?: boolean;
 };
 
 export type ChaosResult =
   | { ok: true; histories: number; reached: ReadonlySet<string> }
   | { ok: false; histories: number; seed: number; path: string; steps: string[]; what: string };
 
-const live = async (company: Company, steps: ReadonlyArray<Step | null>, reached: Set<string>): Promise<void> => {
-  const history = await openHistory(company);
+type Life = { office: OfficeName; steps: ReadonlyArray<Step | null> };
+
+const live = async (company: Company, { office, steps }: Life, reached: Set<string>): Promise<void> => {
+  const history = await openHistory(company, office);
+  reached.add(office);
   try {
     const promises = watchPromises(history);
     for (const one of steps) {
@@ -51,11 +57,12 @@ export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
   let broken = false;
   try {
     const steps = fc.array(maybeStep, { minLength: options.steps, maxLength: options.steps });
-    const property = fc.asyncProperty(steps, async (one) => {
+    const lives = fc.record({ office: fc.constantFrom(...officeNames), steps });
+    const property = fc.asyncProperty(lives, async (one) => {
       try {
         await live(company, one, reached);
       } catch (error) {
-        if (!broken) options.onBroken?.();
+        if (!broken) options.onBroken?.(error instanceof Error ? error.message : String(error));
         broken = true;
         throw error;
       }
@@ -66,17 +73,21 @@ export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
     const result = await fc.check(property, {
       seed: options.seed,
       numRuns: options.histories,
+      endOnFailure: options.shorten === false,
       ...(options.path === undefined ? {} : { path: options.path }),
     });
     if (!result.failed) return { ok: true, histories: lived, reached };
-    const [shortest] = result.counterexample ?? [[]];
+    const [shortest] = result.counterexample ?? [];
     const error = result.errorInstance;
     return {
       ok: false,
       histories: lived,
       seed: result.seed,
       path: result.counterexamplePath ?? '',
-      steps: shortest.flatMap((one) => (one === null ? [] : [describeStep(one)])),
+      steps: [
+        `in ${shortest?.office}`,
+        ...(shortest?.steps ?? []).flatMap((one) => (one === null ? [] : [describeStep(one)])),
+      ],
       what: error instanceof Error ? (error.stack ?? error.message) : String(error),
     };
   } finally {

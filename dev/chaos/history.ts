@@ -1,21 +1,23 @@
-/** One history: a database, a clock, people who come and go, and the backend that lives at the moment, if one does. */
+/** One history: a database, a clock, people who come and go, and the backends that live at the moment. */
 import { type Access, createAccess } from '../../backend/access/access.ts';
 import type { AccessDeps } from '../../backend/access/deps.ts';
 import { mayDecide } from '../../backend/access/judge.ts';
 import { gatherRecorded } from '../../backend/access/recorded.ts';
-import { personalRoleArn, personalRoleName, roleSessionName } from '../../backend/access-policy/principal.ts';
 import { newId } from '../../backend/store/ids.ts';
 import type { Db } from '../../backend/store/open.ts';
 import { type PersonFacts, savePerson, standingOf } from '../../backend/store/people.ts';
 import { loadRequests } from '../../backend/store/requests.ts';
 import type { Reader } from '../../backend/store/visibility.ts';
-import type { IamRole } from '../local-aws/iam/state.ts';
-import { type ChaosBackend, startBackend } from './backend.ts';
+import { holderArn } from '../local-aws/iam/state.ts';
+import type { Caller } from '../local-aws/service.ts';
 import { type Clock, createClock } from './clock.ts';
-import { type Company, identityStoreId, type Name, names, personNamed, startsAt } from './company.ts';
+import type { Company } from './company.ts';
+import { type Crew, startCrew } from './crew.ts';
+import { type Name, names, type Office, type OfficeName, startsAt } from './offices.ts';
 
 export type History = {
   company: Company;
+  office: Office;
   clock: Clock;
   db: Db;
   deps: AccessDeps;
@@ -26,13 +28,12 @@ export type History = {
   setEnabled: (name: Name, enabled: boolean) => void;
   /** As the API makes it for a call about this request. */
   reader: (name: Name, requestId: string | null) => Promise<Reader>;
-  roleIn: (accountId: string, name: Name) => { role: IamRole; sessionName: string };
-  /** Null while none runs. */
-  backend: () => ChaosBackend | null;
-  /** Starts one where none runs. */
-  start: () => void;
-  /** Ends it in an orderly way, or lets go of a dead one. */
-  stop: () => Promise<void>;
+  /** As whom a person asks Systems Manager in an account. */
+  callerIn: (accountId: string, name: Name) => Caller;
+  crew: Crew;
+  /** How the next backend dies that does. */
+  nextDeath: () => 'gone' | 'silent';
+  setNextDeath: (how: 'gone' | 'silent') => void;
   close: () => Promise<void>;
 };
 
@@ -52,22 +53,24 @@ const putMachines = async (db: Db, company: Company): Promise<void> => {
   await db.insertInto('instances').values(rows).execute();
 };
 
-/** Opens one at 2026-11-22 10:00 UTC with everybody at work and a backend running. */
-export const openHistory = async (company: Company): Promise<History> => {
+/** Opens one at 2026-11-22 10:00 UTC with everybody at work and one backend running. */
+export const openHistory = async (company: Company, officeName: OfficeName): Promise<History> => {
+  const office = company.office(officeName);
   const { db } = company.store;
   await company.store.clear();
   const clock = createClock(startsAt);
-  company.aws.begin(clock);
-  const people = new Map(names.map((name) => [name, personNamed(name)]));
-  const known = (name: Name): PersonFacts => people.get(name) ?? personNamed(name);
+  company.aws.begin(clock, office);
+  const people = new Map(names.map((name) => [name, office.person(name)]));
+  const known = (name: Name): PersonFacts => people.get(name) ?? office.person(name);
   for (const person of people.values()) await savePerson(db, person);
   await putMachines(db, company);
 
+  const nameOf = (personId: string): Name => names.find((name) => known(name).id === personId) ?? 'mira';
   const deps: AccessDeps = {
     db,
     rules: company.rules,
     sealKey: company.sealKey,
-    config: company.config,
+    config: office.config,
     directory: {
       person: async (id) => [...people.values()].find((person) => person.id === id) ?? null,
       standings: async (ids) => ({
@@ -84,10 +87,13 @@ export const openHistory = async (company: Company): Promise<History> => {
         accountId,
         accountName: accountId,
         state: 'ready',
-        roleArn: personalRoleArn('aws', accountId, personalRoleName(identityStoreId, id)),
+        roleArn: holderArn(office.holder(company.aws.iam(), accountId, nameOf(id))),
       }),
     },
-    groupReach: async () => null,
+    groupReach: async (accountId) =>
+      office.shared(accountId)
+        ? { accountId, accountName: accountId, group: 'oncall', members: names.length, names: [...names] }
+        : null,
     now: clock.now,
     // Whether the backend hears of it at once is the history's affair.
     nudge: () => undefined,
@@ -105,29 +111,17 @@ export const openHistory = async (company: Company): Promise<History> => {
       .filter(({ ask }) => ask.instances.length > 0 && mayDecide(set, ask, person))
       .map(({ request }) => request.id);
   };
-  const onGone = async (holder: number): Promise<void> => {
-    await db
-      .updateTable('principals')
-      .set({ holder: null, due_at: clock.now() })
-      .where('holder', '=', holder)
-      .execute();
-  };
-  const place = { clock, onGone };
-  let backend: ChaosBackend | null = startBackend(company, place);
-  const stop = async (): Promise<void> => {
-    const current = backend;
-    backend = null;
-    await current?.stop();
-    company.aws.setAlive(() => true);
-  };
+  let death: 'gone' | 'silent' = 'gone';
+  const crew = await startCrew({ company, config: office.config, clock, db });
   return {
     company,
+    office,
     clock,
     db,
     deps,
     access: createAccess(deps),
     person: known,
-    nameOf: (personId) => names.find((name) => known(name).id === personId) ?? 'mira',
+    nameOf,
     setEnabled: (name, enabled) => void people.set(name, { ...known(name), enabled }),
     reader: async (name, requestId) => {
       const person = known(name);
@@ -139,17 +133,12 @@ export const openHistory = async (company: Company): Promise<History> => {
         decidable: await decidable(person, requestId),
       };
     },
-    roleIn: (accountId, name) => {
-      const { id, userName } = known(name);
-      const role = company.aws.iam().role(accountId, personalRoleName(identityStoreId, id));
-      if (role === undefined) throw new Error(`${name} has no role in ${accountId}.`);
-      return { role, sessionName: roleSessionName(userName, id) };
+    callerIn: (accountId, name) => office.caller(company.aws.iam(), accountId, name),
+    crew,
+    nextDeath: () => death,
+    setNextDeath: (how) => {
+      death = how;
     },
-    backend: () => backend,
-    start: () => {
-      backend ??= startBackend(company, place);
-    },
-    stop,
-    close: stop,
+    close: crew.close,
   };
 };

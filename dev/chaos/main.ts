@@ -18,6 +18,8 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '60' },
     seed: { type: 'string' },
     path: { type: 'string' },
+    /** A history that broke a promise is printed as it was. */
+    'as-it-was': { type: 'boolean', default: false },
     /** Much of a history is waiting for Postgres. */
     processes: { type: 'string', default: String(os.availableParallelism() + 1) },
     /** Set for the processes that this one starts. */
@@ -49,7 +51,11 @@ const liveHere = async (postgresUrl: string, tell: (what: Said) => void): Promis
     seed,
     ...(values.path === undefined ? {} : { path: values.path }),
     onHistory: () => tell('lived'),
-    onBroken: () => tell('broken'),
+    shorten: !values['as-it-was'],
+    onBroken: (what) => {
+      console.log(`BROKEN, and being made shorter: ${what}`);
+      tell('broken');
+    },
   });
   if (result.ok) {
     console.log(`held: ${result.histories} histories of ${steps} steps, seed ${seed}`);
@@ -66,6 +72,7 @@ const liveElsewhere = (postgresUrl: string, number: number, tell: (what: Said) =
     const part = Math.floor(histories / processes) + (number < histories % processes ? 1 : 0);
     const options = { histories: part, steps, seed: seed + number, processes: 1, postgres: postgresUrl };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    if (values['as-it-was']) args.push('--as-it-was');
     const child = spawn(process.execPath, [import.meta.filename, ...args], {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });

@@ -5,12 +5,13 @@ import { groupBy } from '../../backend/store/rows.ts';
 import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../../backend/store/seal.ts';
 import { refKey } from '../../src/shared/access.ts';
 import { globalContextKeys } from '../local-aws/authorization/authorise.ts';
-import { callerOfSession } from '../local-aws/authorization/caller.ts';
 import { evaluate } from '../local-aws/authorization/evaluate.ts';
 import { requestContext } from '../local-aws/authorization/match-pattern.ts';
 import { type PolicyDocument, parsePolicyDocument } from '../local-aws/authorization/policy-document.ts';
-import { type Machine, type Name, names } from './company.ts';
+import { holderKey, type PolicyHolder } from '../local-aws/iam/state.ts';
+import type { Machine } from './company.ts';
 import type { History } from './history.ts';
+import { type Name, names } from './offices.ts';
 
 const rowsOf = async ({ db }: History, afterSequence: number) => {
   const [requests, decisions, grants, refs, principals, audit] = await Promise.all([
@@ -56,10 +57,9 @@ const judge = (
   policies: { identity: PolicyDocument[]; boundary: PolicyDocument[] | null },
 ): boolean => {
   const { name, machine } = who;
-  const { role, sessionName } = history.roleIn(machine.accountId, name);
-  const { contextKeys } = callerOfSession({ role, sessionName });
   const { accountId, region, instanceId } = machine;
-  const context = requestContext(contextKeys, globalContextKeys(history.clock.now()), {
+  const { contextKeys } = history.callerIn(accountId, name);
+  const context = requestContext(contextKeys, globalContextKeys(history.company.aws.now()), {
     'ssm:SessionDocumentAccessCheck': ['true'],
   });
   const may = (resource: string): boolean =>
@@ -87,7 +87,13 @@ const allowedBy = (
 ): boolean => {
   // Nothing stands there that could allow anything.
   if (texts.identity.length === 0) return false;
-  const key = JSON.stringify([who.name, who.machine.name, whole(history.clock.now()), texts]);
+  const key = JSON.stringify([
+    history.office.name,
+    who.name,
+    who.machine.name,
+    whole(history.company.aws.now()),
+    texts,
+  ]);
   const known = judged.get(key);
   if (known !== undefined) return known;
   const boundary = texts.boundary === null ? null : [parse(texts.boundary)];
@@ -99,20 +105,31 @@ const allowedBy = (
 
 type View = 'seen' | 'newest';
 
+/** Whatever carries policies of this person in this account, as IAM's control plane has it. */
+const holdersOf = ({ company, office }: History, accountId: string, name: Name): PolicyHolder[] => {
+  const iam = company.aws.iam();
+  const user = office.name === 'roles' ? undefined : iam.user(accountId, name);
+  if (user === undefined) return [office.holder(iam, accountId, name)];
+  return [user, ...user.groups.flatMap((group) => iam.groups.get(holderKey(accountId, group)) ?? [])];
+};
+
 /** As IAM's evaluator sees it, or as its control plane has it, which spreads only then. */
 const allowed = (history: History, who: { name: Name; machine: Machine }, view: View): boolean => {
-  const { role, sessionName } = history.roleIn(who.machine.accountId, who.name);
+  const { accountId } = who.machine;
   const iam = history.company.aws.iam();
-  const seen = iam.seenPolicies(callerOfSession({ role, sessionName }));
+  const seen = iam.seenPolicies(history.callerIn(accountId, who.name));
   const boundary = seen.boundary?.document ?? null;
   if (view === 'seen') {
     return allowedBy(history, who, { identity: seen.identity.map(({ document }) => document), boundary });
   }
-  const attached = role.attached.flatMap((arn) => {
-    const policy = iam.policies.get(arn);
-    return policy?.versions.find(({ id }) => id === policy.defaultVersionId)?.document ?? [];
-  });
-  return allowedBy(history, who, { identity: [...Object.values(role.inline), ...attached], boundary });
+  const texts = holdersOf(history, accountId, who.name).flatMap(({ inline, attached }) => [
+    ...Object.values(inline),
+    ...attached.flatMap((arn) => {
+      const policy = iam.policies.get(arn);
+      return policy?.versions.find(({ id }) => id === policy.defaultVersionId)?.document ?? [];
+    }),
+  ]);
+  return allowedBy(history, who, { identity: texts, boundary });
 };
 
 const covers = (rows: Rows, grant: GrantRow, machine: Machine): boolean =>
@@ -181,8 +198,13 @@ export const watchPromises = (history: History): Promises => {
     }
   };
 
+  /** Whose yes lets this person in: on a group everybody's. */
   const grantsOn = (rows: Rows, name: Name, machine: Machine): GrantRow[] =>
-    rows.grants.filter((grant) => grant.person_id === history.person(name).id && covers(rows, grant, machine));
+    rows.grants.filter(
+      (grant) =>
+        (history.office.shared(machine.accountId) || grant.person_id === history.person(name).id) &&
+        covers(rows, grant, machine),
+    );
 
   const rememberEnds = (rows: Rows): void => {
     for (const { id, ends_at } of rows.grants) {
@@ -193,7 +215,8 @@ export const watchPromises = (history: History): Promises => {
 
   /** Whatever failed or died: what AWS allows was granted, and its end has not come. */
   const checkAtMost = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
-    const now = history.clock.now();
+    // The dates in a policy are judged by AWS's clock, which may differ by the little that is allowed.
+    const now = history.company.aws.now();
     const granted = mine.some(({ id, connected_at }) => {
       const end = latestEnd.get(id);
       return connected_at !== null && end !== undefined && whole(connected_at) <= whole(now) && now < end;
@@ -214,9 +237,12 @@ export const watchPromises = (history: History): Promises => {
 
   /** With nothing left to do: AWS holds exactly what is granted, and no session is open that no grant covers. */
   const checkSettled = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
-    const now = history.clock.now();
+    const now = history.company.aws.now();
     const live = mine.filter(({ state }) => state === 'granting' || state === 'active');
-    const must = live.some(({ ends_at }) => ends_at !== null && whole(now) < whole(ends_at));
+    const must = live.some(
+      ({ connected_at, ends_at }) =>
+        connected_at !== null && ends_at !== null && connected_at <= now && whole(now) < whole(ends_at),
+    );
     const may = live.some(({ ends_at }) => ends_at !== null && now < ends_at);
     const does = allowed(history, who, 'newest');
     hold('6 AWS holds what is granted', does || !must, () => [who, mine.map(({ id, state }) => [id, state])]);
@@ -224,8 +250,7 @@ export const watchPromises = (history: History): Promises => {
   };
 
   const sessionsOn = (name: Name, machine: Machine) => {
-    const { role, sessionName } = history.roleIn(machine.accountId, name);
-    const owner = `arn:aws:sts::${machine.accountId}:assumed-role/${role.name}/${sessionName}`;
+    const owner = history.callerIn(machine.accountId, name).arn;
     const table = history.company.aws.sessions();
     return table
       .list({ accountId: machine.accountId, region: machine.region })
@@ -258,7 +283,10 @@ export const watchPromises = (history: History): Promises => {
     const rows = await readRows();
     const now = history.clock.now();
     const nothingToDo =
-      settled && rows.principals.every(({ due_at, problem }) => problem === null && (due_at === null || due_at > now));
+      settled &&
+      rows.principals.every(
+        ({ due_at, holder, problem }) => holder === null && problem === null && (due_at === null || due_at > now),
+      );
     for (const machine of history.company.machines) {
       for (const name of names) {
         const who = { name, machine };
@@ -275,7 +303,7 @@ export const watchPromises = (history: History): Promises => {
       );
       hold('3 what is due to end has ended', late === undefined, () => [late?.id, late?.state, late?.ends_at, now]);
     }
-    const faults = history.backend()?.unexpected() ?? [];
+    const faults = history.crew.unexpected();
     hold('no fault of its own', faults.length === 0, () => faults.map((fault) => String(fault)));
     return rows;
   };
@@ -296,7 +324,10 @@ export const watchPromises = (history: History): Promises => {
       const kinds = groupBy([...kindAt.values()], ({ about }) => about ?? '');
       for (const grant of rows.grants) {
         const over = ['ended', 'lapsed', 'failed'].includes(grant.state);
-        hold('3 every grant comes to its end', over, () => [grant.id, grant.state]);
+        hold('3 every grant comes to its end', over, () => {
+          const principal = rows.principals.find(({ id }) => id === grant.principal_id);
+          return [grant.id, grant.state, principal?.kind, principal?.holder, principal?.due_at, principal?.problem];
+        });
         hold('7 every end has its sealed receipt', grant.state !== 'ended' || grant.receipt?.stage === 'sealed', () => [
           grant.id,
           grant.receipt,
@@ -307,11 +338,16 @@ export const watchPromises = (history: History): Promises => {
       for (const machine of history.company.machines) {
         for (const name of names) {
           hold('5 no session is left', sessionsOn(name, machine).length === 0, () => [name, machine.name]);
-          const { role } = history.roleIn(machine.accountId, name);
-          const left = [...Object.keys(role.inline), ...role.attached];
+          const holders = holdersOf(history, machine.accountId, name);
+          const left = holders.flatMap(({ inline, attached }) => [...Object.keys(inline), ...attached]);
           hold('5 no policy is left', left.length === 0, () => [name, machine.accountId, left]);
         }
       }
+      const spilled = history.company.aws
+        .iam()
+        .policies.all()
+        .filter(({ path }) => path === '/curfew/grants/');
+      hold('5 no managed policy is left', spilled.length === 0, () => spilled.map(({ arn }) => arn));
     },
   };
 };

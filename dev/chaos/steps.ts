@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import type { InstanceRef } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { AwsFault } from './aws.ts';
-import { type MachineName, machineNames, type Name, names } from './company.ts';
+import { type MachineName, machineNames } from './company.ts';
+import { type Seat, seats } from './crew.ts';
 import type { History } from './history.ts';
+import { type Name, names } from './offices.ts';
 
 const who = fc.constantFrom(...names);
 const which = fc.nat({ max: 30 });
@@ -19,6 +21,8 @@ const machines = fc.oneof(
   ),
 );
 const owner = fc.constant('owner' as const);
+/** Which backend is the faster one. */
+const by = fc.constantFrom<Seat>(...seats);
 const fault = fc.constantFrom<AwsFault>('throttled', 'fails-before', 'fails-after', 'answer-lost', 'slow');
 
 const step = fc.oneof(
@@ -42,12 +46,12 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('withdraw' as const), who, which }) },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant('connect' as const), which }) },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('connect' as const), which, by }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('open' as const), who, what: machine }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('extend' as const), which, seconds }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('extend' as const), which, seconds, by }) },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant('end' as const), who: fc.oneof(owner, owner, who), which }),
+    arbitrary: fc.record({ do: fc.constant('end' as const), who: fc.oneof(owner, owner, who), which, by }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('signOut' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who, comesBack: fc.boolean() }) },
@@ -70,10 +74,11 @@ const step = fc.oneof(
       do: fc.constant('pass' as const),
       seconds: fc.constantFrom(1, 5, 29, 60, 600, 3600, 14_400),
       attended: fc.boolean(),
+      by,
     }),
   },
-  { weight: 8, arbitrary: fc.constant({ do: 'work' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('work' as const), by }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('sweep' as const), by }) },
   {
     weight: 7,
     arbitrary: fc.record({
@@ -90,9 +95,24 @@ const step = fc.oneof(
       do: fc.constant('crash' as const),
       of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const),
       after: fc.nat({ max: 12 }),
+      how: fc.constantFrom('gone' as const, 'gone' as const, 'silent' as const),
+      by,
     }),
   },
-  { weight: 3, arbitrary: fc.constant({ do: 'start' as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('stall' as const),
+      after: fc.nat({ max: 8 }),
+      seconds: fc.constantFrom(8, 45),
+      by,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('skew' as const), ms: fc.constantFrom(-2000, -700, 0, 700, 2000) }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('start' as const), by }) },
 );
 
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -164,11 +184,11 @@ const onGrant = async (history: History, act: Extract<Step, { do: 'connect' | 'e
 };
 
 /** Tries every document: somebody who wants in does. */
-const open = ({ company, roleIn }: History, act: Extract<Step, { do: 'open' }>): void => {
+const open = ({ callerIn, company }: History, act: Extract<Step, { do: 'open' }>): void => {
   const { accountId, region, instanceId } = company.machine(act.what);
   const tries = ['015', '030', '060', '120', '240', '480', '720'];
   tries.some((minutes) =>
-    company.aws.startSession(roleIn(accountId, act.who), {
+    company.aws.startSession(callerIn(accountId, act.who), {
       region,
       instanceId,
       documentName: `Curfew-Shell-${minutes}`,
@@ -208,39 +228,47 @@ const vanish = async ({ clock, company, db }: History, act: Extract<Step, { do: 
 };
 
 /** Lets a living backend do what is due. @returns whether it did all of it. */
-const work = async (history: History): Promise<boolean> => {
-  const backend = history.backend();
-  if (backend === null) return false;
+const work = async (history: History, by: Seat, does: 'work' | 'sweep' = 'work'): Promise<boolean> => {
+  const { access, crew } = history;
+  const one = crew.awake(by);
+  if (one === null) return false;
   // What a backend does each second or minute besides.
-  await history.access.enforceSwitches();
-  if (await backend.work()) return true;
-  await history.stop();
+  await access.enforceSwitches();
+  await crew.bury();
+  if (await one.backend[does]()) return true;
+  await crew.retire(one.seat, history.nextDeath());
   return false;
 };
 
-const nextDue = async ({ clock, db }: History): Promise<Date | null> => {
+/** When something falls due, also because a dead backend is noticed. */
+const nextDue = async ({ clock, crew, db }: History): Promise<Date | null> => {
   const { at } = await db
     .selectFrom('principals')
     .select((eb) => eb.fn.min('due_at').as('at'))
     .where('due_at', '>', clock.now())
     .executeTakeFirstOrThrow();
-  return at;
+  const burial = crew.nextBurial();
+  if (at === null || burial === null) return at ?? burial;
+  return at < burial ? at : burial;
 };
 
 const mostStops = 12;
 
 /** Time passes, and the backend does what is due when it is due; or nobody does anything. */
-const pass = async (history: History, forSeconds: number, attended: boolean): Promise<boolean> => {
-  const { clock } = history;
+const pass = async (
+  history: History,
+  { seconds: forSeconds, attended, by }: { seconds: number; attended: boolean; by: Seat },
+): Promise<boolean> => {
+  const { clock, crew } = history;
   const until = clock.now().getTime() + forSeconds * 1000;
-  for (let stops = 0; attended && stops < mostStops && history.backend() !== null; stops += 1) {
+  for (let stops = 0; attended && stops < mostStops && crew.awake(by) !== null; stops += 1) {
     const next = await nextDue(history);
     if (next === null || next.getTime() > until) break;
     clock.pass(Math.max(0, next.getTime() - clock.now().getTime()));
-    await work(history);
+    await work(history, by);
   }
   clock.pass(Math.max(0, until - clock.now().getTime()));
-  return attended && work(history);
+  return attended && work(history, by);
 };
 
 const leave = async (history: History, act: Extract<Step, { do: 'leave' }>): Promise<void> => {
@@ -249,9 +277,30 @@ const leave = async (history: History, act: Extract<Step, { do: 'leave' }>): Pro
   if (act.comesBack) history.setEnabled(act.who, true);
 };
 
-const crash = async (history: History, { of, after }: Extract<Step, { do: 'crash' }>): Promise<boolean> => {
-  history.backend()?.dieAt({ of, after });
-  return work(history);
+const crash = async (history: History, { of, after, how, by }: Extract<Step, { do: 'crash' }>): Promise<boolean> => {
+  const one = history.crew.awake(by);
+  if (one === null) return false;
+  one.backend.dieAt({ of, after });
+  history.setNextDeath(how);
+  return work(history, one.seat);
+};
+
+/** Its machine stands still for so long that the other backend, if there is one, takes over in the middle of its work. */
+const stall = async (
+  history: History,
+  { after, seconds: forSeconds, by }: Extract<Step, { do: 'stall' }>,
+): Promise<boolean> => {
+  const { clock, crew } = history;
+  const one = crew.awake(by);
+  if (one === null) return false;
+  const other = one.seat === 0 ? 1 : 0;
+  one.backend.stallAt(after, async () => {
+    clock.pass(forSeconds * 1000);
+    if (crew.awake(other) === null) return;
+    await crew.countAsDead(one.seat);
+    await work(history, other);
+  });
+  return work(history, one.seat);
 };
 
 /** @returns whether a backend has done all that was due, and nothing has happened since. */
@@ -268,7 +317,7 @@ const act = async (history: History, one: Step): Promise<boolean> => {
     case 'extend':
     case 'end':
       await onGrant(history, one);
-      return work(history);
+      return work(history, one.by);
     case 'open':
       open(history, one);
       return false;
@@ -294,7 +343,7 @@ const act = async (history: History, one: Step): Promise<boolean> => {
 
 type Outside = Extract<
   Step,
-  { do: 'vanish' | 'lapse' | 'pass' | 'work' | 'sweep' | 'fault' | 'spread' | 'crash' | 'start' }
+  { do: 'vanish' | 'lapse' | 'pass' | 'work' | 'sweep' | 'fault' | 'spread' | 'crash' | 'stall' | 'skew' | 'start' }
 >;
 
 const actOutside = async (history: History, one: Outside): Promise<boolean> => {
@@ -307,26 +356,26 @@ const actOutside = async (history: History, one: Outside): Promise<boolean> => {
       await history.access.lapseDue();
       return false;
     case 'pass':
-      return pass(history, one.seconds, one.attended);
+      return pass(history, one);
     case 'work':
-      return work(history);
-    case 'sweep': {
-      const backend = history.backend();
-      if (backend === null || (await backend.sweep())) return backend !== null;
-      await history.stop();
-      return false;
-    }
+    case 'sweep':
+      return work(history, one.by, one.do);
     case 'fault':
       aws.plan(one.fault, { after: one.after, times: one.times });
       return false;
     case 'spread':
       aws.setSpreading(one.ms);
       return false;
+    case 'skew':
+      aws.setAhead(one.ms);
+      return false;
     case 'crash':
       return crash(history, one);
+    case 'stall':
+      return stall(history, one);
     case 'start':
-      history.start();
-      return work(history);
+      await history.crew.start(one.by);
+      return work(history, one.by);
   }
 };
 
@@ -345,9 +394,10 @@ export const bringToEnd = async (history: History): Promise<void> => {
   const { aws } = history.company;
   aws.heal();
   aws.setSpreading(0);
+  aws.setAhead(0);
   // One that was to die at some step may not have come to it.
-  await history.stop();
-  history.start();
+  await history.crew.close();
+  await history.crew.start(0);
   const left = () =>
     history.db
       .selectFrom('grants')
@@ -359,8 +409,10 @@ export const bringToEnd = async (history: History): Promise<void> => {
         ]),
       )
       .executeTakeFirst();
-  for (let round = 0; round < 20 && (await left()) !== undefined; round += 1) await pass(history, 7200, true);
-  await history.backend()?.sweep();
+  for (let round = 0; round < 20 && (await left()) !== undefined; round += 1) {
+    await pass(history, { seconds: 7200, attended: true, by: 0 });
+  }
+  await work(history, 0, 'sweep');
 };
 
 export const describeStep = (one: Step): string =>

@@ -16,9 +16,13 @@ const queryOf = ({ query }: HttpRequest): URLSearchParams =>
     Object.entries(query).flatMap(([key, value]) => [value ?? ''].flat().map((one): [string, string] => [key, one])),
   );
 
+/** What happens on the way: before a call comes to AWS, and before its answer comes back. What they throw, the caller gets. */
+export type Ends = { before?: () => Promise<void>; after?: () => Promise<void> };
+
 /** As the network would do it, a lost answer is a connection that was cut. */
-export const inProcess = (server: Pick<AwsServer, 'answer'>): HttpHandler => ({
+export const inProcess = (server: Pick<AwsServer, 'answer'>, ends: Ends): HttpHandler => ({
   handle: async (request) => {
+    await ends.before?.();
     const headers = Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), textOf(value)]);
     const outcome = await server.answer({
       method: request.method,
@@ -28,6 +32,7 @@ export const inProcess = (server: Pick<AwsServer, 'answer'>): HttpHandler => ({
       body: bytesOf(request.body),
       now: new Date(),
     });
+    await ends.after?.();
     if (outcome === null) throw Object.assign(new Error('The answer is lost.'), { code: 'ECONNRESET' });
     const body = typeof outcome.body === 'string' ? Buffer.from(outcome.body) : outcome.body;
     const answered = { ...outcome.headers, 'content-length': String(body.length), date: new Date().toUTCString() };

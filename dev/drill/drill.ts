@@ -46,9 +46,10 @@ const beforeMs = 3_000;
 const troubleMs = 10_000;
 const skewMs = 20_000;
 
-type Given = { worker: Worker; grantId: string; endsAt: Date; sessionId: string; connection: Connection };
+type Connected = { worker: Worker; grantId: string; endsAt: Date; connection: Connection };
+type Given = Connected & { sessionId: string };
 
-const give = async (stage: Stage): Promise<Given> => {
+const connect = async (stage: Stage): Promise<Connected> => {
   const worker = await stage.nextWorker();
   const request = await worker.backend.submit({
     instances: [stage.instance],
@@ -60,13 +61,18 @@ const give = async (stage: Stage): Promise<Given> => {
   const grantId = request.state === 'approved' ? (request.grantIds[0] ?? '') : '';
   const { grant, connection } = await worker.backend.connect({ grantId });
   if (grant.state !== 'granting' && grant.state !== 'active') throw new Error(`The grant is ${grant.state}.`);
+  return { worker, grantId, endsAt: new Date(grant.endsAt), connection };
+};
+
+const open = async (stage: Stage, connected: Connected): Promise<Given> => {
+  const { worker, grantId, connection } = connected;
   const { sessionId } = await until(
     'IAM to have spread',
     () => worker.personalRole.start(connection, stage.instance),
     200,
   );
   await worker.backend.sessionStarted({ grantId, instance: stage.instance, sessionId });
-  return { worker, grantId, endsAt: new Date(grant.endsAt), sessionId, connection };
+  return { ...connected, sessionId };
 };
 
 /** Breaks it. @returns how it is mended. */
@@ -148,8 +154,11 @@ const liveRound = async (stage: Stage, trouble: Trouble, hold: Set<string>, gran
   const skew = skewOf[trouble] ?? 0;
   await stage.control.call('changeSettings', { clockAheadMs: skew, rateLimits: trouble === 'rates' });
   // One after the other, as people come; at the rates of AWS no faster is possible.
+  const connected: Connected[] = [];
+  for (let number = 0; number < grants; number += 1) connected.push(await connect(stage));
+  // Where AWS's clock is behind, its policies let nobody in until it has come to their beginning: the wait is the same for all.
   const given: Given[] = [];
-  for (let number = 0; number < grants; number += 1) given.push(await give(stage));
+  for (const one of connected) given.push(await open(stage, one));
   const firstEnd = Math.min(...given.map(({ endsAt }) => endsAt.getTime()));
   await sleep(Math.max(0, firstEnd - beforeMs - Date.now()));
   const mend = await brokenBy(trouble, stage, hold);
