@@ -8,6 +8,7 @@ import { appendAudit, firstPreviousHash, hashOfRow } from '../audit/chain.ts';
 import { refOfRow } from '../store/instances.ts';
 import { groupBy } from '../store/rows.ts';
 import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../store/seal.ts';
+import { kindsOfGrant, kindsOfRequest } from '../testing/kinds-of-state.ts';
 import { createAccess } from './access.ts';
 import { type Machine, type Name, type Office, openOffice } from './testing/office.ts';
 
@@ -24,18 +25,6 @@ const snapshot = async ({ db }: Office) => {
 };
 type Snapshot = Awaited<ReturnType<typeof snapshot>>;
 
-/** The last audit row about a request or a grant says the state that its row is in. */
-const kindOfState: Record<string, readonly string[]> = {
-  waiting: ['request_submitted', 'request_decided'],
-  approved: ['request_decided'],
-  denied: ['request_decided'],
-  withdrawn: ['request_withdrawn'],
-  ready: ['grant_made'],
-  granting: ['grant_connected', 'grant_extended'],
-  active: ['grant_active', 'grant_extended'],
-  ending: ['grant_ending'],
-};
-
 const checkAudit = ({ audit, requests, decisions, grants }: Snapshot): void => {
   let previous = firstPreviousHash;
   for (const [index, row] of audit.entries()) {
@@ -47,12 +36,11 @@ const checkAudit = ({ audit, requests, decisions, grants }: Snapshot): void => {
   const at = (sequence: number) => audit[sequence - 1];
   for (const row of requests) {
     expect(at(row.audit_sequence)?.request_id).toBe(row.id);
-    const kinds = row.state === 'lapsed' ? ['request_lapsed'] : kindOfState[row.state];
-    expect(kinds).toContain(at(row.audit_sequence)?.kind);
+    expect(kindsOfRequest[row.state]).toContain(at(row.audit_sequence)?.kind);
   }
   for (const row of grants) {
     expect(at(row.audit_sequence)?.grant_id).toBe(row.id);
-    expect(kindOfState[row.state]).toContain(at(row.audit_sequence)?.kind);
+    expect(kindsOfGrant[row.state]).toContain(at(row.audit_sequence)?.kind);
   }
   for (const row of decisions) expect(at(row.audit_sequence)?.kind).toBe('request_decided');
 };

@@ -5,8 +5,8 @@ import { chaos } from './chaos.ts';
 test('random histories of granting and ending, with faults and crashes, keep every promise after every step', {
   timeout: 300_000,
 }, async () => {
-  const result = await chaos({ postgresUrl: inject('postgresUrl'), histories: 3, steps: 40, seed: 20_261_122 });
-  expect(result).toMatchObject({ ok: true, histories: 3 });
+  const result = await chaos({ postgresUrl: inject('postgresUrl'), histories: 4, steps: 40, seed: 20_261_122 });
+  expect(result).toMatchObject({ ok: true, histories: 4 });
   if (!result.ok) return;
   // They are worth something only if they get around.
   expect([...result.reached]).toEqual(expect.arrayContaining(['connect', 'end', 'fault', 'crash', 'pass', 'ended']));

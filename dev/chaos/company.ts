@@ -7,9 +7,10 @@ import { createSweepReads } from '../../backend/aws/sweep-reads.ts';
 import type { ReconcileAws } from '../../backend/reconcile/pass.ts';
 import { openRules, type RuleBook } from '../../backend/rules/rules.ts';
 import type { SealKey } from '../../backend/store/seal.ts';
+import { prod } from '../../backend/testing/harborline.ts';
 import type { InstanceRef } from '../../src/shared/access.ts';
 import { type ChaosAws, openChaosAws } from './aws.ts';
-import { type Office, type OfficeName, officeNames, openOffice, prod } from './offices.ts';
+import { type Office, type OfficeName, officeNames, openOffice } from './offices.ts';
 import { type ChaosStore, openChaosStore } from './store.ts';
 import { type Ends, inProcess } from './transport.ts';
 

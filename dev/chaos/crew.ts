@@ -20,10 +20,8 @@ export type Crew = {
   start: (seat: Seat) => Promise<void>;
   /** Lets go of one that died. */
   retire: (seat: Seat, how: 'gone' | 'silent') => Promise<void>;
-  /** What the heartbeat of a living one does: what the dead held falls due as soon as they are noticed. */
+  /** What the heartbeat of a living one does: what is held by nobody who lives, or stands still, falls due; the dead when they are noticed. */
   bury: () => Promise<void>;
-  /** The others count this one as dead. */
-  countAsDead: (seat: Seat) => Promise<void>;
   /** When the next dead one is noticed, if there is one. */
   nextBurial: () => Date | null;
   /** What any of them told as an error and nobody planned. */
@@ -38,18 +36,15 @@ export const startCrew = async (place: { company: Company; config: Config; clock
   const graves: Array<{ number: number; how: 'gone' | 'silent'; noticedAt: Date }> = [];
   const told: unknown[] = [];
 
-  const free = async (number: number): Promise<void> => {
+  const buryThose = async (noticed: (grave: (typeof graves)[number]) => boolean): Promise<void> => {
+    for (const grave of graves.filter(noticed)) graves.splice(graves.indexOf(grave), 1);
+    const counted = [...living.values()].filter((backend) => !backend.stalls()).map((backend) => backend.number());
     await db
       .updateTable('principals')
       .set({ holder: null, due_at: clock.now() })
-      .where('holder', '=', number)
+      .where('holder', 'is not', null)
+      .where('holder', 'not in', [0, ...counted, ...graves.map((grave) => grave.number)])
       .execute();
-  };
-  const buryThose = async (isOver: (grave: (typeof graves)[number]) => boolean): Promise<void> => {
-    for (const grave of graves.filter(isOver)) {
-      graves.splice(graves.indexOf(grave), 1);
-      await free(grave.number);
-    }
   };
   const end = async (seat: Seat): Promise<ChaosBackend | undefined> => {
     const backend = living.get(seat);
@@ -81,20 +76,13 @@ export const startCrew = async (place: { company: Company; config: Config; clock
       graves.push({ number: backend.number(), how, noticedAt: new Date(clock.now().getTime() + noticedAfterMs[how]) });
     },
     bury: () => buryThose(({ noticedAt }) => noticedAt <= clock.now()),
-    countAsDead: async (seat) => {
-      const number = living.get(seat)?.number();
-      if (number !== undefined) await free(number);
-    },
     nextBurial: () => {
       const [first] = graves.map(({ noticedAt }) => noticedAt).sort((a, b) => a.getTime() - b.getTime());
       return first ?? null;
     },
     unexpected: () => [...told, ...[...living.values()].flatMap((backend) => backend.unexpected())],
     close: async () => {
-      for (const seat of seats) {
-        const backend = await end(seat);
-        if (backend !== undefined) await free(backend.number());
-      }
+      for (const seat of seats) await end(seat);
       await buryThose(() => true);
     },
   };

@@ -5,12 +5,11 @@ import { peoplePath, personalRoleName, roleSessionName } from '../../backend/acc
 import { roleSetting } from '../../backend/aws/iam.ts';
 import type { AccountConfig, Config } from '../../backend/config.ts';
 import type { PersonFacts } from '../../backend/store/people.ts';
+import { dev, harborlineAccount, harborlineConfig, identityStoreId, prod } from '../../backend/testing/harborline.ts';
 import { callerOfSession, callerOfUser } from '../local-aws/authorization/caller.ts';
 import { holderKey, type IamState, type PolicyHolder } from '../local-aws/iam/state.ts';
 import type { Caller } from '../local-aws/service.ts';
 
-export const prod = '482011773306';
-export const dev = '739164205518';
 export const startsAt = new Date('2026-11-22T10:00:00.000Z');
 
 const staff = {
@@ -45,48 +44,20 @@ const carriers: Record<OfficeName, readonly [Principal, Principal]> = {
   ],
 };
 
-const account = (id: string, name: string, regions: string[], principal: Principal): AccountConfig => ({
-  id,
-  name,
-  regions,
-  brokerRoleArn: `arn:aws:iam::${id}:role/curfew/broker/CurfewBroker`,
-  provisionerRoleArn: `arn:aws:iam::${id}:role/curfew/provisioner/CurfewProvisioner`,
-  externalId: `curfew-${id}-local`,
-  boundaryArn: `arn:aws:iam::${id}:policy/curfew/boundary/CurfewBoundary`,
-  principal,
-});
-
-const identityStoreId = 'd-9067f4a2c1';
-const groups = ['curfew-users'];
-const adminGroup = 'curfew-admins';
-
-const configOf = (office: OfficeName): Config => ({
-  organisationName: 'Harborline',
-  partition: 'aws',
-  listen: { host: '127.0.0.1', port: 0 },
-  origin: 'http://127.0.0.1:7420',
-  databaseUrl: 'postgres://unused.invalid/none',
-  signIn: {
-    permissionSet: 'CurfewUser',
-    accounts: [prod, dev],
-    stsRegion: 'eu-central-1',
-    ssoRegion: 'eu-central-1',
-    deviceCodeAllowed: false,
-  },
-  directory:
-    office === 'roles'
-      ? { identityStoreId, region: 'eu-central-1', groups, adminGroup }
-      : { kind: 'iam-users', groups, adminGroup },
-  accounts: [
-    account(prod, 'payments-prod', ['eu-central-1', 'eu-west-1'], carriers[office][0]),
-    account(dev, 'payments-dev', ['eu-central-1'], carriers[office][1]),
-  ],
-  rulesFolder: path.resolve(import.meta.dirname, '..', '..', 'deploy', 'rules'),
-  keysFolder: 'unused',
-  ticketUrl: null,
-  limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 3600, auditHeadSeconds: 60, sealSeconds: 30 },
-});
+const configOf = (office: OfficeName): Config => {
+  const [inProd, inDev] = carriers[office];
+  const config = harborlineConfig([
+    harborlineAccount({ id: prod, name: 'payments-prod', regions: ['eu-central-1', 'eu-west-1'], principal: inProd }),
+    harborlineAccount({ id: dev, name: 'payments-dev', regions: ['eu-central-1'], principal: inDev }),
+  ]);
+  const { adminGroup, groups } = config.directory;
+  return {
+    ...config,
+    ...(office === 'roles' ? {} : { directory: { kind: 'iam-users', groups, adminGroup } }),
+    rulesFolder: path.resolve(import.meta.dirname, '..', '..', 'deploy', 'rules'),
+    intervals: { ...config.intervals, sweepSeconds: 3600, sealSeconds: 30 },
+  };
+};
 
 export type Office = {
   name: OfficeName;
@@ -114,7 +85,7 @@ export const openOffice = (office: OfficeName): Office => {
     displayName: name.charAt(0).toUpperCase() + name.slice(1),
     email: `${name}@harborline.example`,
     enabled: true,
-    groups: [...staff[name], ...groups],
+    groups: [...staff[name], ...config.directory.groups],
     checkedAt: startsAt,
   });
   const kindIn = (accountId: string): Principal['kind'] | undefined =>

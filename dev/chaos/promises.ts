@@ -3,6 +3,7 @@ import { firstPreviousHash, hashOfRow } from '../../backend/audit/chain.ts';
 import { refOfRow } from '../../backend/store/instances.ts';
 import { groupBy } from '../../backend/store/rows.ts';
 import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../../backend/store/seal.ts';
+import { kindsOfGrant, kindsOfRequest } from '../../backend/testing/kinds-of-state.ts';
 import { refKey } from '../../src/shared/access.ts';
 import { globalContextKeys } from '../local-aws/authorization/authorise.ts';
 import { evaluate } from '../local-aws/authorization/evaluate.ts';
@@ -32,20 +33,6 @@ class Broken extends Error {}
 
 const hold = (promise: string, holds: boolean, what: () => unknown): void => {
   if (!holds) throw new Broken(`${promise}: ${JSON.stringify(what())}`);
-};
-
-/** The last audit row about a request or a grant says the state that its row is in. */
-const kindsOfState: Record<string, readonly string[]> = {
-  waiting: ['request_submitted', 'request_decided'],
-  approved: ['request_decided'],
-  denied: ['request_decided'],
-  withdrawn: ['request_withdrawn'],
-  ready: ['grant_made'],
-  granting: ['grant_connected', 'grant_extended'],
-  active: ['grant_active', 'grant_extended'],
-  ending: ['grant_ending'],
-  ended: ['grant_ended', 'grant_sealed'],
-  failed: ['grant_failed'],
 };
 
 const whole = (at: Date): number => Math.floor(at.getTime() / 1000);
@@ -159,18 +146,13 @@ export const watchPromises = (history: History): Promises => {
     }
     for (const row of rows.requests) {
       const told = kindAt.get(row.audit_sequence);
-      const kinds = row.state === 'lapsed' ? ['request_lapsed'] : (kindsOfState[row.state] ?? []);
-      const fits = told?.requestId === row.id && kinds.includes(told.kind);
+      const fits = told?.requestId === row.id && kindsOfRequest[row.state].includes(told.kind);
       hold('4 a request’s state is in the trail', fits, () => [row.id, row.state, told]);
     }
     for (const row of rows.grants) {
       const told = kindAt.get(row.audit_sequence);
-      const kinds = row.state === 'lapsed' ? ['grant_lapsed'] : (kindsOfState[row.state] ?? []);
-      hold('4 a grant’s state is in the trail', told?.about === row.id && kinds.includes(told.kind), () => [
-        row.id,
-        row.state,
-        told,
-      ]);
+      const fits = told?.about === row.id && kindsOfGrant[row.state].includes(told.kind);
+      hold('4 a grant’s state is in the trail', fits, () => [row.id, row.state, told]);
     }
   };
 

@@ -296,8 +296,7 @@ const stall = async (
   const other = one.seat === 0 ? 1 : 0;
   one.backend.stallAt(after, async () => {
     clock.pass(forSeconds * 1000);
-    if (crew.awake(other) === null) return;
-    await crew.countAsDead(one.seat);
+    // Its work begins with counting this one as dead.
     await work(history, other);
   });
   return work(history, one.seat);

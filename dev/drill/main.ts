@@ -17,21 +17,30 @@ if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${Objec
 const chosen = (values.only ?? Object.keys(troubles)).filter(isTrouble);
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-const middle = (numbers: readonly number[]): number =>
-  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+/** Median and last. */
+const lateness = (numbers: readonly number[]): string => {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const [median, last] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  return median === undefined || last === undefined ? 'nothing was measured' : `${seconds(median)}, ${seconds(last)}`;
+};
+const unmeasured = (endings: number): string[] => {
+  const missing = grants - endings;
+  return missing === 0 ? [] : [`${missing} of ${grants} grants were not seen to end`];
+};
 
 const row = ({ trouble, endings, problems }: Round): string[] => {
   const policy = endings.map(({ policyGoneMs }) => policyGoneMs);
   const session = endings.map(({ sessionGoneMs }) => sessionGoneMs);
-  const first = [...new Set(endings.map((one) => one.first))].join(', ');
+  const first = [...new Set(endings.map((one) => one.first))].join(', ') || 'none was seen';
+  const wrong = [...unmeasured(endings.length), ...problems];
   const sealed = endings.filter(({ receipt }) => receipt === 'sealed').length;
   return [
     troubles[trouble],
-    `${seconds(middle(policy))}, ${seconds(Math.max(...policy))}`,
-    `${seconds(middle(session))}, ${seconds(Math.max(...session))}`,
+    lateness(policy),
+    lateness(session),
     first,
     `${sealed} of ${grants}`,
-    problems.length === 0 ? 'held' : problems.join('; '),
+    wrong.length === 0 ? 'held' : wrong.join('; '),
   ];
 };
 

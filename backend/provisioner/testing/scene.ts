@@ -25,11 +25,13 @@ import type { Db } from '../../store/open.ts';
 import { savePerson } from '../../store/people.ts';
 import { type SealKey, sealDecision, sealGrant } from '../../store/seal.ts';
 import { type FreshStore, freshStore } from '../../testing/fresh-store.ts';
+import * as harborline from '../../testing/harborline.ts';
 import { openProvisioner, type ProvisionerLine } from '../provisioner.ts';
 import { type OtherPrincipal, putPrincipal } from './other-principal.ts';
 
-export const prod = '482011773306';
-export const dev = '739164205518';
+export const prod = harborline.prod;
+export const dev = harborline.dev;
+
 export const apiOne: InstanceRef = { accountId: prod, region: 'eu-central-1', instanceId: 'i-0f3a9c1d7b24e8a61' };
 export const apiTwo: InstanceRef = { accountId: prod, region: 'eu-central-1', instanceId: 'i-05d81b70c9e3f4a22' };
 export const apiThree: InstanceRef = { accountId: prod, region: 'eu-west-1', instanceId: 'i-0be47716a0d95c3f8' };
@@ -45,43 +47,11 @@ export const jonas = {
   displayName: 'Jonas Lindqvist',
 };
 
-const account = (id: string, name: string): Config['accounts'][number] => ({
-  id,
-  name,
-  regions: ['eu-central-1', 'eu-west-1'],
-  brokerRoleArn: `arn:aws:iam::${id}:role/curfew/broker/CurfewBroker`,
-  provisionerRoleArn: `arn:aws:iam::${id}:role/curfew/provisioner/CurfewProvisioner`,
-  externalId: `curfew-${id}-local`,
-  boundaryArn: `arn:aws:iam::${id}:policy/curfew/boundary/CurfewBoundary`,
-  principal: { kind: 'role', carrier: 'inline' },
-});
-
-export const sceneConfig: Config = {
-  organisationName: 'Harborline',
-  partition: 'aws',
-  listen: { host: '127.0.0.1', port: 0 },
-  origin: 'http://127.0.0.1:7420',
-  databaseUrl: 'postgres://unused.invalid/none',
-  signIn: {
-    permissionSet: 'CurfewUser',
-    accounts: [prod, dev],
-    stsRegion: 'eu-central-1',
-    ssoRegion: 'eu-central-1',
-    deviceCodeAllowed: true,
-  },
-  directory: {
-    identityStoreId: 'd-9067f4a2c1',
-    region: 'eu-central-1',
-    groups: ['curfew-users'],
-    adminGroup: 'curfew-admins',
-  },
-  accounts: [account(prod, 'payments-prod'), account(dev, 'payments-dev')],
-  rulesFolder: 'rules',
-  keysFolder: 'keys',
-  ticketUrl: null,
-  limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
-};
+const regions = ['eu-central-1', 'eu-west-1'];
+export const sceneConfig: Config = harborline.harborlineConfig([
+  harborline.harborlineAccount({ id: prod, name: 'payments-prod', regions }),
+  harborline.harborlineAccount({ id: dev, name: 'payments-dev', regions }),
+]);
 
 const asUser = (accessKeyId: string, secretAccessKey: string): void => {
   vi.stubEnv('AWS_ACCESS_KEY_ID', accessKeyId);
