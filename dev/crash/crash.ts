@@ -6,6 +6,8 @@ import { type Visit, visit } from './visit.ts';
 export type CrashOptions = {
   /** Only each Nth point. */
   every: number;
+  /** Which points are visited, of those; all when left out. */
+  mine?: (point: string) => boolean;
   /** No further point is visited after this many milliseconds; all of them when left out. */
   withinMs?: number;
   say: (line: string) => void;
@@ -43,6 +45,7 @@ const crashJob = async (stage: Stage, job: Job, options: CrashOptions & { until:
   for (let at = 0; at < stage.points.seen().length; at += options.every) {
     if (at > 0 && performance.now() > options.until) break;
     const point = stage.points.seen()[at] ?? '';
+    if (options.mine?.(point) === false) continue;
     const first = await tryVisit(stage, job, point);
     const { reached, problems } = first.reached ? first : await tryVisit(stage, job, point);
     if (reached) result.visited += 1;

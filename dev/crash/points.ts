@@ -23,6 +23,9 @@ export type Points = {
   forget: () => void;
 };
 
+/** The connection by which a backend says that it lives. */
+const heart = 'curfew presence';
+
 export const createPoints = (): Points => {
   const seen = new Set<string>();
   let watching: { dies: (point: string) => boolean; onDeath: (point: string) => void } | null = null;
@@ -32,21 +35,28 @@ export const createPoints = (): Points => {
   let lastChange = new Map<string, string>();
   let names = new WeakMap<Traffic, string>();
 
-  /** A change has a number among its like; a commit, or a read, is told by the change before it. */
+  /**
+   * A change has a number among its like; a commit, or a read, is told by the change before it. What changed no row has no number of its
+   * own: polls and heartbeats come as often as time allows, and all of them are one point until one of them finds something.
+   */
   const nameOf = (traffic: Traffic): string => {
     const { from, what, changes } = traffic;
     const before = lastChange.get(from) ?? 'the start';
     if (!changes) return `a read after ${before}`;
     if (what === 'commit') return before.startsWith('commit') ? before : `commit after ${before}`;
-    const count = (counts.get(`${from} ${what}`) ?? 0) + 1;
-    counts.set(`${from} ${what}`, count);
-    return `${what} #${count}`;
+    // Some change each time they come: what beats says nothing about the job.
+    if (from === heart) return what;
+    return `${what} #${(counts.get(`${from} ${what}`) ?? 0) + 1}`;
   };
 
   const note = (traffic: Traffic, phase: Phase): string => {
     const name = names.get(traffic) ?? nameOf(traffic);
     names.set(traffic, name);
-    if (phase === 'after' && traffic.changes) lastChange.set(traffic.from, name);
+    if (phase === 'after' && traffic.changes && traffic.changedNothing !== true) {
+      const { from, what } = traffic;
+      counts.set(`${from} ${what}`, (counts.get(`${from} ${what}`) ?? 0) + 1);
+      lastChange.set(from, name);
+    }
     const point = `${phase} ${traffic.from}: ${name}`;
     seen.add(point);
     return point;

@@ -57,6 +57,9 @@ const trafficOf = (from: string, sql: string): Traffic => {
   return { from, what, changes: !/^(?:select|begin|start|set|show|rollback|listen)\b/i.test(what) };
 };
 
+/** What Postgres says of a statement that was done. */
+const nothingChanged = /^(?:UPDATE|DELETE|INSERT 0) 0$/;
+
 const join = (client: net.Socket, server: net.Socket, gate: Gate): void => {
   let from: string | null = null;
   /** Parse, Bind and their like, kept until the Sync that has them done. */
@@ -101,6 +104,7 @@ const join = (client: net.Socket, server: net.Socket, gate: Gate): void => {
         return;
       }
       answer.push(message.bytes);
+      if (message.type === 'C' && nothingChanged.test(textAt(message.bytes, 5))) running.changedNothing = true;
       if (message.type !== 'Z') return;
       const done = running;
       const whole = Buffer.concat(answer);

@@ -8,6 +8,8 @@ export type Traffic = {
   what: string;
   /** A step of its own: a statement that may change something, or any AWS call. All else are reads between steps. */
   changes: boolean;
+  /** Known when it was done: it changed no row after all. */
+  changedNothing?: boolean;
 };
 
 /** `before`: nobody has heard of it yet. `after`: it was done, and its answer has not come back yet. */
