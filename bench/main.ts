@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: measures, prints one table, writes bench/results.json. It never asserts: what a figure should be is for people to
  * say. `--only NAME` (more than once) runs a part; `--list` names the parts; `--grants N` makes the
- * parts about many grants smaller. The built app (`npm run build`) is what is measured.
+ * parts about many grants smaller, `--audit-rows N --requests N --calls N` those about a long history. The built app (`npm run build`) is what is measured.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -15,11 +15,12 @@ import { type Figure, table } from './figures.ts';
 import { grantTimes, sameInstant } from './grant-times.ts';
 import { policySize } from './policy-size.ts';
 import { auditTimes, compileTimes, ruleTimes } from './pure-speed.ts';
+import { type QuerySize, queryTimes } from './queries.ts';
 import { type ScaleSize, sameEnds, spreadEnds } from './scale.ts';
 import { terminalSpeed } from './terminal-speed.ts';
 
 type Bench = { name: string } & (
-  | { needs: 'nothing'; run: (size: ScaleSize) => Promise<Figure[]> }
+  | { needs: 'nothing'; run: (size: ScaleSize & QuerySize) => Promise<Figure[]> }
   | { needs: 'stack'; run: (stack: Stack) => Promise<Figure[]> }
 );
 
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   { name: 'compile', needs: 'nothing', run: compileTimes },
   { name: 'policy-size', needs: 'nothing', run: policySize },
   { name: 'audit', needs: 'nothing', run: auditTimes },
+  { name: 'queries', needs: 'nothing', run: queryTimes },
   { name: 'scale-same', needs: 'nothing', run: sameEnds },
   { name: 'scale', needs: 'nothing', run: spreadEnds },
   { name: 'app-start', needs: 'stack', run: appStart },
@@ -66,7 +68,7 @@ const withStack = async <T>(work: (stack: Stack) => Promise<T>): Promise<T> => {
 
 type Run = { figures: Figure[]; failed: string[] };
 
-const runOne = async (bench: Bench, stack: Stack | null, into: Run, size: ScaleSize): Promise<void> => {
+const runOne = async (bench: Bench, stack: Stack | null, into: Run, size: ScaleSize & QuerySize): Promise<void> => {
   const since = performance.now();
   try {
     const figures = bench.needs === 'nothing' ? await bench.run(size) : stack === null ? [] : await bench.run(stack);
@@ -85,9 +87,17 @@ const main = async (): Promise<number> => {
       only: { type: 'string', multiple: true },
       list: { type: 'boolean' },
       grants: { type: 'string', default: '10000' },
+      'audit-rows': { type: 'string', default: '1000000' },
+      requests: { type: 'string', default: '100000' },
+      calls: { type: 'string', default: '200' },
     },
   });
-  const size = { grants: Number(values.grants) };
+  const size = {
+    grants: Number(values.grants),
+    auditRows: Number(values['audit-rows']),
+    requests: Number(values.requests),
+    calls: Number(values.calls),
+  };
   if (values.list === true) {
     console.log(benches.map(({ name }) => name).join('\n'));
     return 0;

@@ -44,11 +44,14 @@ export const continuousSince = (intervals: readonly Interval[], now: number): nu
   return since;
 };
 
-/** Intervals in which this person had access to each of the instances, by `refKey`. */
+/** Longer ago than this no yes matters: access is continuous for 12 h at most, and begins within 8 h of its yes. */
+const lookBackMs = 3 * 24 * 3_600_000;
+
+/** Intervals of late in which this person had access to each of the instances, by `refKey`. */
 const accessIntervals = async (
   db: Db,
   personId: string,
-  refs: readonly InstanceRef[],
+  { refs, until }: { refs: readonly InstanceRef[]; until: Date },
 ): Promise<Map<string, Interval[]>> => {
   const rows = await db
     .selectFrom('grants')
@@ -56,6 +59,7 @@ const accessIntervals = async (
     .select(['connected_at', 'ends_at', 'closed_at'])
     .select(['grant_instances.account_id', 'grant_instances.region', 'grant_instances.instance_id'])
     .where('grants.person_id', '=', personId)
+    .where('approved_at', '>', new Date(until.getTime() - lookBackMs))
     .where(
       'grant_instances.instance_id',
       'in',
@@ -84,7 +88,7 @@ const usedSeconds = async (
   personId: string,
   { refs, until }: { refs: readonly InstanceRef[]; until: Date },
 ): Promise<Map<string, number>> => {
-  const intervals = await accessIntervals(db, personId, refs);
+  const intervals = await accessIntervals(db, personId, { refs, until });
   return new Map(
     [...intervals].map(([key, ranges]) => {
       const since = continuousSince(ranges, until.getTime());

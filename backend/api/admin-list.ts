@@ -21,14 +21,19 @@ const literally = (text: string): string => `%${text.replaceAll(/[\\%_]/g, '\\$&
 
 const wordsOf = (search: string): string[] => search.split(/\s+/).filter(Boolean).slice(0, 10);
 
-/** A grant is found by its person, the names and ids of its instances, its account, and its reason. */
+/**
+ * A grant is found by its person, the names and ids of its instances, its account, and its reason. People and instances are looked
+ * through once; what has a history is looked up by the grant (values, not `exists`: that Postgres might answer by reading all of it).
+ */
 const found = (word: string) => sql<SqlBool>`(
-  exists (select 1 from people p where p.id = grants.person_id
-    and (p.display_name ilike ${literally(word)} or p.user_name ilike ${literally(word)}))
-  or exists (select 1 from grant_instances gi join instances i using (account_id, region, instance_id)
-    where gi.grant_id = grants.id and (i.name ilike ${literally(word)} or i.instance_id ilike ${literally(word)} or i.account_name ilike ${literally(word)}))
+  grants.person_id in (select p.id from people p
+    where p.display_name ilike ${literally(word)} or p.user_name ilike ${literally(word)})
+  or (select bool_or((gi.account_id, gi.region, gi.instance_id) in (
+      select i.account_id, i.region, i.instance_id from instances i
+      where i.name ilike ${literally(word)} or i.instance_id ilike ${literally(word)} or i.account_name ilike ${literally(word)}))
+    from grant_instances gi where gi.grant_id = grants.id)
   or grants.account_id = ${word}
-  or exists (select 1 from requests r where r.id = grants.request_id and r.reason ilike ${literally(word)}))`;
+  or (select r.reason from requests r where r.id = grants.request_id) ilike ${literally(word)})`;
 
 /** The last of a page: the grant's yes and id. Nothing secret, and it opens nothing: visibility is in the condition. */
 const cursorOf = ({ approvedAt, id }: Grant): string => `${Date.parse(approvedAt)}/${id}`;
@@ -36,7 +41,7 @@ const afterCursor = (cursor: string | null) => {
   const [at, id] = cursor === null ? [] : cursor.split('/');
   if (at === undefined || id === undefined || !/^\d{1,15}$/.test(at)) return sql<SqlBool>`true`;
   const instant = new Date(Number(at));
-  return sql<SqlBool>`(grants.approved_at < ${instant} or (grants.approved_at = ${instant} and grants.id > ${id}))`;
+  return sql<SqlBool>`(approved_at < ${instant} or (approved_at = ${instant} and id > ${id}))`;
 };
 
 /** What lives of others that the reader may see: a page of it, newest yes first, and how much it is in all. */
@@ -49,31 +54,21 @@ export const listLive = async (db: Db, reader: Reader, query: LiveQuery): Promis
     .where(visible.grants)
     .$if(!reader.isAdmin, (select) => select.where('grants.id', 'in', ['', ...(reader.revocable ?? [])]))
     .where((eb) => eb.and([eb.lit(true), ...words.map(found)]));
-  const [totals, page] = await Promise.all([
-    matching
-      .select([
-        sql<number>`count(*)::int`.as('grants'),
-        sql<number>`coalesce(sum((select count(*) from sessions s where s.grant_id = grants.id and s.ended_at is null)), 0)::int`.as(
-          'sessions',
-        ),
-      ])
-      .executeTakeFirstOrThrow(),
-    matching
-      .select('grants.id')
-      .where(afterCursor(query.cursor))
-      .orderBy('approved_at', 'desc')
-      .orderBy('grants.id')
-      .limit(query.limit + 1)
-      .execute(),
-  ]);
-  const ids = page.slice(0, query.limit).map(({ id }) => id);
+  const { rows } = await sql<{ matching: number; sessions: number; page: string[] }>`
+    with matching as materialized ${matching.select(['grants.id', 'grants.approved_at'])}
+    select (select count(*) from matching)::integer as matching,
+      (select count(*) from sessions s join matching on matching.id = s.grant_id where s.ended_at is null)::integer as sessions,
+      array(
+        select id from matching where ${afterCursor(query.cursor)} order by approved_at desc, id limit ${query.limit + 1}
+      ) as page`.execute(db);
+  const { page, ...totals } = rows[0] ?? { matching: 0, sessions: 0, page: [] };
+  const ids = page.slice(0, query.limit);
   const items = ids.length === 0 ? [] : await loadGrants(db, (eb) => eb('grants.id', 'in', ids), query.limit);
   const last = items.at(-1);
   return {
     items,
     nextCursor: page.length > ids.length && last !== undefined ? cursorOf(last) : null,
-    matching: totals.grants,
-    sessions: totals.sessions,
+    ...totals,
   };
 };
 

@@ -24,6 +24,8 @@ export type OverviewDeps = {
 
 const day = 86_400_000;
 const mine = { requestDays: 30, requests: 100, grantDays: 7 };
+/** Longest time from a yes to the receipt (8 h to connect, 12 h of access, an ending that AWS delays), and from asking to a decision. */
+const longestDays = 3;
 const spreadingSamples = 50;
 
 /** While AWS cannot be asked, what a person sees and ends must not depend on it. */
@@ -78,11 +80,11 @@ const inventoryHealth = async ({ db, config }: OverviewDeps): Promise<InventoryH
   return { refreshedAt: times.at(-1) ?? null, places };
 };
 
-const spreadingTimes = async (db: Db): Promise<SpreadingTime[]> => {
+const spreadingTimes = async (db: Db, accountIds: readonly string[]): Promise<SpreadingTime[]> => {
   const { rows } = await sql<{ account_id: string; median: number; samples: number }>`
     select account_id, percentile_cont(0.5) within group (order by ms) as median, count(*)::int as samples
-    from (select account_id, ms, row_number() over (partition by account_id order by at desc) as nth from spreading) latest
-    where nth <= ${spreadingSamples}
+    from unnest(${[...accountIds]}::text[]) as account(account_id),
+      lateral (select ms from spreading s where s.account_id = account.account_id order by at desc limit ${spreadingSamples}) latest
     group by account_id order by account_id`.execute(db);
   return rows.map((row) => ({
     accountId: row.account_id,
@@ -112,7 +114,14 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     loadGrants(db, (eb) =>
       eb.and([
         eb('grants.person_id', '=', me),
-        eb.or([eb('grants.state', 'in', [...liveGrantStates]), eb('grants.closed_at', '>', before(mine.grantDays))]),
+        eb.or([
+          eb('grants.state', 'in', [...liveGrantStates]),
+          eb.and([
+            eb('grants.closed_at', '>', before(mine.grantDays)),
+            // So that only the newest of somebody's grants are read.
+            eb('grants.approved_at', '>', before(mine.grantDays + longestDays)),
+          ]),
+        ]),
       ]),
     ),
     loadRequests(db, {
@@ -132,13 +141,16 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
           eb('requests.requester_id', '<>', me),
           eb('requests.state', 'in', ['approved', 'denied']),
           eb('requests.closed_at', '>', before(1)),
-          eb.exists(
+          eb(
+            'requests.id',
+            'in',
             eb
               .selectFrom('notices')
-              .select('notices.id')
-              .whereRef('notices.target_id', '=', 'requests.id')
+              .select('notices.target_id')
               .where('notices.person_id', '=', me)
-              .where('notices.kind', '=', 'to-approve'),
+              .where('notices.kind', '=', 'to-approve')
+              .where('notices.target_kind', '=', 'request')
+              .where('notices.at', '>', before(1 + longestDays)),
           ),
         ]),
       now,
@@ -147,7 +159,10 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     }),
     loadNotices(db, reader),
     inventoryHealth(deps),
-    spreadingTimes(db),
+    spreadingTimes(
+      db,
+      deps.config.accounts.map(({ id }) => id),
+    ),
     loadSwitches(db, reader, { onOnly: true }),
   ]);
   return {

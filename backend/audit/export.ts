@@ -28,8 +28,14 @@ export const exportJsonLines = async (
   selection: ExportSelection & { at: Date },
 ): Promise<AuditExport> => {
   const rows = await selectRows(db, selection);
-  const heads = await db.selectFrom('audit_signature').selectAll().orderBy('sequence').execute();
-  const kept = new Set(rows.map((row) => Number(row.sequence)));
+  const kept = rows.map((row) => Number(row.sequence));
+  const heads = await db
+    .selectFrom('audit_signature')
+    .selectAll()
+    // An excerpt has few rows, the trail a head for each minute.
+    .$if(selection.requestId !== null, (select) => select.where('sequence', 'in', [0, ...kept]))
+    .orderBy('sequence')
+    .execute();
   const lines: unknown[] = [
     {
       format: exportFormat,
@@ -46,7 +52,7 @@ export const exportJsonLines = async (
       event: row.event,
     })),
     ...heads
-      .filter((head) => kept.has(Number(head.sequence)))
+      .filter((head) => kept.length > 0 && head.sequence <= (kept.at(-1) ?? 0))
       .map((head) => ({
         head: {
           sequence: Number(head.sequence),

@@ -18,6 +18,7 @@ import { up as principalKinds } from './migrations/002-principal-kinds.ts';
 import { up as backends } from './migrations/003-backends.ts';
 import { up as killSwitches } from './migrations/004-kill-switches.ts';
 import { up as findings } from './migrations/005-findings.ts';
+import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import type { Schema } from './schema.ts';
 
@@ -89,6 +90,7 @@ const migrations: Record<string, Migration> = {
   '003-backends': { up: backends },
   '004-kill-switches': { up: killSwitches },
   '005-findings': { up: findings },
+  '006-long-history': { up: longHistory },
   '008-found': { up: found },
 };
 
