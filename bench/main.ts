@@ -16,6 +16,7 @@ import { grantTimes, sameInstant } from './grant-times.ts';
 import { policySize } from './policy-size.ts';
 import { auditTimes, compileTimes, ruleTimes } from './pure-speed.ts';
 import { type ScaleSize, sameEnds, spreadEnds } from './scale.ts';
+import { idleCost } from './scale-idle.ts';
 import { terminalSpeed } from './terminal-speed.ts';
 
 type Bench = { name: string } & (
@@ -29,6 +30,7 @@ const benches: readonly Bench[] = [
   { name: 'compile', needs: 'nothing', run: compileTimes },
   { name: 'policy-size', needs: 'nothing', run: policySize },
   { name: 'audit', needs: 'nothing', run: auditTimes },
+  { name: 'scale-idle', needs: 'nothing', run: idleCost },
   { name: 'scale-same', needs: 'nothing', run: sameEnds },
   { name: 'scale', needs: 'nothing', run: spreadEnds },
   { name: 'app-start', needs: 'stack', run: appStart },
