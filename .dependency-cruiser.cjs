@@ -81,7 +81,7 @@ module.exports = {
     {
       name: 'tests are not imported',
       severity: 'error',
-      from: { pathNot: '\\.test\\.tsx?$|/testing/|^e2e/' },
+      from: { pathNot: '\\.test\\.tsx?$|/testing/|^e2e/|^dev/chaos/' },
       to: { path: '\\.test\\.tsx?$|/testing/' },
     },
     {

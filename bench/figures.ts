@@ -3,7 +3,7 @@
 export type Figure = {
   /** What was measured, as it stands in the table. */
   name: string;
-  unit: 'ms' | 'µs' | 'MB' | 'MB/s' | 'rows/s' | 'characters' | 'grants';
+  unit: 'ms' | 'µs' | 'MB' | 'MB/s' | 'rows/s' | 'characters' | 'grants' | '% of a core';
   values: number[];
   /** What one must know to read the figure; empty when its name says it all. */
   note?: string;

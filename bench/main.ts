@@ -17,6 +17,7 @@ import { policySize } from './policy-size.ts';
 import { auditTimes, compileTimes, ruleTimes } from './pure-speed.ts';
 import { type QuerySize, queryTimes } from './queries.ts';
 import { type ScaleSize, sameEnds, spreadEnds } from './scale.ts';
+import { idleCost } from './scale-idle.ts';
 import { terminalSpeed } from './terminal-speed.ts';
 
 type Bench = { name: string } & (
@@ -31,6 +32,7 @@ const benches: readonly Bench[] = [
   { name: 'policy-size', needs: 'nothing', run: policySize },
   { name: 'audit', needs: 'nothing', run: auditTimes },
   { name: 'queries', needs: 'nothing', run: queryTimes },
+  { name: 'scale-idle', needs: 'nothing', run: idleCost },
   { name: 'scale-same', needs: 'nothing', run: sameEnds },
   { name: 'scale', needs: 'nothing', run: spreadEnds },
   { name: 'app-start', needs: 'stack', run: appStart },

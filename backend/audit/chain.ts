@@ -52,18 +52,21 @@ export const appendAudit = async (tx: Transaction<Schema>, event: AuditEvent): P
   const row = { sequence: Number(head.sequence) + 1, previousHash: head.hash, event };
   const hash = hashOfRow(row);
   await tx
-    .insertInto('audit')
-    .values({
-      sequence: row.sequence,
-      at: new Date(event.at),
-      kind: event.kind,
-      event: JSON.stringify(event),
-      canonical: canonicalForm(event),
-      previous_hash: row.previousHash,
-      hash,
-      ...idsOf(event),
-    })
+    .with('appended', (db) =>
+      db.insertInto('audit').values({
+        sequence: row.sequence,
+        at: new Date(event.at),
+        kind: event.kind,
+        event: JSON.stringify(event),
+        canonical: canonicalForm(event),
+        previous_hash: row.previousHash,
+        hash,
+        ...idsOf(event),
+      }),
+    )
+    .updateTable('audit_head')
+    .set({ sequence: row.sequence, hash })
+    .where('single', '=', true)
     .execute();
-  await tx.updateTable('audit_head').set({ sequence: row.sequence, hash }).where('single', '=', true).execute();
   return row.sequence;
 };

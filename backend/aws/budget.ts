@@ -91,12 +91,19 @@ const keptShare: Record<Urgency, number> = { ending: 0, beginning: 0.35, looking
 const longestWaitMs = 250;
 
 export type Budget = {
-  /** Resolves when one call may go out for this errand; among equals in the order they came. @throws what the bucket throws. */
+  /** Resolves when one call may go out for this errand; among equals the errand that began first. @throws what the bucket throws. */
   take: (errand: Errand) => Promise<void>;
   throttled: () => Promise<void>;
 };
 
-type Waiting = { errand: Errand; since: number; letOut: () => void; fail: (error: unknown) => void };
+type Waiting = {
+  errand: Errand;
+  since: number;
+  /** Its place among equals: when its errand began. */
+  place: number;
+  letOut: () => void;
+  fail: (error: unknown) => void;
+};
 
 export type BudgetOptions = {
   bucket: Bucket;
@@ -114,7 +121,7 @@ export const createBudget = ({ bucket, burst, timing, waited }: BudgetOptions): 
   const mostUrgent = (): Waiting[] => {
     let first: Urgency = 'looking';
     for (const { errand } of queue) if (moreUrgent(errand.urgency, first)) first = errand.urgency;
-    return queue.filter(({ errand }) => errand.urgency === first);
+    return queue.filter(({ errand }) => errand.urgency === first).sort((a, b) => a.place - b.place);
   };
   const letOut = (some: readonly Waiting[]): void => {
     for (const one of some) {
@@ -156,7 +163,8 @@ export const createBudget = ({ bucket, burst, timing, waited }: BudgetOptions): 
   return {
     take: (errand) =>
       new Promise((resolve, reject) => {
-        queue.push({ errand, since: timing.now().getTime(), letOut: resolve, fail: reject });
+        const since = timing.now().getTime();
+        queue.push({ errand, since, place: errand.since ?? performance.now(), letOut: resolve, fail: reject });
         // The first of its kind may have what was kept for it; the others wait with those that wait already.
         if (mostUrgent().length === 1) wake();
         void start();

@@ -12,6 +12,11 @@ export type Urgency = (typeof urgencies)[number];
 export type Errand = {
   /** May be raised while the work goes on. */
   urgency: Urgency;
+  /**
+   * When it began, milliseconds on the monotonic clock: of equally urgent ones the oldest goes first, so that what was begun is finished.
+   * Left out: each call by itself, when it comes.
+   */
+  since?: number;
   /** Called right before each call goes out. @throws when the work is no longer this process's to do. */
   stillMine?: () => void;
 };

@@ -1,39 +1,61 @@
 /** What the sweep reads of IAM, beyond what the reconciler needs for one principal. */
-import { ListAttachedRolePoliciesCommand, ListPoliciesCommand } from '@aws-sdk/client-iam';
-import { grantsPath } from '../access-policy/principal.ts';
+import { GetAccountAuthorizationDetailsCommand, ListPoliciesCommand, type RoleDetail } from '@aws-sdk/client-iam';
+import type { SeenRole } from '../access-policy/personal-role.ts';
+import { grantsPath, peoplePath } from '../access-policy/principal.ts';
 import type { Broker } from './broker.ts';
-import { AwsProblem } from './errors.ts';
 import { allPages } from './pages.ts';
 
 /** A managed policy under the path of spilled access policies. */
 export type GrantPolicy = { arn: string; name: string };
 
+/** A personal role with everything that hangs on it. Documents are decoded. */
+export type PersonalRoleDetail = {
+  role: SeenRole;
+  /** Inline policies: name to document. */
+  inline: ReadonlyMap<string, string>;
+  /** ARNs of attached managed policies. */
+  attached: string[];
+};
+
 /** All of it throws AwsProblem when AWS says no for good. */
 export type SweepReads = {
-  /** ARNs of the managed policies attached to a role; empty when the role is not there. */
-  attachedPolicies: (accountId: string, roleName: string) => Promise<string[]>;
+  /**
+   * All personal roles of an account by name, in one paged read: looking at each by itself would take longer than the time between two
+   * sweeps. IAM gives the account's other roles with them; they are dropped here.
+   */
+  personalRoleDetails: (accountId: string) => Promise<Map<string, PersonalRoleDetail>>;
   /** Every managed policy that Curfew made for access, attached or not. */
   grantPolicies: (accountId: string) => Promise<GrantPolicy[]>;
 };
 
+/** IAM gives documents back URL-encoded (aws-facts 3.4). */
+const decoded = (document: string | undefined): string => decodeURIComponent(document ?? '');
+
+const detailOf = (one: RoleDetail): PersonalRoleDetail => ({
+  role: {
+    name: one.RoleName ?? '',
+    path: one.Path ?? '',
+    trust: decoded(one.AssumeRolePolicyDocument),
+    boundaryArn: one.PermissionsBoundary?.PermissionsBoundaryArn ?? null,
+    tags: Object.fromEntries((one.Tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? ''])),
+  },
+  inline: new Map(
+    (one.RolePolicyList ?? []).map(({ PolicyName, PolicyDocument }) => [PolicyName ?? '', decoded(PolicyDocument)]),
+  ),
+  attached: (one.AttachedManagedPolicies ?? []).flatMap(({ PolicyArn }) => PolicyArn ?? []),
+});
+
 export const createSweepReads = (broker: Broker): SweepReads => ({
-  attachedPolicies: async (accountId, roleName) => {
+  personalRoleDetails: async (accountId) => {
     const { iam, call } = broker.account(accountId);
-    try {
-      return await allPages(async (token) => {
-        const input = { RoleName: roleName, ...(token === undefined ? {} : { Marker: token }) };
-        const page = await call('iam:ListAttachedRolePolicies', 'iam-read', () =>
-          iam.send(new ListAttachedRolePoliciesCommand(input)),
-        );
-        const items = (page.AttachedPolicies ?? []).flatMap(({ PolicyArn }) =>
-          PolicyArn === undefined ? [] : [PolicyArn],
-        );
-        return { items, next: page.IsTruncated ? page.Marker : undefined };
-      });
-    } catch (error) {
-      if (error instanceof AwsProblem && error.kind === 'gone') return [];
-      throw error;
-    }
+    const roles = await allPages(async (token) => {
+      const input = { Filter: ['Role' as const], MaxItems: 200, ...(token === undefined ? {} : { Marker: token }) };
+      const send = () => iam.send(new GetAccountAuthorizationDetailsCommand(input));
+      const page = await call('iam:GetAccountAuthorizationDetails', 'iam-read', send);
+      const items = (page.RoleDetailList ?? []).filter(({ Path }) => Path === peoplePath);
+      return { items, next: page.IsTruncated ? page.Marker : undefined };
+    });
+    return new Map(roles.map((role) => [role.RoleName ?? '', detailOf(role)]));
   },
   grantPolicies: (accountId) => {
     const { iam, call } = broker.account(accountId);

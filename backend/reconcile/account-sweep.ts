@@ -12,6 +12,8 @@ export type SweepDeps = {
   config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
   /** ARNs of roles that the trail has already; in memory only. */
   knownRoles: Set<string>;
+  /** The next pass over this principal compares its role, however short ago one did. */
+  recheck: (principalId: string) => void;
   /** Milliseconds that the app has to tell of a session that it started. */
   appTellsMs: number;
   /** True when this backend is about to stop: what was not looked at is left to the next sweep. */

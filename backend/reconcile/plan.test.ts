@@ -35,7 +35,7 @@ const grantIn = (id: string): fc.Arbitrary<WishedGrant> =>
       const common = { id, instances, owner };
       if (state === 'ready') return { ...common, state, activateBy: at(length) };
       if (state === 'ending') return { ...common, state, policyGoneAt: null };
-      if (state === 'sealing') return { ...common, state, nextLookAt: at(length) };
+      if (state === 'sealing') return { ...common, state, nextLookAt: at(length), dueAt: at(length) };
       return { ...common, state: state === 'active' ? 'active' : 'granting', connectedAt: at(0), endsAt: at(length) };
     });
 
@@ -66,7 +66,7 @@ const afterStep = (step: StepOnGrant, grant: WishedGrant, now: Date): WishedGran
     case 'activate':
       return grant.state === 'granting' ? { ...grant, state: 'active' } : grant;
     case 'finish':
-      return { id, instances, owner, state: 'sealing', nextLookAt: new Date(8.64e15) };
+      return { id, instances, owner, state: 'sealing', nextLookAt: new Date(8.64e15), dueAt: new Date(8.64e15) };
   }
 };
 
@@ -187,11 +187,11 @@ describe('planPrincipal', () => {
     expect(steps).toEqual([{ do: 'refuse-full', grantId: 'g6' }]);
   });
 
-  test('is due again at the earliest end, activation limit or look; at once while something is under way', () => {
+  test('is due again at the earliest end, activation limit or seal; at once while something is under way', () => {
     const soon = at(1);
     const ready: WishedGrant = { id: 'r', instances: [], owner, state: 'ready', activateBy: at(50) };
     const active: WishedGrant = { id: 'a', instances: [], owner, state: 'active', connectedAt: at(0), endsAt: at(40) };
-    const sealing: WishedGrant = { id: 's', instances: [], owner, state: 'sealing', nextLookAt: at(30) };
+    const sealing: WishedGrant = { id: 's', instances: [], owner, state: 'sealing', nextLookAt: at(10), dueAt: at(30) };
     const ending: WishedGrant = { id: 'e', instances: [], owner, state: 'ending', policyGoneAt: null };
     expect(nextDue({ carrier, grants: [] }, soon)).toBeNull();
     expect(nextDue({ carrier, grants: [ready, active] }, soon)).toEqual(at(40));

@@ -23,7 +23,8 @@ export type WishedGrant = {
   | { state: 'ready'; activateBy: Date }
   | { state: 'granting' | 'active'; connectedAt: Date; endsAt: Date }
   | { state: 'ending'; policyGoneAt: Date | null }
-  | { state: 'sealing'; nextLookAt: Date }
+  /** `nextLookAt`: a pass that comes later than this looks; `dueAt`: when one must come, in between everybody is looked at at once. */
+  | { state: 'sealing'; nextLookAt: Date; dueAt: Date }
 );
 
 export type Wished = { carrier: PolicyCarrier; grants: WishedGrant[] };
@@ -169,7 +170,7 @@ const nextOf = (grant: WishedGrant, soon: Date): Date => {
     case 'active':
       return grant.endsAt;
     case 'sealing':
-      return grant.nextLookAt;
+      return grant.dueAt;
     case 'granting':
     case 'ending':
       return soon;

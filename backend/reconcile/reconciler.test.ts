@@ -336,7 +336,16 @@ describe('threats', () => {
       return seen === null || trust === null ? seen : { ...seen, trust };
     };
     const timing = { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 300 };
-    start({ aws: { ...scene.aws, iam: { ...real, readRole } }, timing });
+    const { reads } = scene.aws;
+    const personalRoleDetails: typeof reads.personalRoleDetails = async (accountId) => {
+      const details = await reads.personalRoleDetails(accountId);
+      const changed = [...details].map(([name, detail]) => {
+        const role = trust === null || name !== roleNameOf(mira) ? detail.role : { ...detail.role, trust };
+        return [name, { ...detail, role }] as const;
+      });
+      return new Map(changed);
+    };
+    start({ aws: { ...scene.aws, iam: { ...real, readRole }, reads: { ...reads, personalRoleDetails } }, timing });
     const id = await addGrant(scene);
     start().nudge();
     await inState(id, 'active');
@@ -351,12 +360,14 @@ describe('threats', () => {
     const statement = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };
     const leftover = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
     await plant(name, leftover);
-    const real = scene.aws.iam;
-    const inlinePolicies: typeof real.inlinePolicies = async (accountId, roleName) => {
-      const names = await real.inlinePolicies(accountId, roleName);
-      return accountId === prod && roleName === name ? [...names, 'somebody-elses'] : names;
+    const { reads } = scene.aws;
+    const personalRoleDetails: typeof reads.personalRoleDetails = async (accountId) => {
+      const details = await reads.personalRoleDetails(accountId);
+      const his = details.get(name);
+      if (accountId !== prod || his === undefined) return details;
+      return details.set(name, { ...his, inline: new Map([...his.inline, ['somebody-elses', leftover]]) });
     };
-    const sweeping = start({ ...everywhere(), aws: { ...scene.aws, iam: { ...real, inlinePolicies } } });
+    const sweeping = start({ ...everywhere(), aws: { ...scene.aws, reads: { ...reads, personalRoleDetails } } });
     await sweeping.sweep();
     await sweeping.sweep();
     await until('it is gone', async () => (await policyOf(jonas)) === null);

@@ -13,6 +13,7 @@ import { type DuePrincipal, freeForgotten, readDue, settlePrincipal, takePrincip
 import type { ReconcileAws, RunDeps } from './pass.ts';
 import { nextDue } from './plan.ts';
 import { runPrincipal } from './run.ts';
+import { lookAfterEnded } from './sealing-looks.ts';
 import { watchSlowEndings } from './slow-endings.ts';
 import { sweepAccounts } from './sweep.ts';
 
@@ -143,6 +144,8 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
   let tickMs = 0;
   let sweeping: Promise<void> | null = null;
   let checking: Promise<void> | null = null;
+  let looking: Promise<void> | null = null;
+  let lookedAt = 0;
   const knownRoles = new Set<string>();
 
   const begin = (one: DuePrincipal, attempts: number, holder: number): void => {
@@ -150,7 +153,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
     const stillMine = (): void => {
       if (holderNow() !== holder) throw new TakenOver('this backend is not sure to be alone with a principal any more');
     };
-    const errand: Errand = { urgency: one.urgency, stillMine };
+    const errand: Errand = { urgency: one.urgency, since: performance.now(), stillMine };
     const done = settledAfter(deps, run, { id, attempts, errand })
       .then((left) => settlePrincipal(deps.db, { id, holder }, left))
       .catch((error: unknown) => deps.log.error({ error, principalId: id }, 'a principal could not be let go'))
@@ -186,6 +189,24 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
     }
   };
 
+  /** By the clock that judges ends. */
+  const lookAround = (at: Date): void => {
+    if (looking !== null || Math.abs(at.getTime() - lookedAt) < run.lookEveryMs) return;
+    lookedAt = at.getTime();
+    const { db, aws, config, now, log } = deps;
+    const everyMs = run.lookEveryMs;
+    const found = (grantIds: readonly string[]): void => {
+      // Their passes look at once, however short ago they last did.
+      for (const id of grantIds) run.lastLooks.delete(id);
+      nudge();
+    };
+    looking = onErrand({ urgency: 'looking' }, () => lookAfterEnded({ db, aws, config, everyMs, now, log }, found))
+      .catch((error: unknown) => log.error({ error }, 'what ended lately could not be looked after'))
+      .finally(() => {
+        looking = null;
+      });
+  };
+
   const tick = async (): Promise<void> => {
     const holder = holderNow();
     if (holder === null) {
@@ -193,6 +214,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       return;
     }
     const now = deps.now();
+    lookAround(now);
     await freeForgotten(deps.db, { holder, now }, [...running.keys()]);
     const due = await readDue(deps.db, holder, now);
     raise(due.principals);
@@ -239,7 +261,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       })
       .finally(() => {
         tickedAt = performance.now();
-        tickMs = Math.min(soonMs, 2 * (tickedAt - from));
+        tickMs = Math.min(soonMs, 3 * (tickedAt - from));
         ticking = null;
         if (!tickAgain) return;
         tickAgain = false;
@@ -253,9 +275,13 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       await wakeUnfinished(deps.db, deps.now(), unlessSince === null ? 'all' : 'lost');
       nudge();
       const { db, aws, config, now, log } = deps;
+      const recheck = (principalId: string): void => void run.roleChecks.delete(principalId);
       const appTellsMs = deps.timing?.appTellsMs ?? 15_000;
       await onErrand({ urgency: 'looking' }, () =>
-        sweepAccounts({ db, aws, config, knownRoles, appTellsMs, stopped: () => stopped, now, log }, unlessSince),
+        sweepAccounts(
+          { db, aws, config, knownRoles, recheck, appTellsMs, stopped: () => stopped, now, log },
+          unlessSince,
+        ),
       );
     } catch (error) {
       deps.log.error({ error }, 'the sweep failed');
@@ -304,12 +330,14 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       await ticking;
       await sweeping;
       await checking;
+      await looking;
       await Promise.all([...running.values()].map(({ done }) => done));
     },
     idle: async () => {
       for (;;) {
         await sweeping;
         await ticking;
+        await looking;
         await Promise.all([...running.values()].map(({ done }) => done));
         const { waiting } = await readDue(deps.db, holderNow() ?? alone, deps.now());
         const due = waiting.ending + waiting.beginning + waiting.looking;

@@ -235,9 +235,11 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
  */
 export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): Promise<PrincipalState | null> => {
   let pass: Pass | null = null;
+  let before: PrincipalState | null = null;
   for (let turn = 0; turn < mostTurns; turn += 1) {
-    const state = await readPrincipal(db, principalId, deps);
+    const state: PrincipalState | null = await readPrincipal(db, principalId, deps, before);
     if (state === null) return null;
+    before = state;
     const known: Pass = pass ?? {
       db,
       deps,

@@ -1,5 +1,5 @@
 /** Personal roles and what hangs on them (threats AWS-09, AWS-13): ours without a grant is removed, what is not ours is listed. */
-import type { NotNull } from 'kysely';
+import { type NotNull, sql } from 'kysely';
 import {
   personalRoleTemplate,
   type RoleSetting,
@@ -18,12 +18,21 @@ import {
 } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { roleSetting } from '../aws/iam.ts';
+import type { PersonalRoleDetail } from '../aws/sweep-reads.ts';
 import type { AccountSweep } from './account-sweep.ts';
+import { documentsHash } from './changes-of-state.ts';
 import { sweepSpilled } from './sweep-spilled.ts';
 
 const curfew = { kind: 'curfew' } as const;
 
-type KnownPrincipal = { id: string; person_id: string; session_name: string };
+type KnownPrincipal = {
+  id: string;
+  person_id: string;
+  session_name: string;
+  document_hash: string | null;
+  managed_policies: number;
+};
+const principalColumns = ['id', 'person_id', 'session_name', 'document_hash', 'managed_policies'] as const;
 type KnownPerson = { user_name: string; enabled: boolean; groups: string[] };
 
 /** What our rows say about the roles of an account. */
@@ -35,7 +44,7 @@ type Rows = {
 const readRows = async ({ db, account }: AccountSweep): Promise<Rows> => {
   const principals = await db
     .selectFrom('principals')
-    .select(['id', 'name', 'person_id', 'session_name'])
+    .select(['name', ...principalColumns])
     .where('account_id', '=', account.id)
     .where('kind', '=', 'role')
     .$narrowType<{ person_id: NotNull }>()
@@ -51,14 +60,21 @@ const readRows = async ({ db, account }: AccountSweep): Promise<Rows> => {
 const principalNow = async ({ db, account }: AccountSweep, name: string): Promise<KnownPrincipal | undefined> =>
   await db
     .selectFrom('principals')
-    .select(['id', 'person_id', 'session_name'])
+    .select(principalColumns)
     .where('account_id', '=', account.id)
     .where('kind', '=', 'role')
     .where('name', '=', name)
     .$narrowType<{ person_id: NotNull }>()
     .executeTakeFirst();
 
-type Role = { name: string; arn: string; seen: SeenRole; principal: KnownPrincipal | undefined; rows: Rows };
+type Role = {
+  name: string;
+  arn: string;
+  seen: SeenRole;
+  detail: PersonalRoleDetail;
+  principal: KnownPrincipal | undefined;
+  rows: Rows;
+};
 
 /** Whose role it is; null: it does not say, or its name belongs to somebody else. */
 const personOf = ({ name, seen, principal }: Role, setting: RoleSetting): string | null => {
@@ -93,6 +109,17 @@ const compareRole = async (sweep: AccountSweep, role: Role, setting: RoleSetting
     advice: `Find out in CloudTrail who did it (CreateRole, UpdateAssumeRolePolicy, PutRolePermissionsBoundary, TagRole of ${role.name}), delete the role, and run the provisioner.`,
   });
   return false;
+};
+
+/** Learns in one query which of these roles the trail has already. */
+const learnProvisioned = async ({ db, knownRoles }: AccountSweep, arns: readonly string[]): Promise<void> => {
+  const unknown = arns.filter((arn) => !knownRoles.has(arn));
+  if (unknown.length === 0) return;
+  const { rows } = await sql<{ arn: string }>`
+    select event ->> 'principal' as arn from audit
+    where kind = 'role_provisioned' and event ->> 'principal' = any(${unknown})
+  `.execute(db);
+  for (const { arn } of rows) knownRoles.add(arn);
 };
 
 /** The provisioner has no database: the first sweep that sees one of its roles writes it into the trail. */
@@ -160,16 +187,32 @@ const removeLeftover = async (sweep: AccountSweep, role: Role): Promise<void> =>
   );
 };
 
+const ownPolicyArns = (name: string): string => `:policy${grantsPath}${name}-`;
+
+/** Does the role carry what was last read back there? What has spilled into managed policies is for a pass to read. */
+const isAsRecorded = ({ name, detail }: Role, principal: KnownPrincipal): boolean => {
+  if (principal.managed_policies > 0 || detail.attached.some((arn) => arn.includes(ownPolicyArns(name)))) return false;
+  const document = detail.inline.get(accessPolicyName);
+  return documentsHash(document === undefined ? [] : [{ slot: 0, document }]) === principal.document_hash;
+};
+
+const makeDue = async ({ db, now }: AccountSweep, principalId: string): Promise<void> => {
+  await db
+    .updateTable('principals')
+    .set({ due_at: sql<Date>`least(due_at, ${now()})` })
+    .where('id', '=', principalId)
+    .execute();
+};
+
 /** @returns the subjects of what was found and left. */
 const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]> => {
-  const { db, aws, account, now } = sweep;
-  const inline = await aws.iam.inlinePolicies(account.id, role.name);
-  const attached = await aws.reads.attachedPolicies(account.id, role.name);
+  const { attached } = role.detail;
+  const inline = [...role.detail.inline.keys()];
   const foreign = [
     ...inline.filter((name) => name !== accessPolicyName).map((name) => ({ name, how: 'an inline policy' })),
     ...attached
       // Its own ones are called like the role; somebody may have hung another person's there.
-      .filter((arn) => !arn.includes(`:policy${grantsPath}${role.name}-`))
+      .filter((arn) => !arn.includes(ownPolicyArns(role.name)))
       .map((name) => ({ name, how: 'a managed policy' })),
   ];
   const seen: string[] = [];
@@ -184,16 +227,11 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
       advice: `Find out in CloudTrail who put it there (PutRolePolicy, AttachRolePolicy of ${role.name}) and take it off the role.`,
     });
   }
-  const carriesOurs =
-    inline.includes(accessPolicyName) || attached.some((arn) => arn.includes(`:policy${grantsPath}${role.name}-`));
   // Read after IAM was: whoever writes a policy has put its principal on record by then.
   const principal = role.principal ?? (await principalNow(sweep, role.name));
   if (inline.includes(accessPolicyName) && principal === undefined) await removeLeftover(sweep, role);
-  if (principal !== undefined) {
-    // The pass over this principal compares the documents with its rows, and deletes them when nothing is left.
-    const due = db.updateTable('principals').set({ due_at: now() }).where('id', '=', principal.id);
-    await due.where((eb) => eb.or([eb.lit(carriesOurs), eb('document_hash', 'is not', null)])).execute();
-  }
+  // The pass over this principal compares the documents with its rows, and deletes them when nothing is left.
+  if (principal !== undefined && !isAsRecorded(role, principal)) await makeDue(sweep, principal.id);
   return seen;
 };
 
@@ -206,16 +244,27 @@ export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string
     return;
   }
   const setting = roleSetting(config, account.id);
+  const details = roleNames.length === 0 ? new Map() : await aws.reads.personalRoleDetails(account.id);
+  // Read after IAM was: a document that a pass has written meanwhile looks changed, and another pass compares it.
   const rows = await readRows(sweep);
+  const arnOf = (name: string): string => personalRoleArn(config.partition, account.id, name);
+  await learnProvisioned(sweep, roleNames.map(arnOf));
   const seen = { role: [] as string[], leaver: [] as string[], policy: [...spilled] };
   for (const name of roleNames) {
     if (sweep.stopped()) return;
-    const found = await aws.iam.readRole(account.id, name);
-    if (found === null) continue;
-    const arn = personalRoleArn(config.partition, account.id, name);
-    const role: Role = { name, arn, seen: found, principal: rows.principals.get(name), rows };
+    const detail = details.get(name);
+    if (detail === undefined) continue;
+    const arn = arnOf(name);
+    const role: Role = { name, arn, seen: detail.role, detail, principal: rows.principals.get(name), rows };
     await noteProvisioned(sweep, role);
-    if (!(await compareRole(sweep, role, setting))) seen.role.push(arn);
+    if (!(await compareRole(sweep, role, setting))) {
+      seen.role.push(arn);
+      // Its pass ends what hangs there.
+      if (role.principal !== undefined) {
+        sweep.recheck(role.principal.id);
+        await makeDue(sweep, role.principal.id);
+      }
+    }
     if (await noteLeaver(sweep, role, setting)) seen.leaver.push(arn);
     seen.policy.push(...(await sweepPolicies(sweep, role)));
   }

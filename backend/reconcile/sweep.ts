@@ -2,8 +2,8 @@
  * What no row asks for, looked for from AWS's side: roles and policies that are not as Curfew made them, sessions that no grant explains,
  * session documents that somebody changed (threats AWS-02, AWS-12, AWS-13). Ours is mended, the rest is listed with what to do.
  *
- * It reads, for each account: one page of roles and of spilled policies, three calls for each personal role, and for each region one page
- * of sessions and one call for each session document. So an account of R personal roles in N regions costs some 2 + 3 R + 8 N calls.
+ * It reads, for each account: the list of personal roles, all roles with what hangs on them in pages of 200, one page of spilled policies,
+ * and for each region one page of sessions and one call for each session document. What is as it was recorded costs nothing more.
  */
 import { sql } from 'kysely';
 import { type AccountSweep, accountSweep, type SweepDeps } from './account-sweep.ts';

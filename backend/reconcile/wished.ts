@@ -30,6 +30,8 @@ export type PrincipalState = {
   principal: PrincipalRow;
   wished: Wished;
   grants: ReadonlyMap<string, GrantFacts>;
+  /** The yeses of their requests, by request. */
+  decisions: ReadonlyMap<string, readonly DecisionRow[]>;
   /** Live grants whose seal, or whose decision's seal, does not hold. They are not in `wished`. */
   broken: BrokenSeal[];
 };
@@ -124,8 +126,10 @@ const wishedGrant = (facts: GrantFacts, principal: PrincipalRow, deps: ReadingDe
   if (row.state !== 'ended' || receipt === null || receipt.stage !== 'gone') return null;
   const last = deps.lastLooks.get(row.id);
   const quietSince = Math.max(Date.parse(receipt.policyGoneAt), Date.parse(receipt.sessionsGoneAt));
-  const next = last === undefined ? 0 : Math.min(last.getTime() + deps.lookEveryMs, quietSince + deps.sealMs);
-  return { ...common, state: 'sealing', nextLookAt: new Date(next) };
+  const sealsAt = quietSince + deps.sealMs;
+  const next = last === undefined ? 0 : Math.min(last.getTime() + deps.lookEveryMs, sealsAt);
+  const dueAt = last === undefined ? 0 : sealsAt;
+  return { ...common, state: 'sealing', nextLookAt: new Date(next), dueAt: new Date(dueAt) };
 };
 
 const unfinished = (db: Db, principalId: string) =>
@@ -143,58 +147,70 @@ const unfinished = (db: Db, principalId: string) =>
     .orderBy('id')
     .execute();
 
-/** Everything about one principal that is not finished; null when there is no such principal. */
-export const readPrincipal = async (db: Db, principalId: string, deps: ReadingDeps): Promise<PrincipalState | null> => {
+/** What of grants never changes, read for those of `rows` that `before` does not know: a pass reads its rows again before each step. */
+const readFixed = async (db: Db, rows: readonly GrantRow[], before: PrincipalState | null) => {
+  const fresh = rows.filter(({ id }) => before?.grants.has(id) !== true);
+  const decisions = new Map(before?.decisions);
+  const parts = new Map([...(before?.grants ?? [])].map(([id, { instances, owner }]) => [id, { instances, owner }]));
+  if (fresh.length === 0) return { parts, decisions };
+  const grantIds = fresh.map(({ id }) => id);
+  const refs = await db
+    .selectFrom('grant_instances')
+    .selectAll()
+    .where('grant_id', 'in', grantIds)
+    .orderBy('position')
+    .execute();
+  const requestIds = [...new Set(fresh.map(({ request_id }) => request_id))];
+  const yeses = await db
+    .selectFrom('decisions')
+    .selectAll()
+    .where('request_id', 'in', requestIds)
+    .where('verdict', '=', 'yes')
+    .execute();
+  const people = await loadPeople(
+    db,
+    fresh.map(({ person_id }) => person_id),
+  );
+  const refsByGrant = groupBy(refs, ({ grant_id }) => grant_id);
+  for (const [requestId, some] of groupBy(yeses, ({ request_id }) => request_id)) decisions.set(requestId, some);
+  for (const { id, person_id } of fresh) {
+    parts.set(id, { instances: (refsByGrant.get(id) ?? []).map(refOfRow), owner: known(people, person_id) });
+  }
+  return { parts, decisions };
+};
+
+/**
+ * Everything about one principal that is not finished; null when there is no such principal.
+ * @param before what was read of it a moment ago, in the same pass.
+ */
+export const readPrincipal = async (
+  db: Db,
+  principalId: string,
+  deps: ReadingDeps,
+  before: PrincipalState | null = null,
+): Promise<PrincipalState | null> => {
   const principal = await db.selectFrom('principals').selectAll().where('id', '=', principalId).executeTakeFirst();
   if (principal === undefined) return null;
   const rows = await unfinished(db, principalId);
-  const grantIds = rows.map(({ id }) => id);
-  const requestIds = [...new Set(rows.map(({ request_id }) => request_id))];
-  const refs =
-    rows.length === 0
-      ? []
-      : await db
-          .selectFrom('grant_instances')
-          .selectAll()
-          .where('grant_id', 'in', grantIds)
-          .orderBy('position')
-          .execute();
-  const decisions =
-    rows.length === 0
-      ? []
-      : await db
-          .selectFrom('decisions')
-          .selectAll()
-          .where('request_id', 'in', requestIds)
-          .where('verdict', '=', 'yes')
-          .execute();
-  const people = await loadPeople(
-    db,
-    rows.map(({ person_id }) => person_id),
-  );
-  const refsByGrant = groupBy(refs, ({ grant_id }) => grant_id);
-  const decisionsByRequest = groupBy(decisions, ({ request_id }) => request_id);
+  const { parts, decisions } = await readFixed(db, rows, before);
   const grants = new Map(
     rows.map((row) => {
-      const instances = (refsByGrant.get(row.id) ?? []).map(refOfRow);
-      const facts: GrantFacts = {
-        row,
-        instances,
-        owner: known(people, row.person_id),
-        receipt: row.receipt,
-        content: contentOf(row, instances, principal),
-      };
+      const fixed = parts.get(row.id);
+      if (fixed === undefined) throw new Error(`Grant ${row.id} was read without its instances`);
+      const content = contentOf(row, fixed.instances, principal);
+      const facts: GrantFacts = { row, ...fixed, receipt: row.receipt, content };
       return [row.id, facts] as const;
     }),
   );
   const live = [...grants.values()].filter(({ row }) => row.state === 'granting' || row.state === 'active');
   const broken = live.flatMap(
-    (facts) => brokenSeal(facts, decisionsByRequest.get(facts.row.request_id) ?? [], principal, deps.sealKey) ?? [],
+    (facts) => brokenSeal(facts, decisions.get(facts.row.request_id) ?? [], principal, deps.sealKey) ?? [],
   );
   const opensNothing = new Set(broken.map(({ grantId }) => grantId));
   return {
     principal,
     grants,
+    decisions,
     broken,
     wished: {
       carrier: carrierOf(principal, deps),

@@ -30,48 +30,36 @@ export type RecordedChange = { id: number; event: ChangeEvent; audience: readonl
 
 /** Records a change in the transaction that makes it; Postgres tells all backends when that commits, and not otherwise. */
 export const recordChange = async (tx: Tx, change: NewChange): Promise<void> => {
-  const { id } = await tx
-    .insertInto('changes')
-    .values({
-      topic: change.topic,
-      ref: change.ref,
-      audience: change.audience === null ? null : [...new Set(change.audience)],
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  await sql`select pg_notify(${channel}, ${String(id)})`.execute(tx);
+  const audience = change.audience === null ? null : [...new Set(change.audience)];
+  await sql`
+    with made as (
+      insert into changes (topic, ref, audience) values (${change.topic}, ${change.ref}, ${audience}) returning id
+    )
+    select pg_notify(${channel}, id::text) from made
+  `.execute(tx);
 };
 
 /**
  * Records a change of a request or of one of its grants for everybody who sees it: who asked, who was asked to decide, and who
- * did. Admins hear of everything without being named (`api/streams.ts`).
+ * did. Admins hear of everything without being named (`api/streams.ts`). One statement: every step of every ending tells.
  */
 export const tellChange = async (
   tx: Tx,
   { topic, id, requestId }: { topic: 'requests' | 'grants'; id: string; requestId: string },
 ): Promise<void> => {
-  const people = await tx
-    .selectFrom('requests')
-    .select('requester_id as id')
-    .where('id', '=', requestId)
-    .union((eb) =>
-      eb
-        .selectFrom('notices')
-        .select('person_id as id')
-        .where('kind', '=', 'to-approve')
-        .where('target_kind', '=', 'request')
-        .where('target_id', '=', requestId),
+  await sql`
+    with made as (
+      insert into changes (topic, ref, audience) values (${topic}, ${id}, array(
+        select requester_id from requests where id = ${requestId}
+        union
+        select person_id from notices where kind = 'to-approve' and target_kind = 'request' and target_id = ${requestId}
+        union
+        select person_id from decisions where request_id = ${requestId} and person_id is not null
+      ))
+      returning id
     )
-    .union((eb) =>
-      eb
-        .selectFrom('decisions')
-        .select('person_id as id')
-        .where('request_id', '=', requestId)
-        .where('person_id', 'is not', null)
-        .$narrowType<{ id: string }>(),
-    )
-    .execute();
-  await recordChange(tx, { topic, ref: id, audience: people.map((person) => person.id) });
+    select pg_notify(${channel}, id::text) from made
+  `.execute(tx);
 };
 
 const changeOf = (row: Selectable<Schema['changes']>): RecordedChange => ({

@@ -16,7 +16,7 @@ import { createStreams } from '../../backend/api/streams.ts';
 import { issueToken } from '../../backend/api/tokens.ts';
 import { openAuditKey } from '../../backend/audit/heads.ts';
 import { type ChainWatch, watchChain } from '../../backend/audit/state.ts';
-import type { Directory } from '../../backend/aws/directory.ts';
+import { type Directory, standingsOneByOne } from '../../backend/aws/directory.ts';
 import type { Config } from '../../backend/config.ts';
 import { createLog } from '../../backend/log.ts';
 import { countOpenFindings } from '../../backend/reconcile/findings.ts';
@@ -24,7 +24,7 @@ import { openRules } from '../../backend/rules/rules.ts';
 import { startChangeFeed } from '../../backend/store/changes.ts';
 import { newId } from '../../backend/store/ids.ts';
 import { openStore, type Store } from '../../backend/store/open.ts';
-import type { PersonFacts } from '../../backend/store/people.ts';
+import { type PersonFacts, standingOf } from '../../backend/store/people.ts';
 import { apiPath, type PersonalRole } from '../../src/shared/views.ts';
 import { accountIdOf, accountNameOf, companySizes, identityStoreId, region } from './company.ts';
 
@@ -71,6 +71,7 @@ const directoryOf = (people: readonly PersonFacts[]): Directory => {
     person: async (id) => byId.get(id) ?? null,
     groupsOf: async (id) => byId.get(id)?.groups ?? [],
     membersOf: async (group) => people.filter(({ groups }) => groups.includes(group)),
+    standings: (ids) => standingsOneByOne(ids, async (id) => standingOf(byId.get(id) ?? null)),
   };
 };
 

@@ -122,6 +122,7 @@ const commands: Record<string, readonly Use[]> = {
   GetRolePolicy: [use(brokers, 'iam:GetRolePolicy', at.person)],
   ListRolePolicies: [use([...brokers, 'provisioner'], 'iam:ListRolePolicies', at.person)],
   ListAttachedRolePolicies: [use(brokers, 'iam:ListAttachedRolePolicies', at.person)],
+  GetAccountAuthorizationDetails: [use(brokers, 'iam:GetAccountAuthorizationDetails', '*')],
   AttachRolePolicy: [use(brokers, 'iam:AttachRolePolicy', at.person, { ...fenced, ...spilled })],
   // Also from a role whose boundary somebody took off.
   DetachRolePolicy: [use(brokers, 'iam:DetachRolePolicy', at.person, spilled)],

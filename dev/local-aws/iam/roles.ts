@@ -57,6 +57,22 @@ const describedFully = (one: IamRole) => ({
   Tags: Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags),
 });
 
+/** A role with everything that hangs on it. */
+const detailed = (one: IamRole) => {
+  const { Description: _, MaxSessionDuration: __, ...rest } = describedFully(one);
+  return {
+    ...rest,
+    RolePolicyList: Object.entries(one.inline).map(([PolicyName, text]) => ({
+      PolicyName,
+      PolicyDocument: urlEncoded(text),
+    })),
+    AttachedManagedPolicies: one.attached.map((PolicyArn) => ({
+      PolicyName: PolicyArn.split('/').at(-1) ?? '',
+      PolicyArn,
+    })),
+  };
+};
+
 export const createRoleOperations = (deps: IamDeps): Record<string, Operation> => {
   const { state, authorise } = deps;
 
@@ -154,6 +170,15 @@ export const createRoleOperations = (deps: IamDeps): Record<string, Operation> =
         .filter((one) => one.accountId === caller.accountId && one.path.startsWith(input.PathPrefix));
       const { items, more } = rule.pageOf(roles, input);
       return { Roles: items.map(described), ...more };
+    },
+
+    /** Of what there is, only roles: `Filter` must say so. */
+    GetAccountAuthorizationDetails: (raw, caller) => {
+      const input = rule.parseInput(z.object({ Filter: z.array(z.literal('Role')).length(1), ...rule.pageShape }), raw);
+      authorise(caller, { action: 'iam:GetAccountAuthorizationDetails', resources: [{ arn: '*' }] });
+      const roles = state.roles.all().filter((one) => one.accountId === caller.accountId);
+      const { items, more } = rule.pageOf(roles, input);
+      return { RoleDetailList: items.map(detailed), ...more };
     },
 
     UpdateRole: (raw, caller) => {

@@ -1,0 +1,31 @@
+import { describe, expect, test } from 'vitest';
+import { type Sealing, toJudge } from './sealing-looks.ts';
+
+const roleOwner = 'arn:aws:sts::482011773306:assumed-role/curfew-1/mira.1a2b3c4d';
+const onRole: Sealing = {
+  ...{ grantId: 'g1', principalId: 'p1', kind: 'role', owner: roleOwner },
+  ...{ region: 'eu-central-1', instanceId: 'i-0f3a9c1d7b24e8a61' },
+};
+const onGroup: Sealing = { ...onRole, grantId: 'g2', principalId: 'p2', kind: 'group', owner: '' };
+const session = { owner: roleOwner, region: 'eu-central-1', target: 'i-0f3a9c1d7b24e8a61' };
+
+describe('whose sessions a pass has to judge after an end', () => {
+  test('of a role: its own, wherever they are, unless a live grant covers them', () => {
+    const elsewhere = { ...session, target: 'i-05d81b70c9e3f4a22' };
+    expect(toJudge([onRole], [session], new Set())).toEqual(new Set(['p1']));
+    expect(toJudge([onRole], [elsewhere], new Set())).toEqual(new Set(['p1']));
+    expect(toJudge([onRole], [session], new Set(['p1 eu-central-1/i-0f3a9c1d7b24e8a61']))).toEqual(new Set());
+    expect(toJudge([onRole], [session], new Set(['p2 eu-central-1/i-0f3a9c1d7b24e8a61']))).toEqual(new Set(['p1']));
+    expect(toJudge([onRole], [session], new Set(['p1 eu-west-1/i-0f3a9c1d7b24e8a61']))).toEqual(new Set(['p1']));
+  });
+
+  test('of a role: never those of a name that only begins like it', () => {
+    expect(toJudge([onRole], [{ ...session, owner: `${roleOwner}e` }], new Set())).toEqual(new Set());
+  });
+
+  test('of a group: anybody’s on what has ended, and nobody’s elsewhere', () => {
+    const somebody = { ...session, owner: 'arn:aws:iam::482011773306:user/people/alice' };
+    expect(toJudge([onGroup], [somebody], new Set())).toEqual(new Set(['p2']));
+    expect(toJudge([onGroup], [{ ...somebody, region: 'eu-west-1' }], new Set())).toEqual(new Set());
+  });
+});
