@@ -231,9 +231,12 @@ export type AuditRow = {
 };
 
 export type ChainState = {
+  /** Rows that were verified. */
   rows: number;
   head: string;
   headAt: Instant | null;
+  /** Rows after those that the backend has not come to yet, for a while after its start; missing: none. */
+  unchecked?: number;
   verified: { ok: true; at: Instant } | { ok: false; at: Instant; sequence: number; what: string };
 };
 

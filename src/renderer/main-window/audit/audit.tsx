@@ -34,7 +34,9 @@ const Chain = ({ chain }: { chain: ChainState }) => {
     >
       <Glyph icon={chain.verified.ok ? IconCircleCheck : IconAlertTriangle} size={14} />
       {chain.verified.ok
-        ? `Chain whole, ${rows} rows`
+        ? chain.unchecked === undefined
+          ? `Chain whole, ${rows} rows`
+          : `Chain whole up to row ${rows}, the rest is being checked`
         : `Chain broken at row ${chain.verified.sequence.toLocaleString('en-GB')}`}
     </span>
   );
@@ -280,9 +282,19 @@ export const Audit = () => {
         {first.value !== null && rows.length === 0 && (
           <Empty
             icon={IconListDetails}
-            title={wanted.search === '' ? 'Nothing recorded here' : `Nothing holds “${wanted.search}”`}
+            title={
+              hasMore
+                ? `Nothing in the newest rows holds “${wanted.search}”`
+                : wanted.search === ''
+                  ? 'Nothing recorded here'
+                  : `Nothing holds “${wanted.search}”`
+            }
           >
-            Names, instances, tickets and session ids are searched.
+            {hasMore ? (
+              <LinkButton onClick={() => void more()}>Search older rows</LinkButton>
+            ) : (
+              'Names, instances, tickets and session ids are searched.'
+            )}
           </Empty>
         )}
         {rows.length > 0 && (
