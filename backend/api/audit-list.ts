@@ -151,8 +151,9 @@ const searchOnce = async (
     with next as materialized ${numbersOf(reader, query, span, rowsAtOnce)},
     looked as (select count(*)::integer as looked, coalesce(min(sequence), 0) as looked_to from next)
     select found.*, looked, looked_to from looked left join lateral (
-      select sequence, at, kind, event, request_id, grant_id, hash from audit
-      where sequence in (select sequence from next) and ${holds}
+      select held.* from next, lateral (
+        select sequence, at, kind, event, request_id, grant_id, hash from audit
+        where audit.sequence = next.sequence and ${holds} offset 0) held
       order by sequence desc limit ${wanted}) found on true
     order by sequence desc`.execute(db);
   const [first] = rows;
