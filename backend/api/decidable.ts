@@ -5,7 +5,7 @@ import type { Directory } from '../access/deps.ts';
 import { type Ask, mayDecide } from '../access/judge.ts';
 import { gatherRecorded } from '../access/recorded.ts';
 import type { RuleSet } from '../rules/rules.ts';
-import { loadInstances } from '../store/instances.ts';
+import { createInventoryCopy } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
 import { loadRequests } from '../store/requests.ts';
@@ -46,6 +46,7 @@ const createAnswers = (now: () => Date) => {
 export const createApprovals = (deps: ApprovalsDeps): Approvals => {
   const { db, rules, directory, now } = deps;
   const answers = createAnswers(now);
+  const inventory = createInventoryCopy(db);
 
   const groupsKey = (person: PersonFacts): string => `${person.id} ${person.groups.join(',')}`;
 
@@ -90,7 +91,7 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
           usedSeconds: new Map(),
           asksLately: new Map(),
         };
-        return (await loadInstances(db)).some((instance) => mayDecide(set, { ...ask, instances: [instance] }, person));
+        return (await inventory()).some((instance) => mayDecide(set, { ...ask, instances: [instance] }, person));
       });
     },
   };

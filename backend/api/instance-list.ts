@@ -11,7 +11,7 @@ import type { InstancePage, InstanceQuery } from '../../src/shared/views.ts';
 import { factsOf } from '../access/judge.ts';
 import { canonicalForm } from '../audit/chain.ts';
 import type { RuleSet } from '../rules/rules.ts';
-import { loadInstances } from '../store/instances.ts';
+import { createInventoryCopy } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
 
@@ -32,28 +32,15 @@ const tagsShown = 40;
 /** Rules see the hour, so an answer holds for this long. */
 const answerMs = 60_000;
 
+/** What a person may ask for at all, in the order of the list, with what the list says of all of it. */
+type Askable = { instances: readonly Instance[]; facets: InstancePage['facets'] };
+
 /** Which instances the rules let a person ask for at all, asked with the least demanding request there is. */
 const createAskable = ({ rules, now }: InstanceListDeps) => {
-  const remembered = new Map<string, { until: number; answers: Map<string, boolean> }>();
-  const answersFor = (person: PersonFacts): Map<string, boolean> => {
-    const key = `${rules.current().hash} ${person.id} ${person.groups.join(',')}`;
-    const at = now().getTime();
-    const found = remembered.get(key);
-    if (found !== undefined && found.until > at) return found.answers;
-    remembered.delete(key);
-    const [oldest] = remembered.keys();
-    if (remembered.size >= peopleRemembered && oldest !== undefined) remembered.delete(oldest);
-    const answers = new Map<string, boolean>();
-    remembered.set(key, { until: at + answerMs, answers });
-    return answers;
-  };
-  return (person: PersonFacts, instances: readonly Instance[]): Instance[] => {
-    const answers = answersFor(person);
+  const remembered = new Map<string, { until: number; inventory: readonly Instance[]; askable: Askable }>();
+  const find = (person: PersonFacts, inventory: readonly Instance[]): Askable => {
     const set = rules.current();
-    return instances.filter((instance) => {
-      const key = `${refKey(instance)} ${instance.name} ${JSON.stringify(instance.tags)}`;
-      const known = answers.get(key);
-      if (known !== undefined) return known;
+    const instances = inventory.filter((instance) => {
       const ask = {
         person,
         instances: [instance],
@@ -65,11 +52,42 @@ const createAskable = ({ rules, now }: InstanceListDeps) => {
         usedSeconds: new Map(),
         asksLately: new Map(),
       };
-      const { allowed } = set.request(factsOf(ask, instance));
-      answers.set(key, allowed);
-      return allowed;
+      return set.request(factsOf(ask, instance)).allowed;
     });
+    return { instances: instances.sort(byName), facets: facetsOf(instances) };
   };
+  return (person: PersonFacts, inventory: readonly Instance[]): Askable => {
+    const key = `${rules.current().hash} ${person.id} ${person.groups.join(',')}`;
+    const at = now().getTime();
+    const found = remembered.get(key);
+    if (found !== undefined && found.until > at && found.inventory === inventory) return found.askable;
+    remembered.delete(key);
+    const [oldest] = remembered.keys();
+    if (remembered.size >= peopleRemembered && oldest !== undefined) remembered.delete(oldest);
+    const askable = find(person, inventory);
+    remembered.set(key, { until: at + answerMs, inventory, askable });
+    return askable;
+  };
+};
+
+/** Lower case, one line each; made once for each reading of an instance. */
+const searchTexts = new WeakMap<Instance, string>();
+const searchText = (instance: Instance): string => {
+  const known = searchTexts.get(instance);
+  if (known !== undefined) return known;
+  const text = [
+    instance.name,
+    instance.instanceId,
+    instance.accountId,
+    instance.accountName,
+    instance.region,
+    instance.platform,
+    ...Object.entries(instance.tags).map(([key, value]) => `${key}=${value}`),
+  ]
+    .join('\n')
+    .toLowerCase();
+  searchTexts.set(instance, text);
+  return text;
 };
 
 const matches = (query: InstanceQuery) => {
@@ -80,17 +98,7 @@ const matches = (query: InstanceQuery) => {
     if (query.accounts.length > 0 && !query.accounts.includes(instance.accountId)) return false;
     if (query.regions.length > 0 && !query.regions.includes(instance.region)) return false;
     if (!tags.every(([key, values]) => values.includes(instance.tags[key] ?? ''))) return false;
-    const text = [
-      instance.name,
-      instance.instanceId,
-      instance.accountId,
-      instance.accountName,
-      instance.region,
-      instance.platform,
-      ...Object.entries(instance.tags).map(([key, value]) => `${key}=${value}`),
-    ]
-      .join('\n')
-      .toLowerCase();
+    const text = words.length === 0 ? '' : searchText(instance);
     return words.every((word) => text.includes(word));
   };
 };
@@ -147,11 +155,12 @@ const createCursors = (key: KeyObject) => {
 };
 
 export const createInstanceList = (deps: InstanceListDeps): InstanceList => {
+  const inventory = createInventoryCopy(deps.db);
   const askable = createAskable(deps);
   const cursors = createCursors(deps.cursorKey);
   return async (person, query) => {
-    const mine = askable(person, await loadInstances(deps.db));
-    const found = mine.filter(matches(query)).sort(byName);
+    const { instances: mine, facets } = askable(person, await inventory());
+    const found = mine.filter(matches(query));
     if (query.sort === '-name') found.reverse();
     const after = query.cursor === null ? null : cursors.read(person.id, query, query.cursor);
     const comesAfter = (instance: Instance): boolean => {
@@ -168,7 +177,7 @@ export const createInstanceList = (deps: InstanceListDeps): InstanceList => {
       nextCursor: rest.length > items.length && last !== undefined ? cursors.make(person.id, query, last) : null,
       matching: found.length,
       askable: mine.length,
-      facets: facetsOf(mine),
+      facets,
     };
   };
 };

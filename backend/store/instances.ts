@@ -1,5 +1,5 @@
 /** Instances as the inventory last saw them. */
-import type { Expression, ExpressionBuilder, Selectable, SqlBool } from 'kysely';
+import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely';
 import { type Instance, type InstanceRef, refKey } from '../../src/shared/access.ts';
 import type { Db } from './open.ts';
 import type { Schema } from './schema.ts';
@@ -38,6 +38,26 @@ export const loadInstances = async (db: Db, where?: InstanceWhere): Promise<Inst
     .orderBy('instance_id')
     .execute();
   return rows.map(instanceOf);
+};
+
+/**
+ * The inventory kept in memory: thousands of rows are read again only when one of them was written, by whichever backend. What tells
+ * is each row's `xmin`, the transaction that wrote it (PostgreSQL, System Columns). The same list object as long as nothing changed.
+ */
+export const createInventoryCopy = (db: Db): (() => Promise<readonly Instance[]>) => {
+  let copy: { version: string; instances: readonly Instance[] } | null = null;
+  return async () => {
+    const { version } = await db
+      .selectFrom('instances')
+      .select(sql<string>`count(*) || ' ' || coalesce(sum(hashint8extended(xmin::text::bigint, 0)), 0)`.as('version'))
+      .where('gone_at', 'is', null)
+      .executeTakeFirstOrThrow();
+    if (copy?.version === version) return copy.instances;
+    // Read after the version: at worst it is newer than that says, and read once more.
+    const instances = await loadInstances(db);
+    copy = { version, instances };
+    return instances;
+  };
 };
 
 /** The named instances by `refKey`, also those that are gone. What is not in the inventory is left out. */
