@@ -14,6 +14,7 @@ import {
 } from '@cedar-policy/cedar-wasm/nodejs';
 import type { FileProblem } from '../yaml-file.ts';
 import { question, sampleFacts } from './facts.ts';
+import { type Relevance, relevanceOf } from './relevance.ts';
 
 /** One rule with what its annotations say. */
 export type Rule = {
@@ -27,7 +28,7 @@ export type Rule = {
 };
 
 /** A set that validated: parsed by Cedar under `cedarId`. */
-export type LoadedRules = { hash: string; cedarId: string; rules: ReadonlyMap<string, Rule> };
+export type LoadedRules = { hash: string; cedarId: string; rules: ReadonlyMap<string, Rule>; relevance: Relevance };
 
 export type Loaded = { ok: true; loaded: LoadedRules } | { ok: false; problems: FileProblem[] };
 
@@ -87,7 +88,7 @@ const ruleOf = (effect: Rule['effect'], annotations: Record<string, string | nul
   return { rule: { id, effect, approvals: approvalsNeeded, maxDurationSeconds, advice: text('advice') } };
 };
 
-type FileRules = { rules: Array<{ rule: Rule; text: string; at: number }>; problems: FileProblem[] };
+type FileRules = { rules: Array<{ rule: Rule; text: string; policy: unknown; at: number }>; problems: FileProblem[] };
 
 const rulesOfFile = (file: SourceFile, schema: string): FileRules => {
   const checked = validate({ schema, policies: { staticPolicies: file.text } });
@@ -112,7 +113,7 @@ const rulesOfFile = (file: SourceFile, schema: string): FileRules => {
     }
     const told = ruleOf(json.json.effect, json.json.annotations ?? {});
     if ('rule' in told) {
-      rules.push({ rule: told.rule, text, at });
+      rules.push({ rule: told.rule, text, policy: json.json, at });
       continue;
     }
     for (const { annotation, message } of told.problems) {
@@ -199,5 +200,6 @@ export const loadRules = async (folder: string): Promise<Loaded> => {
   }
   const misfits = schemaProblems(schema, cedarId);
   if (misfits.length > 0) return { ok: false, problems: misfits };
-  return { ok: true, loaded: { hash, cedarId, rules: new Map(found.map(({ rule }) => [rule.id, rule])) } };
+  const relevance = relevanceOf(found.map(({ policy }) => policy));
+  return { ok: true, loaded: { hash, cedarId, relevance, rules: new Map(found.map(({ rule }) => [rule.id, rule])) } };
 };

@@ -5,8 +5,9 @@
 import { statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
 import { durationWords } from '../../src/shared/countdown.ts';
 import { FileError, type FileProblem } from '../yaml-file.ts';
-import { question, type RuleAction, type RuleFacts, type RulePerson } from './facts.ts';
+import { type Question, question, type RuleAction, type RuleFacts, type RulePerson } from './facts.ts';
 import { type LoadedRules, loadRules, type Rule } from './load.ts';
+import { questionKey } from './relevance.ts';
 
 export type RuleAnswer = {
   allowed: boolean;
@@ -77,14 +78,13 @@ const judgePermits = (permits: readonly Rule[], totalSeconds: number): RuleAnswe
   };
 };
 
+/** What Cedar says to a question: whether, and by which rules; `broken` are rules that could not be evaluated. */
+type Said = { allowed: boolean; ids: string[]; broken: string[] };
+
 /** @throws Error (a fault) when Cedar cannot take the question: the facts do not fit the schema. */
-const judge = (
-  loaded: LoadedRules,
-  action: RuleAction,
-  { facts, approver }: { facts: RuleFacts; approver: RulePerson | null },
-): RuleAnswer => {
+const askCedar = (loaded: LoadedRules, asked: Question): Said => {
   const answer = statefulIsAuthorized({
-    ...question(action, facts, approver),
+    ...asked,
     preparsedPolicySetId: loaded.cedarId,
     preparsedSchemaName: loaded.cedarId,
     validateRequest: true,
@@ -93,24 +93,50 @@ const judge = (
     throw new Error(`Cedar refused a question: ${answer.errors.map((error) => error.message).join('; ')}`);
   }
   const { decision, diagnostics } = answer.response;
-  if (diagnostics.errors.length > 0) {
-    // Cedar skips a rule that fails, and a skipped forbid would open what it closes: so this is a no.
-    const ids = diagnostics.errors.map((error) => error.policyId).sort();
-    return refused(ids, `The rule ${ids.join(', ')} could not be evaluated: tell an admin.`);
-  }
-  const ids = [...diagnostics.reason].sort();
-  const deciding = ids.flatMap((id) => loaded.rules.get(id) ?? []);
-  if (decision === 'deny') return refused(ids, adviceOf(deciding));
-  return judgePermits(deciding, facts.context.totalSeconds);
+  return {
+    allowed: decision === 'allow',
+    ids: [...diagnostics.reason].sort(),
+    broken: diagnostics.errors.map((error) => error.policyId).sort(),
+  };
 };
 
-const ruleSet = (loaded: LoadedRules): RuleSet => ({
-  hash: loaded.hash,
-  ruleIds: [...loaded.rules.keys()],
-  request: (facts) => judge(loaded, 'request', { facts, approver: null }),
-  autoApprove: (facts) => judge(loaded, 'autoApprove', { facts, approver: null }),
-  approve: (approver, facts) => judge(loaded, 'approve', { facts, approver }),
-});
+/** About 300 characters each. */
+const answersKept = 20_000;
+
+/** Asks Cedar once for all that is alike to these rules; the oldest answers are forgotten. */
+const remembering = (loaded: LoadedRules) => {
+  const answers = new Map<string, Said>();
+  return (action: RuleAction, who: { facts: RuleFacts; approver: RulePerson | null }): Said => {
+    const key = questionKey(loaded.relevance, action, who);
+    const known = answers.get(key);
+    if (known !== undefined) return known;
+    const said = askCedar(loaded, question(action, who.facts, who.approver));
+    const [oldest] = answers.keys();
+    if (answers.size >= answersKept && oldest !== undefined) answers.delete(oldest);
+    answers.set(key, said);
+    return said;
+  };
+};
+
+const ruleSet = (loaded: LoadedRules): RuleSet => {
+  const ask = remembering(loaded);
+  const judge = (action: RuleAction, facts: RuleFacts, approver: RulePerson | null): RuleAnswer => {
+    const { allowed, ids, broken } = ask(action, { facts, approver });
+    if (broken.length > 0) {
+      // Cedar skips a rule that fails, and a skipped forbid would open what it closes: so this is a no.
+      return refused(broken, `The rule ${broken.join(', ')} could not be evaluated: tell an admin.`);
+    }
+    const deciding = ids.flatMap((id) => loaded.rules.get(id) ?? []);
+    return allowed ? judgePermits(deciding, facts.context.totalSeconds) : refused(ids, adviceOf(deciding));
+  };
+  return {
+    hash: loaded.hash,
+    ruleIds: [...loaded.rules.keys()],
+    request: (facts) => judge('request', facts, null),
+    autoApprove: (facts) => judge('autoApprove', facts, null),
+    approve: (approver, facts) => judge('approve', facts, approver),
+  };
+};
 
 /**
  * Opens the rules in `folder`.
