@@ -22,6 +22,7 @@ import { openBroker } from './aws/broker.ts';
 import { sharedBuckets } from './aws/budget.ts';
 import { callerIdentity } from './aws/caller-identity.ts';
 import { watchClocks } from './aws/clock-skew.ts';
+import { createCloudTrail } from './aws/cloudtrail.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createIamUsers } from './aws/iam-users.ts';
@@ -30,6 +31,7 @@ import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, isLoopback, loadConfig, stsEndpoint } from './config.ts';
 import { startInventory } from './inventory/inventory.ts';
 import { createLog, type Log } from './log.ts';
+import { findAuthors } from './reconcile/authors.ts';
 import { endFoundSessions } from './reconcile/end-found.ts';
 import { countOpenFindings } from './reconcile/findings.ts';
 import { noteClocks } from './reconcile/note-clocks.ts';
@@ -46,6 +48,7 @@ import { openSealKey } from './store/seal.ts';
 const lapseEveryMs = 5_000;
 const switchesEveryMs = 1_000;
 const foundEveryMs = 1_000;
+const authorsEveryMs = 5_000;
 /** A leaver has lost everything within 60 s (ID-12), also when the backend whose turn it was has just died. */
 const leaversEveryMs = 25_000;
 const clocksEveryMs = 10_000;
@@ -293,6 +296,12 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       'found sessions',
       foundEveryMs,
       () => endFoundSessions({ db: store.reconcile, aws: { iam, ssm }, config, now, log }),
+      log,
+    ),
+    repeat(
+      'authors',
+      authorsEveryMs,
+      () => findAuthors({ db: store.reconcile, trail: createCloudTrail(broker), config, now, log }),
       log,
     ),
     repeat(

@@ -4,7 +4,7 @@ import { Refusal } from '../../src/shared/refusal.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import { instanceOf, loadInstancesByRef, refOfRow } from '../store/instances.ts';
 import type { Db } from '../store/open.ts';
-import type { PersonFacts } from '../store/people.ts';
+import { directoryWords, type PersonFacts } from '../store/people.ts';
 import type { AccessDeps } from './deps.ts';
 import type { Ask } from './judge.ts';
 
@@ -121,7 +121,9 @@ const asksLately = async (
 export const gatherPerson = async (deps: Pick<AccessDeps, 'directory'>, personId: string): Promise<PersonFacts> => {
   const person = await deps.directory.person(personId);
   if (person === null || !person.enabled) {
-    throw new Refusal('not_allowed', { message: 'This person is not, or no longer, in the identity store.' });
+    throw new Refusal('not_allowed', {
+      message: `This person is not, or no longer, in ${directoryWords(personId)}.`,
+    });
   }
   return person;
 };

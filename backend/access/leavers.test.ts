@@ -126,3 +126,25 @@ test('ID-12 two backends that find the same leaver write it down once', async ()
   expect(closed.sort()).toEqual([0, 1]);
   expect((await events()).filter(({ kind }) => kind === 'person_left')).toHaveLength(1);
 });
+
+test('the trail says IAM of somebody who is an IAM user, and the identity store of others', () => {
+  const sentence = (id: string, why: 'gone' | 'disabled') =>
+    auditSentence({
+      kind: 'person_left',
+      at: '2026-11-22T12:00:00.000Z',
+      actor: { kind: 'curfew' },
+      person: { id, userName: 'alice', displayName: 'Alice' },
+      why,
+      tokens: 1,
+      withdrawnRequests: [],
+      endedGrants: [],
+    });
+  for (const why of ['gone', 'disabled'] as const) {
+    expect(sentence('AIDAEXAMPLEALICE00001', why)).toMatch(
+      /^Alice is not in the IAM groups that may use Curfew any more:/,
+    );
+  }
+  expect(sentence('c2c5d4e4-1021-70aa-8b10-1f2e3d4c5b01', 'gone')).toMatch(
+    /^Alice is not in the identity store any more:/,
+  );
+});

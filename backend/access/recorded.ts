@@ -6,7 +6,7 @@ import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
 import { instanceOf, loadInstancesByRef } from '../store/instances.ts';
-import type { PersonFacts } from '../store/people.ts';
+import { directoryWords, type PersonFacts } from '../store/people.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherAsk } from './gather.ts';
 import { type Ask, isSamePerson, mayDecide } from './judge.ts';
@@ -138,7 +138,7 @@ export const whyNot = async (
     return new Refusal('wrong_state', { message: 'You said yes already; it waits for somebody else.' });
   }
   if (!recorded.requester.enabled) {
-    const message = `${request.requester.displayName} is no longer in the identity store.`;
+    const message = `${request.requester.displayName} is no longer in ${directoryWords(request.requester.id)}.`;
     return new Refusal('not_allowed', { message });
   }
   if (ask.instances.length === 0) {

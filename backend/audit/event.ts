@@ -130,6 +130,17 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'restore_confirmed'; what: string; by: string }
   | ({ kind: 'finding_reported' } & AboutFinding)
   | ({ kind: 'finding_mended' } & AboutFinding)
+  /** What CloudTrail says about who did it (threats AWS-13): it may change its answer while it is still hearing. */
+  | {
+      kind: 'finding_author';
+      findingId: string;
+      accountId: string | null;
+      subject: string;
+      who: string;
+      did: string;
+      didAt: Instant;
+      from: string | null;
+    }
   | { kind: 'seal_broken'; table: 'decisions' | 'grants'; rowId: string; accountId: string | null }
   | { kind: 'role_provisioned'; accountId: string; principal: string; personId: string }
 );

@@ -1,7 +1,8 @@
 /** One plain sentence for each audit event: what a person reads in the audit view, the CSV and the CLI. */
-import type { DecidedBy, EndCause, InstanceRef } from '../../src/shared/access.ts';
+import type { DecidedBy, EndCause, InstanceRef, Person } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
+import { directoryWords } from '../store/people.ts';
 import type { Actor, AuditEvent } from './event.ts';
 
 export const actorName = (actor: Actor): string => {
@@ -46,6 +47,12 @@ const commented = (comment: string | null): string => (comment ? `: “${comment
 /** A second sentence where a group carries the access. */
 const widely = (wider: readonly GroupReach[] = []): string => (wider.length === 0 ? '' : `. ${widerWords(wider)}`);
 
+/** An IAM user cannot be disabled: who is in none of the groups has left. */
+const leftWords = ({ person, why }: { person: Person; why: 'disabled' | 'gone' }): string => {
+  const where = directoryWords(person.id);
+  return why === 'gone' || person.id.startsWith('AIDA') ? `not in ${where} any more` : `disabled in ${where}`;
+};
+
 type Sentences = { [K in AuditEvent['kind']]: (event: Extract<AuditEvent, { kind: K }>) => string };
 
 const sentences: Sentences = {
@@ -54,7 +61,7 @@ const sentences: Sentences = {
   signed_out: (e) =>
     `${actorName(e.actor)} signed out${e.endedGrants.length > 0 ? ` and ended ${e.endedGrants.length} grants` : ''}`,
   person_left: (e) =>
-    `${e.person.displayName} is ${e.why === 'gone' ? 'not in the identity store any more' : 'disabled in the identity store'}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
+    `${e.person.displayName} is ${leftWords(e)}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
   request_submitted: (e) =>
     `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}`,
@@ -104,6 +111,8 @@ const sentences: Sentences = {
   restore_confirmed: (e) => `${e.by} confirmed at the command line that the database was restored: ${e.what}`,
   finding_reported: (e) => `Found at ${e.subject}: ${e.what}`,
   finding_mended: (e) => `No longer there at ${e.subject}: ${e.what}`,
+  finding_author: (e) =>
+    `CloudTrail says who it was at ${e.subject}: ${e.who} at ${e.didAt}${e.from === null ? '' : ` from ${e.from}`} (${e.did})`,
   seal_broken: (e) => `Row ${e.rowId} in ${e.table} does not carry a valid seal: nothing was written for it`,
   role_provisioned: (e) => `Personal role ${e.principal} was made in ${e.accountId}`,
 };

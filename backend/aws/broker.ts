@@ -2,6 +2,7 @@
  * The door into every configured account: the broker role, entered with its ExternalId, and clients that renew its
  * credentials by themselves. Clients have no endpoint, so the SDK's AWS_ENDPOINT_URL settings work (design 5).
  */
+import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient } from '@aws-sdk/client-ssm';
@@ -24,6 +25,8 @@ export const awsRates = {
   'describe-sessions': { perSecond: 6, burst: 4 },
   'terminate-session': { perSecond: 6, burst: 4 },
   inventory: { perSecond: 5, burst: 5 },
+  // AWS allows two; the account’s people look things up too.
+  'lookup-events': { perSecond: 1, burst: 2 },
 } as const satisfies Record<string, Rate>;
 export type BudgetName = keyof typeof awsRates;
 
@@ -55,6 +58,8 @@ export type AccountAccess = {
   iam: IAMClient;
   ssm: (region: string) => SSMClient;
   ec2: (region: string) => EC2Client;
+  /** Where IAM’s events are. */
+  cloudtrail: () => CloudTrailClient;
   /**
    * Makes one call within its budget, as urgently as the present errand says, and again when the error may go away (backoff
    * with full jitter). AWS's throttling lowers the budget for a while.
@@ -147,6 +152,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
   iam.middlewareStack.add(listener, clockStep);
   const ssm = new Map<string, SSMClient>();
   const ec2 = new Map<string, EC2Client>();
+  const cloudtrail = new Map<string, CloudTrailClient>();
   const budgets = new Map<string, Budget>();
 
   const cached = <T>(map: Map<string, T>, key: string, make: () => T): T => {
@@ -166,6 +172,8 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
         client.middlewareStack.add(listener, clockStep);
         return client;
       }),
+    cloudtrail: () =>
+      cached(cloudtrail, '', () => new CloudTrailClient({ ...shared, region: iamRegions[config.partition] })),
     ec2: (region) => cached(ec2, region, () => new EC2Client({ ...shared, region })),
     call: async (call, budget, send, region = '') => {
       const rate = awsRates[budget];
@@ -194,7 +202,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
     },
   };
   const close = () => {
-    for (const client of [iam, ...ssm.values(), ...ec2.values()]) client.destroy();
+    for (const client of [iam, ...ssm.values(), ...ec2.values(), ...cloudtrail.values()]) client.destroy();
   };
   return { access, close };
 };

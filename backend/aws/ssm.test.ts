@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { EC2Client } from '@aws-sdk/client-ec2';
 import { IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient } from '@aws-sdk/client-ssm';
@@ -46,6 +47,7 @@ beforeAll(async () => {
       account,
       iam: new IAMClient({ ...client, region }),
       ec2: () => new EC2Client({ ...client, region }),
+      cloudtrail: () => new CloudTrailClient({ ...client, region }),
       ssm: (wanted) => new SSMClient({ ...client, region: wanted }),
       call: (_call, _budget, send) => send(),
     }),

@@ -6,6 +6,8 @@ import {
   sessionDocuments,
 } from '../access-policy/session-document.ts';
 import type { EnteredAs } from '../aws/broker.ts';
+import type { CloudTrail } from '../aws/cloudtrail.ts';
+import { AwsProblem } from '../aws/errors.ts';
 import { createRoleCheck, type Iam, roleSetting } from '../aws/iam.ts';
 import type { Probe } from '../aws/probe.ts';
 import type { Ssm } from '../aws/ssm.ts';
@@ -22,6 +24,8 @@ export type AccountDeps = {
   iam: Iam;
   ssm: Ssm;
   members: Members;
+  trail: CloudTrail;
+  now: () => Date;
 };
 
 const template = 'deploy/curfew-account.yml';
@@ -103,6 +107,24 @@ const checkBoundary = ({ probe }: AccountDeps, account: AccountConfig): Promise<
         wider.join('; '),
         `Somebody changed the fence: find out who (CloudTrail, CreatePolicyVersion), then deploy ${template} anew.`,
       );
+    },
+  );
+
+/** Wanted, not needed: without it a finding does not say who did it. */
+const checkTrailReads = ({ trail, now }: AccountDeps, account: AccountConfig): Promise<Finding> =>
+  look(
+    { area: areaOf(account), check: 'CloudTrail' },
+    `Allow cloudtrail:LookupEvents to ${account.brokerRoleArn}: ${template} has it.`,
+    async () => {
+      const until = now();
+      const about = { resource: roleNameOf(account.brokerRoleArn), from: new Date(until.getTime() - 3_600_000), until };
+      try {
+        await trail.newestAbout(account.id, about, () => true);
+        return ok('findings say who did it');
+      } catch (error) {
+        if (!(error instanceof AwsProblem && error.kind === 'permanent')) throw error;
+        return ok(`not allowed (${error.code}), so findings do not say who did it; ${template} allows it`);
+      }
     },
   );
 
@@ -224,6 +246,7 @@ export async function* checkAccount(deps: AccountDeps, account: AccountConfig): 
   yield await checkReach(deps, account);
   if (deps.as === 'broker') {
     yield await checkBoundary(deps, account);
+    yield await checkTrailReads(deps, account);
     const byRole = account.principal.kind === 'role';
     if (byRole && deps.config.signIn.accounts.includes(account.id)) yield await checkPermissionSet(deps, account);
   }

@@ -126,12 +126,25 @@ describe('all is well', () => {
         'the provisioner stays closed',
         'rights of the broker',
       ],
-      ...['boundary', 'permission set CurfewUser', 'personal roles', 'session documents', 'instances'],
+      ...['boundary', 'CloudTrail', 'permission set CurfewUser', 'personal roles', 'session documents', 'instances'],
     ]) {
       expect(checks).toContain(check);
     }
     expect(findings.filter(({ check }) => check === 'instances')).toHaveLength(4);
     expect(JSON.stringify(findings)).not.toContain(config.accounts[0]?.externalId);
+  });
+
+  test('also where the broker may not ask CloudTrail, which is said', async () => {
+    const match = { service: 'cloudtrail', operation: 'LookupEvents' };
+    const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 };
+    await control('addFault', { match, times: null, effect });
+    const signIn = { ...config.signIn, accounts: [prod] };
+    const findings = await doctor({ accounts: account(prod), signIn });
+    await control('clearFaults', {});
+    const [trail, ...others] = findings.filter(({ check }) => check === 'CloudTrail');
+    expect(others).toEqual([]);
+    const found = expect.stringMatching(/^not allowed \(AccessDeniedException\), so findings do not say who did it/);
+    expect(trail).toMatchObject({ state: 'ok', found });
   });
 
   test('for the provisioner', async () => {
@@ -392,7 +405,8 @@ describe('npm run doctor', () => {
     const table = await run(configFile('both.yml', { accounts: config.accounts }));
     expect(table.out).toMatch(/payments-prod \(482011773306\)\n {2}OK {11}enter the broker/);
     expect(table).toMatchObject({ code: 0, out: expect.stringMatching(/nothing is wrong: \d+ OK, 0 not OK\n$/) });
-  });
+    // Two whole processes, on however busy a machine.
+  }, 120_000);
 
   test('exit code 1 with advice, 2 when called wrongly', async () => {
     const broken = await run(configFile('broken.yml', { signIn, keysFolder: join(scratch, 'sound.yml') }));

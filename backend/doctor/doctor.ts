@@ -1,5 +1,6 @@
 /** Looks at every prerequisite of an installation, in the order in which they are set up, and changes nothing. */
 import { openBroker } from '../aws/broker.ts';
+import { createCloudTrail } from '../aws/cloudtrail.ts';
 import { createIam } from '../aws/iam.ts';
 import { openProbe } from '../aws/probe.ts';
 import { createSsm } from '../aws/ssm.ts';
@@ -60,7 +61,8 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
       yield await checkOidc(config, probe);
       yield* checkGroups(config, probe, members);
     }
-    const deps = { config, as: entered, probe, iam: createIam(broker), ssm: createSsm(broker), members } as const;
+    const aws = { iam: createIam(broker), ssm: createSsm(broker), trail: createCloudTrail(broker) };
+    const deps = { config, as: entered, probe, ...aws, members, now } as const;
     for (const account of config.accounts) yield* checkAccount(deps, account);
   } finally {
     probe.close();

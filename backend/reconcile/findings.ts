@@ -31,6 +31,9 @@ export type NewFinding = FindingKey & {
 
 export type FindingRow = Selectable<Schema['findings']>;
 
+/** What somebody did in IAM: CloudTrail is asked who (authors.ts). */
+const ofIam: ReadonlySet<FindingKind> = new Set(['changed_document', 'leftover_policy', 'role_not_ours']);
+
 const curfew = { kind: 'curfew' } as const;
 const mostCharacters = 300;
 
@@ -119,6 +122,8 @@ export const noteFinding = (
         since: at,
         last_seen: at,
         mended_at: mended ? at : null,
+        author: null,
+        author_due_at: found.accountId !== null && ofIam.has(found.kind) ? at : null,
       })
       // Another backend saw it at the same time.
       .onConflict((conflict) => conflict.doNothing())
@@ -214,6 +219,7 @@ const findingOf = (row: ShownRow): Finding => ({
   lastSeen: row.last_seen.toISOString(),
   mendedAt: row.mended_at?.toISOString() ?? null,
   ...endingOf(row),
+  ...(row.author === null ? {} : { author: row.author }),
 });
 
 const shownRows = (db: Db) =>

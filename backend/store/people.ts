@@ -10,6 +10,10 @@ export const personOf = (row: PersonRow): Person => ({
   displayName: row.display_name,
 });
 
+/** Where a person is looked up, in words: ids of IAM users begin with AIDA, those of Identity Center are UUIDs (decision 10). */
+export const directoryWords = (personId: string): string =>
+  personId.startsWith('AIDA') ? 'the IAM groups that may use Curfew' : 'the identity store';
+
 /** The people with these ids, by id. */
 export const loadPeople = async (db: Db, ids: Iterable<string>): Promise<Map<string, Person>> => {
   const wanted = [...new Set(ids)];

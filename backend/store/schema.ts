@@ -1,7 +1,7 @@
 /** The tables as Kysely sees them. Keep in step with the migrations. */
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
 import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
-import type { FindingKind } from '../../src/shared/views.ts';
+import type { FindingKind, FoundAuthor } from '../../src/shared/views.ts';
 import type { AuditEvent } from '../audit/event.ts';
 
 type Json<T> = ColumnType<T, string, string>;
@@ -239,5 +239,7 @@ export type Schema = {
     end_reason: ColumnType<string | null, string | null | undefined, string | null>;
     terminated_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
     end_problem: ColumnType<string | null, string | null | undefined, string | null>;
+    author: NullableJson<FoundAuthor>;
+    author_due_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
   };
 };

@@ -187,7 +187,7 @@ describe('the command line', { timeout: 90_000 }, () => {
       ...at,
     ]).run();
     const shown = JSON.parse((await cli(['faults', ...at]).run()).out);
-    expect(shown.settings).toEqual({ spreadingDelayMs: 2500, rateLimits: true, clockAheadMs: 0 });
+    expect(shown.settings).toEqual({ spreadingDelayMs: 2500, rateLimits: true, clockAheadMs: 0, trailDelayMs: 2000 });
     expect(shown.rules).toEqual([
       {
         match: { service: 'ssm', operation: 'StartSession' },

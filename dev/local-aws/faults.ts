@@ -46,6 +46,8 @@ export const faultSettings = z.strictObject({
   rateLimits: z.boolean(),
   /** AWS's clock minus this machine's, milliseconds: up to two minutes either way, so that signatures still hold. */
   clockAheadMs: z.int().min(-120_000).max(120_000),
+  /** How long after a call CloudTrail knows it; in AWS some five minutes, fifteen at most. */
+  trailDelayMs: z.int().min(0).max(3_600_000),
 });
 export type FaultSettings = z.infer<typeof faultSettings>;
 type SettingsChange = { [K in keyof FaultSettings]?: FaultSettings[K] | undefined };
@@ -72,6 +74,7 @@ const limitOf = (call: Call): Limit | null => {
     const perSecond = ssmRates[call.operation];
     return perSecond === undefined ? null : { perSecond, burst: perSecond, key: `ssm ${call.operation} ${place}` };
   }
+  if (call.service === 'cloudtrail') return { perSecond: 2, burst: 2, key: `cloudtrail ${place}` };
   if (call.service === 'identitystore') {
     return { perSecond: 20, burst: 20, key: `identitystore ${call.operation} ${place}` };
   }
@@ -90,7 +93,7 @@ const matches = (wanted: FaultRule['match'], call: Call): boolean =>
   (wanted.region === undefined || wanted.region === call.region);
 
 const keptCalls = 2000;
-const defaults: FaultSettings = { spreadingDelayMs: 1000, rateLimits: true, clockAheadMs: 0 };
+const defaults: FaultSettings = { spreadingDelayMs: 1000, rateLimits: true, clockAheadMs: 0, trailDelayMs: 2000 };
 
 export type Faults = {
   /**
@@ -180,6 +183,7 @@ export const createFaults = ({ now }: { now: () => Date }): Faults => {
         spreadingDelayMs: changes.spreadingDelayMs ?? settings.spreadingDelayMs,
         rateLimits: changes.rateLimits ?? settings.rateLimits,
         clockAheadMs: changes.clockAheadMs ?? settings.clockAheadMs,
+        trailDelayMs: changes.trailDelayMs ?? settings.trailDelayMs,
       };
     },
     add(rule) {

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Duplex } from 'node:stream';
 import type { CredentialStore } from './authorization/credential-store.ts';
 import { SignatureRefusal, signatureError, type VerifiedSignature, verifySignature } from './authorization/sigv4.ts';
+import type { TrailCall } from './cloudtrail/trail.ts';
 import { queryAnswer, queryError, readForm, readInput } from './query-protocol.ts';
 import {
   AwsError,
@@ -24,6 +25,8 @@ export type AwsServerOptions = {
   services: () => SignedService[];
   unsignedRoutes: () => UnsignedRoute[];
   faults: FaultHooks;
+  /** Told of every signed call that a service has answered, or refused for what the caller may not. */
+  record?: (call: TrailCall) => void;
   /** A websocket upgrade, with the request in the form that `verifySignature` reads. Without it upgrades are cut. */
   onUpgrade?: (upgrade: { message: IncomingMessage; socket: Duplex; head: Buffer; request: AwsRequest }) => void;
   /** Told of what is nobody's expected answer, with the id that the client sees. */
@@ -142,14 +145,27 @@ export const createAwsServer = (options: AwsServerOptions): AwsServer => {
     const call = { service: service.service, operation, accountId: caller.accountId, region };
     await options.faults.beforeCall(call);
     const signed = { ...request, service: service.service, region, requestId, operation };
+    const recorded = async <T>(input: unknown, work: () => Promise<T> | T): Promise<T> => {
+      const about = { service: service.service, operation, region, caller, input };
+      const userAgent = request.headers['user-agent'] ?? '';
+      try {
+        const result = await work();
+        options.record?.({ ...about, userAgent, errorCode: null });
+        return result;
+      } catch (error) {
+        if (error instanceof AwsError) options.record?.({ ...about, userAgent, errorCode: error.code });
+        throw error;
+      }
+    };
     if (service.protocol === 'query') {
-      const result = await service.operations[operation]?.(readInput(form), caller, signed);
+      const read = readInput(form);
+      const result = await recorded(read, () => service.operations[operation]?.(read, caller, signed));
       if (options.faults.loseAnswer?.(call)) return null;
       return queryAnswer(result ?? {}, { service, operation, requestId, request });
     }
     const input = readJson(request.body);
     if (!input) throw new AwsError('SerializationException', 'The body is not JSON.');
-    const result = await service.operations[operation]?.(input.value, caller, signed);
+    const result = await recorded(input.value, () => service.operations[operation]?.(input.value, caller, signed));
     if (options.faults.loseAnswer?.(call)) return null;
     const headers = { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-requestid': requestId };
     return { status: 200, headers, body: JSON.stringify(result ?? {}) };

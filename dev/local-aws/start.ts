@@ -6,6 +6,7 @@ import { createAuthorise } from './authorization/authorise.ts';
 import { callerOfUser } from './authorization/caller.ts';
 import { type CredentialStore, createCredentialStore } from './authorization/credential-store.ts';
 import { SignatureRefusal, verifySignature } from './authorization/sigv4.ts';
+import { createTrail } from './cloudtrail/trail.ts';
 import { type Control, controlRoute, createControl } from './control.ts';
 import { createEc2Service } from './ec2.ts';
 import { createFaults, type Faults } from './faults.ts';
@@ -223,7 +224,9 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
 
   let endpoint = '';
   const streamBase = () => endpoint.replace(/^http/, 'ws');
+  const trail = createTrail({ state: iam, authorise, now, delayMs: () => faults.settings().trailDelayMs });
   const services = [
+    trail.service,
     createIamService({ state: iam, authorise, now }),
     createStsService({ state: iam, credentials, now }),
     createEc2Service({ instances: () => world.instances, authorise }),
@@ -236,6 +239,7 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
     services: () => services,
     unsignedRoutes: () => routes,
     faults,
+    record: trail.record,
     onUpgrade: ({ message, socket, head }) => {
       if (!host.handleUpgrade(message, socket, head)) socket.destroy();
     },

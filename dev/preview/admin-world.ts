@@ -1,7 +1,7 @@
 /** What an admin sees in the pictures: live access of others, kill switches, endings, findings. */
-import type { Grant } from '../../src/shared/access.ts';
+import type { Grant, InstanceRef } from '../../src/shared/access.ts';
 import type { KillSwitch, SlowEnding, Stays, SwitchPreview, SwitchTarget } from '../../src/shared/kill-switch.ts';
-import type { Finding, SystemHealth } from '../../src/shared/views.ts';
+import type { Finding, Paused, SystemHealth } from '../../src/shared/views.ts';
 import { at, grants, id, instances, people } from './world.ts';
 
 const kofi = people.kofi;
@@ -78,6 +78,13 @@ const finding = (name: string, minutes: number, more: Partial<Finding>): Finding
   ...more,
 });
 
+export const stopped = (instances: InstanceRef[]): Paused => ({
+  message: 'Jonas Lindqvist stopped all access to payments-ledger-db-1: “Under investigation, INC-201”',
+  by: 'Jonas Lindqvist',
+  at: at(-14),
+  instances: instances.map(({ accountId, region, instanceId }) => ({ accountId, region, instanceId })),
+});
+
 export const outsideApp: Finding = finding('outside', 12, {
   kind: 'session_outside_app',
   region: 'eu-central-1',
@@ -102,6 +109,13 @@ export const findings: Finding[] = [
   finding('changed', 280, {
     kind: 'changed_document',
     what: 'The access policy was not the one that was last read back. It was written again.',
+    author: {
+      kind: 'known',
+      who: 'arn:aws:sts::482011773306:assumed-role/AWSReservedSSO_Admin_0f1e2d3c4b5a6978/piet.okonkwo',
+      at: at(-281),
+      from: '203.0.113.7',
+      did: 'PutRolePolicy',
+    },
   }),
 ];
 

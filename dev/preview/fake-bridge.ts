@@ -14,6 +14,7 @@ import {
   liveOfOthers,
   outsideApp,
   staying,
+  stopped,
   switches,
   switchPreview,
   targets,
@@ -122,7 +123,12 @@ const send: MainBridge['send'] = {
   },
   refreshInventory: () => ok(null),
   previewRequest: (draft) =>
-    name === '03-rules-unreachable' ? unreachable() : ok(previewOf(draft.instances.map(refKey), draft.durationSeconds)),
+    name === '03-rules-unreachable'
+      ? unreachable()
+      : ok({
+          ...previewOf(draft.instances.map(refKey), draft.durationSeconds),
+          ...(name === '03-stopped' ? { paused: stopped(draft.instances.slice(0, 1)) } : {}),
+        }),
   submitRequest: () => ok(asked.ledger),
   withdrawRequest: () => ok(asked.ledger),
   openCard: ({ requestId }) => {

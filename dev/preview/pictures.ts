@@ -81,6 +81,7 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   '03-request': async (page) => openForm(page),
   '03-group': async (page) => openForm(page),
   '03-at-once': async (page) => openForm(page),
+  '03-stopped': async (page) => openForm(page),
   '03-too-long': async (page) => openForm(page),
   '03-rules-unreachable': async (page) => openForm(page),
   '04-locks': async (page) => {
@@ -99,6 +100,24 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
     await page.getByLabel('Why').fill('Laptop reported stolen, INC-114.');
     await page.getByLabel('Type Kofi Vance to be sure').fill('Kofi Vance');
     await page.getByRole('button', { name: 'End 3 grants and 5 sessions' }).waitFor();
+  },
+  '10-found': async (page) => {
+    await page.getByText('AWSReservedSSO_Admin').scrollIntoViewIfNeeded();
+  },
+  '10-end-session': async (page) => {
+    await page.getByRole('button', { name: 'End this session' }).click();
+    await page.getByLabel('Why').last().fill('Sessions go through the app here.');
+  },
+  '05-stopping': async (page) => {
+    const stop = page.getByRole('button', { name: /^Stop all access of/ });
+    // In a narrow window the list stands before the card.
+    if (!(await stop.isVisible()))
+      await page
+        .getByRole('button', { name: /payments-ledger-db-1/ })
+        .first()
+        .click();
+    await stop.click();
+    await page.getByText('This ends').waitFor();
   },
   '10-lifting': async (page) => {
     await page.getByRole('button', { name: 'Show receipts' }).first().click();

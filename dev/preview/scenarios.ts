@@ -157,6 +157,7 @@ export const scenarios: Record<string, AppState> = {
     draft: { ...ledgerDraft, instances: refs(named('payments-api-s1')), durationSeconds: 1800 },
   },
   '03-too-long': { ...signedIn, draft: { ...ledgerDraft, durationSeconds: 8 * 3600 } },
+  '03-stopped': { ...signedIn, draft: ledgerDraft },
   '03-rules-unreachable': { ...signedIn, draft: ledgerDraft },
   '04-my-access': { ...signedIn, ...go('access') },
   '04-all-states': {
@@ -202,6 +203,9 @@ export const scenarios: Record<string, AppState> = {
   '10-pulling': { ...signedIn, ...admin, ...go('admin') },
   '10-lifting': { ...signedIn, ...admin, ...go('admin') },
   '10-stopped': { ...signedIn, ...go('access'), overview: { ...overview, switches: switches.slice(0, 1) } },
+  '10-found': { ...signedIn, ...admin, ...go('admin') },
+  '10-end-session': { ...signedIn, ...admin, ...go('admin') },
+  '05-stopping': { ...signedIn, ...approver, ...go('approvals') },
   '05-live': { ...signedIn, ...approver, ...go('approvals') },
   '04-locks': { ...signedIn, ...go('access') },
   '09-palette': signedIn,

@@ -279,6 +279,20 @@ const foundEnding = z.strictObject({
   problem: z.string().nullable(),
 });
 
+/** Who did it, by CloudTrail: known; not yet (it comes minutes late); kept from us; or never told within an hour. */
+const foundAuthor = z.discriminatedUnion('kind', [
+  /** `who`: an ARN as a rule; `did`: the call; `from`: an address. */
+  z.strictObject({
+    kind: z.literal('known'),
+    who: z.string(),
+    at: instant,
+    from: z.string().nullable(),
+    did: z.string(),
+  }),
+  z.strictObject({ kind: z.enum(['waiting', 'refused', 'unknown']) }),
+]);
+export type FoundAuthor = z.infer<typeof foundAuthor>;
+
 /** One thing for admins: open until it is mended, kept afterwards. */
 export const finding = z.strictObject({
   id: z.string(),
@@ -297,6 +311,8 @@ export const finding = z.strictObject({
   mendedAt: instant.nullable(),
   /** Missing: nobody asked, or the backend is of the version before. */
   ending: foundEnding.optional(),
+  /** Missing: CloudTrail was not asked. */
+  author: foundAuthor.optional(),
 });
 export type Finding = z.infer<typeof finding>;
 

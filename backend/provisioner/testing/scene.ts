@@ -15,6 +15,7 @@ import { personalRoleArn, personalRoleName, roleSessionName } from '../../access
 import { appendAudit } from '../../audit/chain.ts';
 import { openBroker } from '../../aws/broker.ts';
 import { realTiming } from '../../aws/budget.ts';
+import { type CloudTrail, createCloudTrail } from '../../aws/cloudtrail.ts';
 import { createIam } from '../../aws/iam.ts';
 import { createSsm } from '../../aws/ssm.ts';
 import { createSweepReads, type SweepReads } from '../../aws/sweep-reads.ts';
@@ -96,6 +97,7 @@ export type Scene = {
   errors: LoggedError[];
   log: Log;
   aws: { iam: ReturnType<typeof createIam>; ssm: ReturnType<typeof createSsm>; reads: SweepReads };
+  trail: CloudTrail;
   provisioned: ProvisionerLine[];
   /** One method of local-aws' control API. */
   control: (method: string, body?: object) => Promise<unknown>;
@@ -138,6 +140,7 @@ export const openScene = async (): Promise<Scene> => {
     sealKey: createSecretKey(randomBytes(32)),
     errors,
     log: quietLog(errors),
+    trail: createCloudTrail(broker),
     aws: { iam: createIam(broker), ssm: createSsm(broker), reads: createSweepReads(broker) },
     provisioned,
     control: async (method, body = {}) => {

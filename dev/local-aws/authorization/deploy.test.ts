@@ -163,6 +163,7 @@ const commands: Record<string, readonly Use[]> = {
   DescribeInstanceInformation: [use(brokers, 'ssm:DescribeInstanceInformation', '*')],
   GetDocument: [use(brokers, 'ssm:GetDocument', at.document)],
   DescribeInstances: [use(brokers, 'ec2:DescribeInstances', '*')],
+  LookupEvents: [use(brokers, 'cloudtrail:LookupEvents', '*', { 'aws:RequestedRegion': 'us-east-1' })],
   GetUserId: [use('backend', 'identitystore:GetUserId', '*')],
   DescribeUser: [use(directory, 'identitystore:DescribeUser', '*')],
   ListUsers: [use('backend', 'identitystore:ListUsers', '*')],
@@ -281,6 +282,12 @@ describe('AWS-07 deploy/ against what Curfew does', () => {
       }
     }
     const users: Array<[Actor, Question]> = [
+      // Whatever else its account does in other regions is none of its business.
+      [
+        'broker',
+        { action: 'cloudtrail:LookupEvents', resource: '*', context: { 'aws:RequestedRegion': 'eu-central-1' } },
+      ],
+      ['broker', { action: 'cloudtrail:LookupEvents', resource: '*' }],
       ['broker', { action: 'iam:PutUserPolicy', resource: at.user }],
       ['broker', { action: 'iam:PutGroupPolicy', resource: at.group }],
       ['broker', { action: 'iam:GetUser', resource: at.user }],

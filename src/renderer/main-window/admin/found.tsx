@@ -1,6 +1,6 @@
 /** What is not as it should be: endings that are not verified yet, and what the sweep found. */
 import type { SlowEnding } from '../../../shared/kill-switch.ts';
-import type { Finding } from '../../../shared/views.ts';
+import type { Finding, FoundAuthor } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
 import { FailureNote, RowShapes, Status } from '../../look/pieces.tsx';
 import { measuredWords, timeOfDay } from '../../look/time.ts';
@@ -78,6 +78,31 @@ const kindNames: Record<Finding['kind'], string> = {
 const whereWords = (finding: Finding): string =>
   [finding.accountName ?? finding.accountId, finding.region, finding.subject].flatMap((part) => part ?? []).join(', ');
 
+const notKnown: Record<Exclude<FoundAuthor['kind'], 'known'>, string> = {
+  waiting: 'CloudTrail does not know yet who did it. It comes minutes late, and is asked again.',
+  refused:
+    'Curfew may not ask CloudTrail who did it: its broker role needs cloudtrail:LookupEvents (deploy/curfew-account.yml).',
+  unknown: 'CloudTrail did not tell who did it within an hour.',
+};
+
+/** Who did it, where CloudTrail was asked. */
+const Author = ({ finding: { author, mendedAt } }: { finding: Finding }) => {
+  if (author === undefined) return null;
+  if (author.kind === 'known') {
+    const { who, at, from, did } = author;
+    const whence = from === null ? '' : ` from ${seen(from)}`;
+    return (
+      <p className={page['s2']}>
+        By <b>{seen(who)}</b> at {timeOfDay(at, Date.now(), true)}
+        {whence} (CloudTrail, {seen(did)})
+      </p>
+    );
+  }
+  // What nobody can tell any more helps nobody once it is mended.
+  if (author.kind === 'unknown' && mendedAt !== null) return null;
+  return <p className={page['s3']}>{notKnown[author.kind]}</p>;
+};
+
 const FindingLine = ({ finding, chosen }: { finding: Finding; chosen: boolean }) => {
   const now = Date.now();
   return (
@@ -88,6 +113,7 @@ const FindingLine = ({ finding, chosen }: { finding: Finding; chosen: boolean })
         <p className={cx(page['small'], page['s3'], css['subject'])}>{seen(whereWords(finding))}</p>
         <p className={page['s2']}>{seen(finding.what)}</p>
         {finding.mendedAt === null && <p className={page['s2']}>{seen(finding.advice)}</p>}
+        <Author finding={finding} />
         <EndFound finding={finding} />
       </div>
       {finding.mendedAt === null ? (

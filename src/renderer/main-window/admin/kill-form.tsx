@@ -120,7 +120,7 @@ const EndsLine = ({ grant }: { grant: Grant }) => {
       <td>
         <Countdown view={view} name={names} />
       </td>
-      <td className={page['num']}>{openSessions(grant)}</td>
+      <td className={cx(page['num'], css['few'])}>{openSessions(grant)}</td>
     </tr>
   );
 };

@@ -37,7 +37,7 @@ const Line = ({ grant, onPulled }: { grant: Grant; onPulled: OnPulled | null }) 
         <td>
           <Countdown view={view} name={names} />
         </td>
-        <td className={page['num']}>{openSessions(grant)}</td>
+        <td className={cx(page['num'], css['few'])}>{openSessions(grant)}</td>
         <td className={css['locksCell']}>
           {armed !== null && (
             <LinkButton onClick={() => setLocks((before) => !before)}>{armed.replace(' locks armed', '')}</LinkButton>

@@ -8,8 +8,12 @@ import page from '../page.module.css';
 import { KillForm } from './kill-form.tsx';
 
 /** What can be stopped there: the person, and each of the instances. */
-const targetsOf = (person: Person, instances: readonly Instance[]): SwitchTarget[] => [
-  { scope: { kind: 'person', personId: person.id }, name: person.displayName, detail: 'a person, on all instances' },
+const targetsOf = (person: Person, instances: readonly Instance[], isAdmin: boolean): SwitchTarget[] => [
+  {
+    scope: { kind: 'person', personId: person.id },
+    name: person.displayName,
+    detail: isAdmin ? 'a person, on all instances' : 'a person, where you may decide',
+  },
   ...instances.map((instance): SwitchTarget => {
     const { accountId, region, instanceId } = instance;
     const detail = `an instance, for everybody, ${instance.accountName}`;
@@ -41,7 +45,7 @@ export const StopDialog = ({ person, instances, onPulled, onClose }: Props) => {
           {isAdmin ? '' : ' A person is stopped on the instances that you may decide about.'}
         </p>
         <KillForm
-          among={targetsOf(person, instances)}
+          among={targetsOf(person, instances, isAdmin)}
           onPulled={(pulled) => {
             onClose();
             onPulled(pulled);
