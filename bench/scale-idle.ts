@@ -70,8 +70,8 @@ const addHistory = async (db: Db, times: number): Promise<number> => {
     await run(`insert into grant_instances select grant_id || '_' || copy, position, account_id, region, instance_id
       from grant_instances, ${copies}`);
     await run('set session_replication_role = default');
-    await run('reset statement_timeout');
     await run('analyze');
+    await run('reset statement_timeout');
   });
   const { rows } = await sql<{ grants: number }>`select count(*)::integer as grants from grants`.execute(db);
   return rows[0]?.grants ?? 0;
