@@ -71,7 +71,7 @@ export const createIam = (broker: Broker): Iam => {
   const rolesUnder = (accountId: string, path: string): Promise<Role[]> => {
     const { iam, call } = broker.account(accountId);
     return allPages(async (token) => {
-      const input = { PathPrefix: path, ...(token === undefined ? {} : { Marker: token }) };
+      const input = { PathPrefix: path, MaxItems: 1000, ...(token === undefined ? {} : { Marker: token }) };
       const page = await call('iam:ListRoles', 'iam-read', () => iam.send(new ListRolesCommand(input)));
       return { items: page.Roles ?? [], next: page.IsTruncated ? page.Marker : undefined };
     });

@@ -14,6 +14,8 @@ export type SweepDeps = {
   knownRoles: Set<string>;
   /** The next pass over this principal compares its role, however short ago one did. */
   recheck: (principalId: string) => void;
+  /** Milliseconds between two comparisons of roles and session documents. */
+  thoroughMs: number;
   /** Milliseconds that the app has to tell of a session that it started. */
   appTellsMs: number;
   /** True when this backend is about to stop: what was not looked at is left to the next sweep. */

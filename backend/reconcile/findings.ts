@@ -162,39 +162,52 @@ const endedJustNow = async (tx: Tx, found: FindingKey, at: Date): Promise<boolea
 };
 
 /** It is not there any more. Does nothing when it was not listed. @returns whether it was. */
-export const noteMended = (db: Db, key: FindingKey, at: Date): Promise<boolean> =>
-  db.transaction().execute(async (tx) => {
+export const noteMended = async (db: Db, key: FindingKey, at: Date): Promise<boolean> => {
+  // Nearly always nothing is listed: that costs one look and no transaction.
+  if ((await db.selectFrom('findings').select('id').where(stillOpen(key)).executeTakeFirst()) === undefined)
+    return false;
+  return db.transaction().execute(async (tx) => {
     const row = await tx.selectFrom('findings').selectAll().where(stillOpen(key)).forUpdate().executeTakeFirst();
     if (row === undefined) return false;
     await close(tx, row, at);
     return true;
   });
+};
+
+/** Is anything of this kind listed as still there? */
+export const anyOpen = async (db: Db, kind: FindingKind): Promise<boolean> => {
+  const open = db.selectFrom('findings').select('id').where('kind', '=', kind).where('mended_at', 'is', null);
+  return (await open.limit(1).executeTakeFirst()) !== undefined;
+};
+
+type Look = { kinds: readonly FindingKind[]; accountId: string; region: string | null; seen: Iterable<string> };
+
+const notSeenAgain = ({ kinds, accountId, region, seen }: Look) => {
+  const subjects = [...seen].map((subject) => subject.slice(0, mostCharacters));
+  return (eb: ExpressionBuilder<Schema, 'findings'>): Expression<SqlBool> =>
+    eb.and([
+      eb('mended_at', 'is', null),
+      eb('kind', 'in', [...kinds]),
+      eb('account_id', '=', accountId),
+      eb('subject', 'not in', ['', ...subjects]),
+      ...(region === null ? [] : [eb('region', '=', region)]),
+    ]);
+};
 
 /**
  * Closes what a complete look at a place did not see again.
- * @param place.region null: of every region and of none.
- * @param place.seen subjects that are still there.
+ * @param look.region null: of every region and of none.
+ * @param look.seen subjects that are still there.
  */
-export const mendUnseen = (
-  db: Db,
-  place: { kinds: readonly FindingKind[]; accountId: string; region: string | null; seen: Iterable<string> },
-  at: Date,
-): Promise<number> =>
-  db.transaction().execute(async (tx) => {
-    const seen = [...place.seen].map((subject) => subject.slice(0, mostCharacters));
-    const rows = await tx
-      .selectFrom('findings')
-      .selectAll()
-      .where('mended_at', 'is', null)
-      .where('kind', 'in', [...place.kinds])
-      .where('account_id', '=', place.accountId)
-      .where('subject', 'not in', ['', ...seen])
-      .$if(place.region !== null, (qb) => qb.where('region', '=', place.region))
-      .forUpdate()
-      .execute();
+export const mendUnseen = async (db: Db, look: Look, at: Date): Promise<number> => {
+  const unseen = notSeenAgain(look);
+  if ((await db.selectFrom('findings').select('id').where(unseen).limit(1).executeTakeFirst()) === undefined) return 0;
+  return db.transaction().execute(async (tx) => {
+    const rows = await tx.selectFrom('findings').selectAll().where(unseen).forUpdate().execute();
     for (const row of rows) await close(tx, row, at);
     return rows.length;
   });
+};
 
 type ShownRow = FindingRow & { by_name: string | null };
 

@@ -1,7 +1,7 @@
 /** Clocks that are far from the database's: it judges ends here, AWS's judges the dates in access policies. */
 import type { Skew } from '../aws/clock-skew.ts';
 import type { Db } from '../store/open.ts';
-import { noteFinding, noteMended } from './findings.ts';
+import { anyOpen, noteFinding, noteMended } from './findings.ts';
 
 /** From this much on admins are told, and below the other it is over, milliseconds. */
 const farMs = 2_000;
@@ -42,13 +42,14 @@ export const noteClocks = async (
       unsureMs: 0,
     },
   ];
+  const told = await anyOpen(db, 'clock_skew');
   for (const { clock, unsureMs } of clocks) {
     const { accountId, accountName, subject, ms } = clock;
     const about = { kind: 'clock_skew', accountId, region: null, subject } as const;
     if (Math.abs(ms) - unsureMs > farMs) {
       const found = { ...about, accountName, what: whatOf(clock), advice: adviceOf(clock) };
       await noteFinding(db, found, { at: deps.now, adminGroup: deps.adminGroup });
-    } else if (Math.abs(ms) + unsureMs < nearMs) {
+    } else if (told && Math.abs(ms) + unsureMs < nearMs) {
       await noteMended(db, about, deps.now);
     }
   }

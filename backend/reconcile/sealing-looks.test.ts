@@ -1,5 +1,20 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { roleSessionName, sessionOwnerArn } from '../access-policy/principal.ts';
+import {
+  addGrant,
+  apiOne,
+  endGrant,
+  mira,
+  openScene,
+  prod,
+  roleNameOf,
+  sceneConfig,
+  sessionList,
+} from '../provisioner/testing/scene.ts';
+import { startReconciler } from './reconciler.ts';
 import { type Sealing, toJudge } from './sealing-looks.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const roleOwner = 'arn:aws:sts::482011773306:assumed-role/curfew-1/mira.1a2b3c4d';
 const onRole: Sealing = {
@@ -28,4 +43,42 @@ describe('whose sessions a pass has to judge after an end', () => {
     expect(toJudge([onGroup], [somebody], new Set())).toEqual(new Set(['p2']));
     expect(toJudge([onGroup], [{ ...somebody, region: 'eu-west-1' }], new Set())).toEqual(new Set());
   });
+});
+
+test('AWS-03 a session that turns up after the end is found by the common look, long before the receipt is sealed', async () => {
+  const scene = await openScene();
+  const reconciler = startReconciler({
+    db: scene.store.db,
+    aws: scene.aws,
+    config: { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) },
+    sealKey: scene.sealKey,
+    log: scene.log,
+    now: () => new Date(),
+    timing: { sealMs: 3_600_000, lookEveryMs: 100, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000 },
+  });
+  const soon = { timeout: 60_000, interval: 50 };
+  try {
+    const id = await addGrant(scene);
+    const row = () => scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    reconciler.nudge();
+    await expect.poll(async () => (await row()).state, soon).toBe('active');
+    await endGrant(scene, id);
+    reconciler.nudge();
+    await expect.poll(async () => (await row()).receipt?.looks ?? 0, soon).toBeGreaterThan(2);
+    expect((await row()).receipt).toMatchObject({ stage: 'gone', sessionsTerminated: [] });
+
+    const whose = { roleName: roleNameOf(mira), sessionName: roleSessionName(mira.userName, mira.id) };
+    const owner = sessionOwnerArn({ partition: 'aws', accountId: prod, ...whose });
+    const late = { owner, target: apiOne.instanceId, documentName: 'Curfew-Shell-060', maxSessionMinutes: 60 };
+    await scene.control('addHollowSessions', { sessions: [late] });
+    const [{ sessionId } = { sessionId: '' }] = sessionList.parse(await scene.control('sessions'));
+    await expect.poll(async () => (await row()).receipt?.sessionsTerminated, soon).toEqual([sessionId]);
+    const open = async () =>
+      sessionList.parse(await scene.control('sessions')).filter(({ status }) => status !== 'Terminated');
+    await expect.poll(open, soon).toEqual([]);
+    expect((await row()).receipt?.stage).toBe('gone');
+  } finally {
+    await reconciler.stop();
+    await scene.close();
+  }
 });

@@ -411,7 +411,8 @@ test('costs three calls an account, and one a region and one a session document 
   const recheck = (id: string): void => void ids.push(id);
   const knownRoles = new Set<string>();
   const now = (): Date => new Date();
-  const deps = { db: scene.store.db, aws, config: oneAccount, knownRoles, recheck, appTellsMs: 0, stopped, now, log };
+  const common = { db: scene.store.db, aws, config: oneAccount, knownRoles, recheck, appTellsMs: 0, stopped, now, log };
+  const deps = { ...common, thoroughMs: 3_600_000 };
   await sweepAccounts(deps);
   await start().idle();
   expect(ids).toHaveLength(2);
@@ -426,6 +427,11 @@ test('costs three calls an account, and one a region and one a session document 
     DescribeSessions: regions,
     GetDocument: regions * sessionDocuments.length,
   });
+  // The next one at an interval looks at sessions again, and compares nothing yet.
+  await scene.control('forgetCalls');
+  await sweepAccounts(deps, new Date());
+  const again = callList.parse(await scene.control('calls')).map(({ operation }) => operation);
+  expect(again.toSorted()).toEqual([...Array.from({ length: regions }, () => 'DescribeSessions'), 'ListRoles']);
 });
 
 test('what cannot be read keeps nobody from the rest, and is written down', async () => {

@@ -2,10 +2,12 @@
  * What no row asks for, looked for from AWS's side: roles and policies that are not as Curfew made them, sessions that no grant explains,
  * session documents that somebody changed (threats AWS-02, AWS-12, AWS-13). Ours is mended, the rest is listed with what to do.
  *
- * It reads, for each account: the list of personal roles, all roles with what hangs on them in pages of 200, one page of spilled policies,
- * and for each region one page of sessions and one call for each session document. What is as it was recorded costs nothing more.
+ * It reads, for each account, the list of personal roles, and for each region one page of sessions. The thorough part comes less often: all
+ * roles with what hangs on them in pages of 200, one page of spilled policies, and each session document of each region. What is as it
+ * was recorded costs nothing more.
  */
 import { sql } from 'kysely';
+import { takeDuty } from '../store/backends.ts';
 import { type AccountSweep, accountSweep, type SweepDeps } from './account-sweep.ts';
 import { sweepDocuments } from './sweep-documents.ts';
 import { sweepRoles } from './sweep-roles.ts';
@@ -35,7 +37,7 @@ const finish = async ({ db, now }: SweepDeps, accountId: string, problem: string
 };
 
 /** Each part by itself: rights that are missing for one keep nobody from the others. @returns what went wrong. */
-const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
+const sweepAccount = async (sweep: AccountSweep, thorough: boolean): Promise<string | null> => {
   const problems: string[] = [];
   const part = async (name: string, work: () => Promise<void>): Promise<void> => {
     if (sweep.stopped()) return;
@@ -55,8 +57,8 @@ const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
     // Sessions first: they are what somebody can do harm with now.
     await part(`sessions in ${region}`, () => sweepSessions(sweep, region, roleNames));
   }
-  await part('roles', () => sweepRoles(sweep, roleNames));
-  for (const region of sweep.account.regions) {
+  if (thorough) await part('roles', () => sweepRoles(sweep, roleNames));
+  for (const region of thorough ? sweep.account.regions : []) {
     await part(`session documents in ${region}`, () => sweepDocuments(sweep, region));
   }
   return problems.length === 0 ? null : problems.join('; ').slice(0, 1000);
@@ -69,7 +71,15 @@ const sweepAccount = async (sweep: AccountSweep): Promise<string | null> => {
 export const sweepAccounts = async (deps: SweepDeps, unlessSince: Date | null = null): Promise<void> => {
   for (const account of deps.config.accounts) {
     if (deps.stopped() || !(await claim(deps, account.id, unlessSince))) continue;
-    const problem = await sweepAccount(accountSweep(deps, account));
+    // At a start, and when somebody asks for it, always.
+    const sinceMs = unlessSince === null ? 0 : deps.thoroughMs * 0.9;
+    const duty = `thorough/${account.id}`;
+    const thorough = await takeDuty(deps.db, duty, sinceMs);
+    const problem = await sweepAccount(accountSweep(deps, account), thorough);
+    // What could not be compared is so at the next sweep, and its problem stands until then.
+    if (thorough && (problem !== null || deps.stopped())) {
+      await deps.db.deleteFrom('duties').where('name', '=', duty).execute();
+    }
     // Cut short: another backend need not wait for its turn.
     if (deps.stopped()) await deps.db.deleteFrom('sweeps').where('account_id', '=', account.id).execute();
     else await finish(deps, account.id, problem);
