@@ -66,7 +66,11 @@ test('a change that was begun before another one and committed after it is not m
   await inventory();
   await other.api.transaction().execute(async (tx) => {
     await tx.updateTable('instances').set({ name: 'a2' }).where('instance_id', '=', 'i-00000061').execute();
-    await other.reconcile.updateTable('instances').set({ name: 'b2' }).where('instance_id', '=', 'i-00000062').execute();
+    await other.reconcile
+      .updateTable('instances')
+      .set({ name: 'b2' })
+      .where('instance_id', '=', 'i-00000062')
+      .execute();
     expect((await inventory()).map(({ name }) => name)).toEqual(['a', 'b2']);
   });
   expect((await inventory()).map(({ name }) => name)).toEqual(['a2', 'b2']);
