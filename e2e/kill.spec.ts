@@ -58,7 +58,7 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
     await dialog.getByLabel('Why').fill('Sessions go through the app here');
     await inBoth(dele, picture, 'end-session');
     await dialog.getByRole('button', { name: 'End the session' }).click();
-    await expect(found).toContainText(/Terminated \d\d:\d\d:\d\d, gone at the look after/, patient);
+    await expect(found).toContainText(/Terminated [a-z ]*\d\d:\d\d:\d\d, gone at the look after/, patient);
     await inBoth(dele, picture, 'session-ended');
     const live = await aws.activeSessions('Elin Strand', accounts.dev);
     expect(live).not.toContain(pastTheApp);
@@ -117,7 +117,7 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
       .getByRole('button', { name: 'Lift', exact: true })
       .click();
     await tomas.window.getByRole('button', { name: 'Lift it' }).click();
-    await expect(tomas.window.getByText(/^Lifted \d\d:\d\d by Tomás Herrera$/)).toBeVisible(patient);
+    await expect(tomas.window.getByText(/^Lifted [a-z ]*\d\d:\d\d by Tomás Herrera$/)).toBeVisible(patient);
     await picture(tomas.window, 'lifted');
   });
 
@@ -179,7 +179,7 @@ test('RQ-18 an approver stops what they may decide about from a card, and lifts 
     await inBoth(mira, picture, 'instance-stopped');
     await switches.getByRole('button', { name: 'Lift', exact: true }).click();
     await page.getByRole('button', { name: 'Lift it' }).click();
-    await expect(page.getByText(/^Lifted \d\d:\d\d by Jonas Lindqvist$/)).toBeVisible(patient);
+    await expect(page.getByText(/^Lifted [a-z ]*\d\d:\d\d by Jonas Lindqvist$/)).toBeVisible(patient);
     // Without a key being pressed.
     await expect(stopped).toBeHidden(patient);
     await expect(form.getByRole('button', { name: /Send to approvers/ })).toBeEnabled(patient);
@@ -199,9 +199,9 @@ test('RQ-21 ending one access says what stays, and ends all of it', async ({ per
     const locks = cards.getByRole('button', { name: '3 of 3 locks armed' }).first();
     await locks.click(patient);
     const list = cards.getByRole('list', { name: 'What ends this access' }).first();
-    await expect(list).toContainText(/The access policy carries its own end, \d\d:\d\d:\d\d/);
-    await expect(list).toContainText(/Curfew removes it, \d\d:\d\d:\d\d/);
-    await expect(list).toContainText(/The app closes its terminal, \d\d:\d\d:\d\d/);
+    await expect(list).toContainText(/The access policy carries its own end, [a-z ]*\d\d:\d\d:\d\d/);
+    await expect(list).toContainText(/Curfew removes it, [a-z ]*\d\d:\d\d:\d\d/);
+    await expect(list).toContainText(/The app closes its terminal, [a-z ]*\d\d:\d\d:\d\d/);
     await picture(mira.window, 'locks');
   });
 

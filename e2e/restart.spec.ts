@@ -14,9 +14,10 @@ const endsIn = (document: unknown): string[] =>
     .parse(document)
     .Statement.flatMap(({ Condition }) => Object.values(Condition?.DateLessThan ?? {}));
 
-const grantOf = (who: Person) => who.window.getByRole('article', { name: /^search-lab-d1: .* left, ends \d\d:\d\d/ });
+const grantOf = (who: Person) =>
+  who.window.getByRole('article', { name: /^search-lab-d1: .* left, ends [a-z ]*\d\d:\d\d/ });
 const endOf = async (who: Person): Promise<string> =>
-  /ends (\d\d:\d\d)/.exec((await grantOf(who).getAttribute('aria-label')) ?? '')?.[1] ?? '';
+  /ends ([a-z ]*\d\d:\d\d)/.exec((await grantOf(who).getAttribute('aria-label')) ?? '')?.[1] ?? '';
 
 test('the app is started again while a grant is live: still signed in, the same end, and it connects', async ({
   person,
