@@ -189,6 +189,20 @@ const checkScope = (claim: Claim, host: string): void => {
   }
 };
 
+const signingKeys = new Map<string, Buffer>();
+
+/** It is the same for a day: made once for each secret, region and service. */
+const signingKey = (secret: string, { day, region, service }: Pick<Claim, 'day' | 'region' | 'service'>): Buffer => {
+  const name = JSON.stringify([secret, day, region, service]);
+  const known = signingKeys.get(name);
+  if (known !== undefined) return known;
+  const parts = [region, service, 'aws4_request'];
+  const made = parts.reduce<Buffer>((before, part) => hmac(before, part), hmac(`AWS4${secret}`, day));
+  if (signingKeys.size > 1000) signingKeys.clear();
+  signingKeys.set(name, made);
+  return made;
+};
+
 /**
  * Finds out whose request this is. The host counts as received, whatever address the socket went to. The hash of the
  * body is always computed, never taken from `x-amz-content-sha256`.
@@ -207,11 +221,7 @@ export const verifySignature = (request: AwsRequest, credentials: CredentialStor
   checkDate(claim, request.now);
   const scope = `${claim.day}/${claim.region}/${claim.service}/aws4_request`;
   const toSign = ['AWS4-HMAC-SHA256', claim.date, scope, sha256(canonicalRequest(request, claim))].join('\n');
-  const key = [claim.region, claim.service, 'aws4_request'].reduce<Buffer>(
-    (before, part) => hmac(before, part),
-    hmac(`AWS4${known.secretAccessKey}`, claim.day),
-  );
-  const expected = Buffer.from(hmac(key, toSign).toString('hex'));
+  const expected = Buffer.from(hmac(signingKey(known.secretAccessKey, claim), toSign).toString('hex'));
   const given = Buffer.from(claim.signature);
   if (expected.length !== given.length || !timingSafeEqual(expected, given)) {
     throw new SignatureRefusal('mismatch', mismatchText);

@@ -25,8 +25,8 @@ const policyInput = z.object({ PolicyArn: rule.arn });
 const listInput = z.object({ PathPrefix: rule.pathPrefix.default('/'), ...rule.pageShape });
 
 const operationsOf = (deps: IamDeps, { kind, Kind, field, name }: (typeof kinds)[number]) => {
-  const holderName = (raw: Record<string, unknown>): string =>
-    rule.parseInput(z.object({ [field]: name }), raw)[field] ?? '';
+  const holderInput = z.object({ [field]: name });
+  const holderName = (raw: Record<string, unknown>): string => rule.parseInput(holderInput, raw)[field] ?? '';
 
   const attach: Operation = (raw, caller) => {
     const { PolicyArn } = rule.parseInput(policyInput, raw);

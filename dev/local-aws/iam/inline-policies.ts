@@ -21,9 +21,11 @@ const kinds = [
   { kind: 'group', Kind: 'Group', field: 'GroupName', name: rule.groupName, quota: 5120 },
 ] as const satisfies ReadonlyArray<{ kind: HolderKind; Kind: string; field: string; name: z.ZodString; quota: number }>;
 
+const pageInput = z.object(rule.pageShape);
+
 const operationsOf = (deps: IamDeps, { kind, Kind, field, name, quota }: (typeof kinds)[number]) => {
-  const holderName = (raw: Record<string, unknown>): string =>
-    rule.parseInput(z.object({ [field]: name }), raw)[field] ?? '';
+  const holderInput = z.object({ [field]: name });
+  const holderName = (raw: Record<string, unknown>): string => rule.parseInput(holderInput, raw)[field] ?? '';
   const onePolicy = z.object({ PolicyName: rule.policyName });
   const missing = (policyName: string) => noSuchEntity(`The ${kind} policy with name ${policyName} cannot be found.`);
 
@@ -48,7 +50,7 @@ const operationsOf = (deps: IamDeps, { kind, Kind, field, name, quota }: (typeof
   };
 
   const list: Operation = (raw, caller) => {
-    const input = rule.parseInput(z.object(rule.pageShape), raw);
+    const input = rule.parseInput(pageInput, raw);
     const one = findHolder(deps, caller, { kind, name: holderName(raw), action: `iam:List${Kind}Policies` });
     const { items, more } = rule.pageOf(Object.keys(one.inline).sort(), input);
     return { PolicyNames: items, ...more };

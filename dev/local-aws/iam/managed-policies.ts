@@ -24,6 +24,12 @@ const versionLimit = 5;
 
 const policy = z.object({ PolicyArn: rule.arn });
 const version = policy.extend({ VersionId: rule.versionId });
+const listInput = z.object({
+  Scope: z.enum(['All', 'AWS', 'Local']).default('All'),
+  OnlyAttached: rule.flag.default(false),
+  PathPrefix: rule.pathPrefix.default('/'),
+  ...rule.pageShape,
+});
 const createInput = z.object({
   PolicyName: rule.policyName,
   Path: rule.path.default('/'),
@@ -138,13 +144,7 @@ export const createManagedPolicyOperations = (deps: IamDeps): Record<string, Ope
     },
 
     ListPolicies: (raw, caller) => {
-      const schema = z.object({
-        Scope: z.enum(['All', 'AWS', 'Local']).default('All'),
-        OnlyAttached: rule.flag.default(false),
-        PathPrefix: rule.pathPrefix.default('/'),
-        ...rule.pageShape,
-      });
-      const input = rule.parseInput(schema, raw);
+      const input = rule.parseInput(listInput, raw);
       const arn = `arn:aws:iam::${caller.accountId}:policy${input.PathPrefix}`;
       authorise(caller, { action: 'iam:ListPolicies', resources: [{ arn }] });
       const owners = { All: ['aws', caller.accountId], AWS: ['aws'], Local: [caller.accountId] }[input.Scope];

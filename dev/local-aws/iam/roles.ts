@@ -26,6 +26,7 @@ const trustLimit = 2048;
 const rolesPerAccount = 1000;
 const tagsPerRole = 50;
 
+const listInput = z.object({ PathPrefix: rule.pathPrefix.default('/'), ...rule.pageShape });
 const role = z.object({ RoleName: rule.roleName });
 const createInput = role.extend({
   Path: rule.path.default('/'),
@@ -162,7 +163,7 @@ export const createRoleOperations = (deps: IamDeps): Record<string, Operation> =
     },
 
     ListRoles: (raw, caller) => {
-      const input = rule.parseInput(z.object({ PathPrefix: rule.pathPrefix.default('/'), ...rule.pageShape }), raw);
+      const input = rule.parseInput(listInput, raw);
       const arn = `arn:aws:iam::${caller.accountId}:role${input.PathPrefix}`;
       authorise(caller, { action: 'iam:ListRoles', resources: [{ arn }] });
       const roles = state.roles

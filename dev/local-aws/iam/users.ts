@@ -20,6 +20,10 @@ const describedGroup = (one: IamGroup) => ({
   CreateDate: one.createdAt,
 });
 
+const userInput = z.object({ UserName: rule.userName.optional() });
+const groupsInput = z.object({ UserName: rule.userName, ...rule.pageShape });
+const membersInput = z.object({ GroupName: rule.groupName, ...rule.pageShape });
+
 export const createUserOperations = (deps: IamDeps): Record<string, Operation> => {
   const { state } = deps;
 
@@ -31,7 +35,7 @@ export const createUserOperations = (deps: IamDeps): Record<string, Operation> =
 
   return {
     GetUser: (raw, caller) => {
-      const input = rule.parseInput(z.object({ UserName: rule.userName.optional() }), raw);
+      const input = rule.parseInput(userInput, raw);
       const name = input.UserName ?? ownName(caller);
       const one = findHolder(deps, caller, { kind: 'user', name, action: 'iam:GetUser' });
       if (one.kind !== 'user') throw new Error('A user was looked up and something else was found');
@@ -44,7 +48,7 @@ export const createUserOperations = (deps: IamDeps): Record<string, Operation> =
     },
 
     ListGroupsForUser: (raw, caller) => {
-      const input = rule.parseInput(z.object({ UserName: rule.userName, ...rule.pageShape }), raw);
+      const input = rule.parseInput(groupsInput, raw);
       const one = findHolder(deps, caller, { kind: 'user', name: input.UserName, action: 'iam:ListGroupsForUser' });
       const names = one.kind === 'user' ? one.groups : [];
       const groups = names.flatMap((name) => state.groups.get(holderKey(caller.accountId, name)) ?? []);
@@ -53,7 +57,7 @@ export const createUserOperations = (deps: IamDeps): Record<string, Operation> =
     },
 
     GetGroup: (raw, caller) => {
-      const input = rule.parseInput(z.object({ GroupName: rule.groupName, ...rule.pageShape }), raw);
+      const input = rule.parseInput(membersInput, raw);
       const one = findHolder(deps, caller, { kind: 'group', name: input.GroupName, action: 'iam:GetGroup' });
       if (one.kind !== 'group') throw new Error('A group was looked up and something else was found');
       const members = state.users
