@@ -73,6 +73,8 @@ export const openChaosStore = async (url: string): Promise<ChaosStore> => {
   const pool = new pg.Pool({
     connectionString: at(url, name),
     max: 8,
+    // A new one would have to prepare everything again.
+    idleTimeoutMillis: 0,
     types,
     options: '-c plan_cache_mode=force_generic_plan',
   });
