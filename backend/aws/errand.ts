@@ -9,6 +9,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export const urgencies = ['ending', 'beginning', 'looking'] as const;
 export type Urgency = (typeof urgencies)[number];
 
+/** Another backend may have taken the work over, so this one must not go on with it. Expected, and never swallowed on its way out. */
+export class TakenOver extends Error {}
+
 export type Errand = {
   /** May be raised while the work goes on. */
   urgency: Urgency;
@@ -17,7 +20,7 @@ export type Errand = {
    * Left out: each call by itself, when it comes.
    */
   since?: number;
-  /** Called right before each call goes out. @throws when the work is no longer this process's to do. */
+  /** Called right before each call goes out. @throws TakenOver when the work may no longer be this process's to do. */
   stillMine?: () => void;
 };
 

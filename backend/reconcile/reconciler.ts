@@ -3,7 +3,7 @@
  * one pass of one backend at once. A nudge, a due instant, or a sweep may start it: a lost nudge costs time only.
  */
 import { randomInt } from 'node:crypto';
-import { type Errand, moreUrgent, onErrand, type Urgency } from '../aws/errand.ts';
+import { type Errand, moreUrgent, onErrand, TakenOver, type Urgency } from '../aws/errand.ts';
 import { roleSetting } from '../aws/iam.ts';
 import { accountOf, type Config, policyPlaceOf } from '../config.ts';
 import type { Log } from '../log.ts';
@@ -86,9 +86,6 @@ const waitAfter = (failures: number, urgency: Urgency, random: () => number): nu
 
 /** A pass that goes on, and what it is for. */
 type Running = { errand: Errand; done: Promise<void> };
-
-/** Throws right before a call to AWS when another backend may have taken this principal over. */
-class TakenOver extends Error {}
 
 const settledAfter = async (
   deps: ReconcilerDeps,

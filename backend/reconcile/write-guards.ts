@@ -2,6 +2,7 @@
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective } from '../access-policy/policy-writes.ts';
 import { appendAudit } from '../audit/chain.ts';
+import { TakenOver } from '../aws/errand.ts';
 import { beginEnding, documentsHash, failGrant } from './changes-of-state.ts';
 import { documentTrouble } from './document-check.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
@@ -44,6 +45,7 @@ export const stillOurs = async (pass: Pass): Promise<boolean> => {
     if (ours) deps.roleChecks.set(id, deps.now());
     return ours;
   } catch (error) {
+    if (error instanceof TakenOver) throw error;
     deps.log.error({ error, principal: arn }, 'a principal could not be compared');
     return true;
   }

@@ -217,14 +217,31 @@ export const watchPromises = (history: History): Promises => {
     ]);
   };
 
+  /**
+   * Statements of one end are merged and begin with the youngest of their grants, which has begun by the database's clock; where AWS's
+   * is behind it, starting waits for that difference (decision 8).
+   */
+  const begunForAws = (rows: Rows, { name, machine: { accountId } }: { name: Name; machine: Machine }): boolean => {
+    const now = history.company.aws.now();
+    const { id } = history.person(name);
+    return rows.grants
+      .filter(
+        ({ account_id, person_id }) =>
+          account_id === accountId && (history.office.shared(accountId) || person_id === id),
+      )
+      .every(({ state, connected_at }) => connected_at === null || state === 'ended' || connected_at <= now);
+  };
+
   /** With nothing left to do: AWS holds exactly what is granted, and no session is open that no grant covers. */
-  const checkSettled = (who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
+  const checkSettled = (rows: Rows, who: { name: Name; machine: Machine }, mine: readonly GrantRow[]): void => {
     const now = history.company.aws.now();
     const live = mine.filter(({ state }) => state === 'granting' || state === 'active');
-    const must = live.some(
-      ({ connected_at, ends_at }) =>
-        connected_at !== null && ends_at !== null && connected_at <= now && whole(now) < whole(ends_at),
-    );
+    const must =
+      begunForAws(rows, who) &&
+      live.some(
+        ({ connected_at, ends_at }) =>
+          connected_at !== null && ends_at !== null && connected_at <= now && whole(now) < whole(ends_at),
+      );
     const may = live.some(({ ends_at }) => ends_at !== null && now < ends_at);
     const does = allowed(history, who, 'newest');
     hold('6 AWS holds what is granted', does || !must, () => [who, mine.map(({ id, state }) => [id, state])]);
@@ -275,7 +292,7 @@ export const watchPromises = (history: History): Promises => {
         const mine = grantsOn(rows, name, machine);
         checkAtMost(who, mine);
         checkSessions(who, mine);
-        if (nothingToDo) checkSettled(who, mine);
+        if (nothingToDo) checkSettled(rows, who, mine);
       }
     }
     if (nothingToDo) {
