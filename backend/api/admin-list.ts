@@ -51,7 +51,7 @@ export const listLive = async (db: Db, reader: Reader, query: LiveQuery): Promis
   const matching = db
     .selectFrom('grants')
     .where('state', 'in', [...liveGrantStates])
-    .where(visible.grants)
+    .where(visible.grantsInAll)
     .$if(!reader.isAdmin, (select) => select.where('grants.id', 'in', ['', ...(reader.revocable ?? [])]))
     .where((eb) => eb.and([eb.lit(true), ...words.map(found)]));
   const { rows } = await sql<{ matching: number; sessions: number; page: string[] }>`

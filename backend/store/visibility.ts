@@ -22,8 +22,11 @@ export type Reader = {
 type Condition<T extends keyof Schema> = (eb: ExpressionBuilder<Schema, T>) => Expression<SqlBool>;
 
 export type Visible = {
+  /** Judged row by row, like all but `grantsInAll`: for reads that name what they want by something else already. */
   requests: Condition<'requests'>;
   grants: Condition<'grants'>;
+  /** The same as `grants`, for reads that begin with all that somebody may see. */
+  grantsInAll: Condition<'grants'>;
   sessions: Condition<'sessions'>;
   notices: Condition<'notices'>;
   switches: Condition<'kill_switches'>;
@@ -62,12 +65,30 @@ export const visibleTo = (reader: Reader): Visible => {
   const notices: Condition<'notices'> = (eb) => eb('notices.person_id', '=', me);
   if (reader.isAdmin) {
     const all = () => everything;
-    return { requests: all, grants: all, sessions: all, notices, switches: all, audit: all, othersRequestIds: null };
+    return {
+      requests: all,
+      grants: all,
+      grantsInAll: all,
+      sessions: all,
+      notices,
+      switches: all,
+      audit: all,
+      othersRequestIds: null,
+    };
   }
+  // `requests` and `grants` here are the tables of the read, or the ones named so in the conditions below.
+  const request = sql<boolean>`(requests.requester_id = ${me}
+    or (requests.state = 'waiting' and requests.id in (${sql.join(decidable)}))
+    or exists (select 1 from decisions d where d.request_id = requests.id and d.person_id = ${me})
+    or (requests.state <> 'waiting' and exists (select 1 from notices n
+      where n.target_id = requests.id and n.person_id = ${me} and n.kind = 'to-approve' and n.target_kind = 'request')))`;
+  const grant = sql<boolean>`(grants.person_id = ${me} or grants.id in (${sql.join(revocable)})
+    or exists (select 1 from requests where requests.id = grants.request_id and ${request}))`;
   return {
-    requests: () => sql<boolean>`requests.id in ${requestIds}`,
-    grants: () => sql<boolean>`grants.id in ${grantIds}`,
-    sessions: () => sql<boolean>`sessions.grant_id in ${grantIds}`,
+    requests: () => request,
+    grants: () => grant,
+    grantsInAll: () => sql<boolean>`grants.id in ${grantIds}`,
+    sessions: () => sql<boolean>`exists (select 1 from grants where grants.id = sessions.grant_id and ${grant})`,
     notices,
     switches: () =>
       sql<boolean>`(kill_switches.by_id = ${me} or kill_switches.person_id = ${me} or kill_switches.scope = 'everything'
