@@ -1,10 +1,11 @@
 /** Random histories of granting and ending, with all that may go wrong, and the promises held after every step. */
 import fc from 'fast-check';
 import { type Company, openCompany } from './company.ts';
+import { describeStep, maybeStep, type Step } from './happenings.ts';
 import { openHistory } from './history.ts';
 import { type OfficeName, officeNames } from './offices.ts';
 import { watchPromises } from './promises.ts';
-import { bringToEnd, describeStep, maybeStep, type Step, take } from './steps.ts';
+import { bringToEnd, take } from './steps.ts';
 
 export type ChaosOptions = {
   /** Of a cluster that may be thrown away, its database `postgres`. */
