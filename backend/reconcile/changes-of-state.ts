@@ -205,7 +205,7 @@ export const noteEnding = (
     await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
   });
 
-type SessionOnTarget = Omit<SeenSession, 'owner'>;
+type SessionOnTarget = Omit<SeenSession, 'owner' | 'elsewhere'>;
 
 const instanceOfSession = (accountId: string, { region, target }: SessionOnTarget): InstanceRef => ({
   accountId,

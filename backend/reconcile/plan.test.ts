@@ -47,6 +47,7 @@ const sessionArbitrary: fc.Arbitrary<SeenSession> = fc.record({
   target: fc.constantFrom(...targets),
   id: fc.uuid(),
   owner: fc.constant(owner),
+  elsewhere: fc.constant(false),
 });
 
 type StepOnGrant = Exclude<Extract<Step, { grantId: string }>, { do: 'terminate' }>;

@@ -29,7 +29,8 @@ export type WishedGrant = {
 
 export type Wished = { carrier: PolicyCarrier; grants: WishedGrant[] };
 
-export type SeenSession = { region: string; id: string; target: string; owner: string };
+/** `elsewhere`: a live grant of its owner on another principal covers it, as where an account went from users to a group. */
+export type SeenSession = { region: string; id: string; target: string; owner: string; elsewhere: boolean };
 
 /** What was seen in AWS since the last change we made there; `undefined`: not looked yet. */
 export type Seen = {
@@ -91,7 +92,7 @@ const pastOf = (grants: readonly WishedGrant[]): Ended[] => [
  */
 const mayStay = ({ carrier, grants }: Wished, session: SeenSession): boolean => {
   const live = grants.filter(isLive).filter((grant) => isOn(grant, session));
-  if (live.some(({ owner }) => owner === session.owner)) return true;
+  if (session.elsewhere || live.some(({ owner }) => owner === session.owner)) return true;
   if (carrier.kind === 'role') return false;
   const past = pastOf(grants).filter((grant) => isOn(grant, session));
   if (past.length === 0) return true;

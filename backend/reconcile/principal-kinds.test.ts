@@ -33,7 +33,8 @@ afterEach(async () => {
   reconciler = null;
 });
 
-const start = (accountId: string, principal: AccountConfig['principal']): void => {
+/** @param sealMs how long what has ended is still looked after; milliseconds. */
+const start = (accountId: string, principal: AccountConfig['principal'], sealMs = 300): void => {
   const accounts = sceneConfig.accounts.filter(({ id }) => id === accountId).map((one) => ({ ...one, principal }));
   reconciler = startReconciler({
     db: scene.store.db,
@@ -43,7 +44,7 @@ const start = (accountId: string, principal: AccountConfig['principal']): void =
     sealKey: scene.sealKey,
     log: scene.log,
     now: () => new Date(),
-    timing: { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
+    timing: { sealMs, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
   });
 };
 
@@ -63,6 +64,12 @@ const inState = (id: string, state: string) => {
     return grant.state === state ? grant : false;
   });
 };
+/** Until nothing looks after this grant any more: a test that follows is about its own sessions only. */
+const sealed = (id: string) =>
+  until(`${id} sealed`, async () => {
+    const grant = await scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    return grant.receipt?.stage === 'sealed' ? grant : false;
+  });
 const principalRow = (name: string) =>
   scene.store.db.selectFrom('principals').selectAll().where('name', '=', name).executeTakeFirstOrThrow();
 const liveSessions = async (): Promise<string[]> =>
@@ -151,6 +158,7 @@ test('AWS-04 an IAM user carries access: their sessions end with it, by their ex
   expect(ended.receipt?.sessionsTerminated).toEqual([session]);
   expect(await liveSessions()).toEqual([]);
   expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'user', name: 'dana' }, 0)).toEqual([]);
+  await sealed(id);
 });
 
 test('a user who is not who was granted, or has no boundary, gets nothing', async () => {
@@ -197,4 +205,36 @@ test('RQ-20 a group carries access for all members: one grant’s end ends its o
   expect(last.receipt?.sessionsTerminated.toSorted()).toEqual([sessions.noor, sessions.ravi].sort());
   expect(await liveSessions()).toEqual([]);
   expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'group', name: 'oncall' }, 0)).toEqual([]);
+});
+
+test('an account went from users to a group: what ends on the user leaves the session that the group’s grant covers', async () => {
+  const { person, arn } = await personOf('dana');
+  const [accountId, instances] = [dev, [bastion]];
+  const user = {
+    id: `${dev}/${person.id}/1`,
+    arn,
+    accountId,
+    personId: person.id,
+    kind: 'user' as const,
+    name: 'dana',
+  };
+  start(dev, { kind: 'user', carrier: 'inline' });
+  const old = await addGrant(scene, { person, principal: user, instances });
+  await inState(old, 'active');
+  await reconciler?.stop();
+  // Looked after for long: its looks fall into the life of the other.
+  start(dev, { kind: 'group', carrier: 'inline', group: 'oncall' }, 1500);
+  const groupArn = (await scene.aws.iam.readGroup(dev, 'oncall'))?.arn ?? '';
+  const group = { id: `${dev}/group/oncall`, arn: groupArn, accountId, personId: null, kind: 'group' as const };
+  const young = await addGrant(scene, { person, principal: { ...group, name: 'oncall' }, instances });
+  await inState(young, 'active');
+  const session = await open('dana');
+  await endGrant(scene, old);
+  const ended = await inState(old, 'ended');
+  expect(ended.receipt?.sessionsTerminated).toEqual([]);
+  expect((await sealed(old)).receipt?.sessionsTerminated).toEqual([]);
+  expect(await liveSessions()).toEqual([session]);
+  await endGrant(scene, young);
+  expect((await inState(young, 'ended')).receipt?.sessionsTerminated).toEqual([session]);
+  expect(await liveSessions()).toEqual([]);
 });

@@ -20,7 +20,7 @@ import {
 import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
 import { planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
-import { type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
+import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
 import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
@@ -101,9 +101,16 @@ const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> =>
   }
   const [owner = null] = kind === 'role' ? owners : kind === 'user' ? [arn] : [];
   const found = await deps.aws.ssm.activeSessions(accountId, region, owner);
-  return found
+  const own = found
     .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
     .filter((session) => owners.has(session.owner));
+  if (own.length === 0) return [];
+  // Read after the list: whatever was granted before a session began is there by now.
+  const covered = await coveredElsewhere(pass.db, state.principal, deps.partition);
+  return own.map((session) => ({
+    ...session,
+    elsewhere: covered.has(coverKey(session.owner, region, session.target)),
+  }));
 };
 
 const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {

@@ -132,6 +132,39 @@ const wishedGrant = (facts: GrantFacts, principal: PrincipalRow, deps: ReadingDe
   return { ...common, state: 'sealing', nextLookAt: new Date(next), dueAt: new Date(dueAt) };
 };
 
+/** One owner on one instance. */
+export const coverKey = (owner: string, region: string, instanceId: string): string =>
+  `${owner} ${region}/${instanceId}`;
+
+/**
+ * What live grants on other principals of this one's account let their owners reach. A role's sessions are its own; an IAM user's are
+ * the same ones whether the access hangs on the user or on a group, so where both carry some, one must not end the other's.
+ */
+export const coveredElsewhere = async (
+  db: Db,
+  principal: PrincipalRow,
+  partition: string,
+): Promise<ReadonlySet<string>> => {
+  if (principal.kind === 'role') return new Set();
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('principals', 'principals.id', 'grants.principal_id')
+    .innerJoin('people', 'people.id', 'grants.person_id')
+    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
+    .select(['principals.kind', 'principals.arn', 'people.user_name', 'region', 'instance_id'])
+    .where('grants.account_id', '=', principal.account_id)
+    .where('principals.kind', 'in', ['user', 'group'])
+    .where('principals.id', '!=', principal.id)
+    .where('grants.state', 'in', ['granting', 'active'])
+    .execute();
+  return new Set(
+    rows.map(({ kind, arn, user_name: userName, region, instance_id }) => {
+      const owner = kind === 'user' ? comparableOwner(arn) : userOwnerArn(partition, principal.account_id, userName);
+      return coverKey(owner, region, instance_id);
+    }),
+  );
+};
+
 const unfinished = (db: Db, principalId: string) =>
   db
     .selectFrom('grants')
