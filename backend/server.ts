@@ -1,18 +1,12 @@
 /** The backend: builds everything in order, runs until it is told to stop, and stops in the other order. */
-import { createSecretKey, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { GroupReach } from '../src/shared/group-reach.ts';
 import { serverIdOf } from '../src/shared/identity-proof.ts';
 import { createAccess } from './access/access.ts';
 import { keepTrail } from './access/trail-hold.ts';
-import { createApprovals } from './api/decidable.ts';
-import { startHttp } from './api/http.ts';
-import { createInstanceList } from './api/instance-list.ts';
 import { createMetrics } from './api/metrics.ts';
-import { createRouter } from './api/router.ts';
-import { createSignInDesk } from './api/sign-in.ts';
-import { createStreams } from './api/streams.ts';
+import { serveApi } from './api/serve.ts';
 import { forgetOldTokens } from './api/tokens.ts';
 import { openAnchor } from './audit/anchor.ts';
 import { appendAudit } from './audit/chain.ts';
@@ -236,57 +230,25 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     nudge: reconciler.nudge,
     newId,
   };
-  const access = createAccess(accessDeps);
   // What ends access must not wait behind those who ask for much (threats API-07).
   const upkeep = createAccess({ ...accessDeps, db: store.reconcile });
 
   const { adminGroup } = config.directory;
-  const streams = createStreams({ db: store.api, feed, directory, adminGroup, metrics, log, now });
-  const approvals = createApprovals({ db: store.api, rules, directory, now });
-  const cursorKey = createSecretKey(Buffer.from(hkdfSync('sha256', sealKey, '', 'curfew list cursors', 32)));
-  const router = createRouter({
-    db: store.api,
-    config,
-    roles,
-    mayApproveSomething: approvals.mayApproveSomething,
-    log,
-    now,
-    info: {
-      version: version(),
-      organisationName: config.organisationName,
-      requesterPermissionSet: config.signIn.permissionSet,
-      signInAccounts: config.signIn.accounts,
-      stsRegion: config.signIn.stsRegion,
-      deviceCodeAllowed: config.signIn.deviceCodeAllowed,
-      signInWith: config.directory.kind === 'iam-users' ? 'aws-profile' : 'identity-center',
-    },
-    access,
+  const served = await serveApi({
+    ...accessDeps,
+    version: version(),
+    feed,
     inventory,
-    instances: createInstanceList({ db: store.api, rules, cursorKey, now }),
-    signIn: createSignInDesk({
-      config,
-      db: store.api,
-      directory,
+    signIn: {
       callerIdentity: (proof) => callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: sts }),
       reservedRoleId: iam.reservedRoleId,
       iamUsers,
-      log,
-      now,
-    }),
-    streams,
+    },
     chain: watchChain(store.api),
     auditKey,
     awsClocks: clocks.skews,
-  });
-  const http = await startHttp({
-    router,
-    callerDeps: { db: store.api, directory, adminGroup, decidableBy: approvals.decidableBy, now },
     metrics,
-    db: store.api,
-    origin: config.origin,
-    listen: config.listen,
     log,
-    now,
   });
 
   const repeated = [
@@ -346,11 +308,10 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     reloadRules().catch((error: unknown) => log.error({ event: 'rules_failed', error }, 'the rules could not be read'));
   });
 
-  log.info({ event: 'listening', address: http.address, origin: config.origin }, 'listening');
+  log.info({ event: 'listening', address: served.http.address, origin: config.origin }, 'listening');
 
   return async () => {
-    streams.stop();
-    await withDeadline('calls', http.stop(callsDeadlineMs), log);
+    await withDeadline('calls', served.stop(callsDeadlineMs), log);
     for (const one of repeated) await withDeadline('repeated work', one.stop(), log);
     await withDeadline('inventory', inventory.stop(), log);
     await withDeadline('reconciler', reconciler.stop(), log);

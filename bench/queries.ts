@@ -101,7 +101,10 @@ const windowLooks = async (
     audit('first page, a lead’s', {}, lead),
     audit('a lead’s, a kind that never was', { kinds: ['seal_broken'] }, lead),
     audit('a lead’s, a word that never was', { search: 'nowhere-to-be-found' }, lead),
-    { name: 'audit: one request exported', call: () => admin.exportAudit.mutate({ format: 'jsonl', requestId: done }) },
+    {
+      name: 'audit: one request exported',
+      call: () => admin.exportAudit.mutate({ format: 'jsonl', requestId: done, cursor: null }),
+    },
     { name: 'inventory: an engineer', call: () => engineer.instances.query({}) },
     { name: 'inventory: an engineer, searched', call: () => engineer.instances.query({ search: 'prod 00' }) },
     { name: 'inventory: an admin, who may ask for one team’s', call: () => admin.instances.query({}) },

@@ -6,11 +6,11 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Grant } from '../../src/shared/access.ts';
 import { openAnchor, readAnchor } from '../audit/anchor.ts';
-import { exportJsonLines } from '../audit/export.ts';
 import { type AuditKey, openAuditKey } from '../audit/heads.ts';
 import { verifyExport } from '../audit/verify.ts';
 import { createLog } from '../log.ts';
 import { loadGrants } from '../store/grants.ts';
+import { wholeExport } from '../testing/whole-export.ts';
 import { type Office, openOffice } from './testing/office.ts';
 import { confirmRestore, keepTrail } from './trail-hold.ts';
 
@@ -32,8 +32,10 @@ afterEach(async () => {
 const log = createLog({ write: () => undefined });
 /** As a start of the backend does it, and every minute after that. */
 const keep = () => keepTrail({ ...office.deps, key, anchor: openAnchor(file), log });
-const exported = async (): Promise<string> =>
-  (await exportJsonLines(office.db, key, { requestId: null, at: office.deps.now() })).text;
+const exported = async (): Promise<string[]> => {
+  const wish = { format: 'jsonl' as const, requestId: null };
+  return (await wholeExport({ db: office.db, key, wish, at: office.deps.now() })).lines;
+};
 const verify = async () => verifyExport(await exported(), key.keyId, readAnchor(file));
 
 const submitted = async (): Promise<Grant> => {

@@ -2,8 +2,15 @@
 import { z } from 'zod';
 import { requestId } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
-import { type AuditPage, auditQuery, type Story } from '../../src/shared/views.ts';
-import { type AuditExport, exportCsv, exportJsonLines } from '../audit/export.ts';
+import {
+  type AuditPage,
+  auditQuery,
+  type ExportPart,
+  exportCursor,
+  exportWish,
+  type Story,
+} from '../../src/shared/views.ts';
+import { exportPart } from '../audit/export.ts';
 import { loadGrants } from '../store/grants.ts';
 import { loadRequest } from '../store/requests.ts';
 import { visibleTo } from '../store/visibility.ts';
@@ -32,18 +39,16 @@ export const auditRoutes = (deps: ApiDeps) => ({
     return { request, grants, rows };
   }),
 
+  /** One part; `cursor` of the part before, null for the first. Who may have it is asked for each. */
   exportAudit: signedIn
-    .input(z.strictObject({ format: z.enum(['jsonl', 'csv']), requestId: requestId.nullable() }))
-    .mutation(async ({ ctx, input }): Promise<AuditExport> => {
-      if (input.requestId !== null) await loadRequest(deps.db, ctx.reader, input.requestId, deps.now());
+    .input(exportWish.extend({ cursor: exportCursor.nullable() }))
+    .mutation(async ({ ctx, input: { cursor, ...wish } }): Promise<ExportPart> => {
+      if (wish.requestId !== null) await loadRequest(deps.db, ctx.reader, wish.requestId, deps.now());
       else if (!ctx.reader.isAdmin) {
         throw new Refusal('not_allowed', {
           message: 'Only admins export the whole trail. Open one request and export that.',
         });
       }
-      const selection = { requestId: input.requestId };
-      return input.format === 'csv'
-        ? exportCsv(deps.db, selection)
-        : exportJsonLines(deps.db, deps.auditKey, { ...selection, at: deps.now() });
+      return exportPart({ db: deps.db, key: deps.auditKey, wish, at: deps.now() }, cursor);
     }),
 });

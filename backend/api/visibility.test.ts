@@ -164,8 +164,8 @@ const table: Record<string, { kind: Kind; inputs: (ids: Ids) => unknown[] } | st
   exportAudit: {
     kind: 'mutation',
     inputs: (ids) => [
-      { format: 'jsonl', requestId: ids.waiting },
-      { format: 'csv', requestId: ids.decided },
+      { format: 'jsonl', requestId: ids.waiting, cursor: null },
+      { format: 'csv', requestId: ids.decided, cursor: null },
     ],
   },
 };
@@ -255,9 +255,12 @@ describe('API-01 what a person may not see is answered like what does not exist'
   });
 
   test('the whole trail is for admins', async () => {
-    const input = { format: 'jsonl', requestId: null };
+    const input = { format: 'jsonl', requestId: null, cursor: null };
     expect(await call(tokens.stranger, 'exportAudit', 'mutation', input)).toMatch(/^403 .*"not_allowed"/);
     expect(await call(tokens.admin, 'exportAudit', 'mutation', input)).toMatch(/^200 .*canary-reason/);
+    // Where an export goes on is said by the client, so it opens nothing.
+    const later = { ...input, cursor: { part: 'rows', to: 1_000_000, rows: 1, after: 0 } };
+    expect(await call(tokens.stranger, 'exportAudit', 'mutation', later)).toMatch(/^403 .*"not_allowed"/);
   });
 
   test('the approver who was asked sees the request and its story, an admin all of it', async () => {

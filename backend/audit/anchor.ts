@@ -254,6 +254,7 @@ export const checkAnchor = (
           : `row ${head.sequence} is not the one that was anchored at ${head.at}`,
     };
   }
-  const proven = standing.filter(({ sequence }) => hashes.has(sequence)).map(({ sequence }) => sequence);
-  return { ok: true, provenTo: proven.length === 0 ? null : Math.max(...proven), lost };
+  const proven = standing.filter(({ sequence }) => hashes.has(sequence));
+  const provenTo = proven.reduce<number | null>((highest, { sequence }) => Math.max(highest ?? 0, sequence), null);
+  return { ok: true, provenTo, lost };
 };

@@ -7,9 +7,10 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FreshStore, freshStore } from '../testing/fresh-store.ts';
+import { wholeExport } from '../testing/whole-export.ts';
 import { appendAudit } from './chain.ts';
 import type { AuditEvent } from './event.ts';
-import { csvCell, exportCsv, exportJsonLines } from './export.ts';
+import { csvCell, exportParts } from './export.ts';
 import { type AuditKey, openAuditKey, signHead } from './heads.ts';
 import { watchChain } from './state.ts';
 import { verifyExport } from './verify.ts';
@@ -35,6 +36,9 @@ let store: FreshStore;
 let key: AuditKey;
 let folder = '';
 let exported = '';
+/** Five rows a part, so that even short trails have several. */
+const exportOf = (db: FreshStore['db'], format: 'jsonl' | 'csv', requestId: string | null = null) =>
+  wholeExport({ db, key, wish: { format, requestId }, at: noon, most: 5 });
 beforeAll(async () => {
   store = await freshStore();
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'curfew-audit-'));
@@ -42,7 +46,7 @@ beforeAll(async () => {
   for (let n = 0; n < 12; n += 1) await store.db.transaction().execute((tx) => appendAudit(tx, event(n)));
   await signHead(store.db, key, noon);
   await store.db.transaction().execute((tx) => appendAudit(tx, event(12, '=HYPERLINK("x")\u001b[2J')));
-  exported = (await exportJsonLines(store.db, key, { requestId: null, at: noon })).text;
+  exported = (await exportOf(store.db, 'jsonl')).text;
 });
 afterAll(async () => {
   await store.close();
@@ -51,7 +55,7 @@ afterAll(async () => {
 
 describe('AU-01 any mutation of an export is found', () => {
   test('an untouched export verifies, signed to row 12', () => {
-    expect(verifyExport(exported, key.keyId)).toEqual({
+    expect(verifyExport(exported.split('\n'), key.keyId)).toEqual({
       ok: true,
       scope: 'whole',
       rows: 13,
@@ -72,7 +76,7 @@ describe('AU-01 any mutation of an export is found', () => {
       edit: (at: number) => lines.with(at, line(at).replace('3600', '3601')),
       rehash: (at: number) => lines.with(at, line(at).replace(/"hash":"[0-9a-f]{4}/, '"hash":"0bad')),
     };
-    const verdict = (mutated: string[]) => verifyExport(`${mutated.join('\n')}\n`, key.keyId);
+    const verdict = (mutated: string[]) => verifyExport(mutated, key.keyId);
     fc.assert(
       fc.property(rows, rows, (at, other) => {
         expect(verdict(mutations.edit(at))).toMatchObject({ ok: false, line: at + 1, sequence: at });
@@ -88,21 +92,42 @@ describe('AU-01 any mutation of an export is found', () => {
   test('AU-01 halves of two trails do not join', async () => {
     const foreign = await freshStore();
     for (let n = 0; n < 12; n += 1) await foreign.db.transaction().execute((tx) => appendAudit(tx, event(n, 'other')));
-    const text = (await exportJsonLines(foreign.db, key, { requestId: null, at: noon })).text.split('\n');
+    const { lines: text } = await exportOf(foreign.db, 'jsonl');
     await foreign.close();
     const ours = exported.split('\n');
-    const joined = [...ours.slice(0, 7), ...text.slice(7, 13), ...ours.slice(13)].join('\n');
+    const joined = [...ours.slice(0, 7), ...text.slice(7, 13), ...ours.slice(13)];
     expect(verifyExport(joined, key.keyId)).toMatchObject({ ok: false, sequence: 7 });
   });
 
   test('the key is not taken from the export when one is expected', () => {
-    expect(verifyExport(exported, 'f'.repeat(32))).toMatchObject({ ok: false, line: 1 });
+    expect(verifyExport(exported.split('\n'), 'f'.repeat(32))).toMatchObject({ ok: false, line: 1 });
   });
 
   test('an excerpt of one request verifies and says that it is one', async () => {
-    const excerpt = await exportJsonLines(store.db, key, { requestId: `req_${'a'.repeat(26)}`, at: noon });
-    expect(verifyExport(excerpt.text, key.keyId)).toMatchObject({ ok: true, scope: 'excerpt', rows: excerpt.rows });
+    const excerpt = await exportOf(store.db, 'jsonl', `req_${'a'.repeat(26)}`);
+    expect(verifyExport(excerpt.lines, key.keyId)).toMatchObject({ ok: true, scope: 'excerpt', rows: excerpt.rows });
   });
+});
+
+test('an export comes in parts, goes up to the row that was the last when it began, and verifies', async () => {
+  const growing = await freshStore();
+  const append = (n: number) => growing.db.transaction().execute((tx) => appendAudit(tx, event(n)));
+  for (let n = 0; n < 7; n += 1) {
+    await append(n);
+    await signHead(growing.db, key, noon);
+  }
+  const exporting = { db: growing.db, key, wish: { format: 'jsonl' as const, requestId: null }, at: noon, most: 3 };
+  const texts: string[] = [];
+  const parts: Array<[rows: number, of: number]> = [];
+  for await (const { text, rows, of } of exportParts(exporting)) {
+    texts.push(text);
+    parts.push([rows, of]);
+    await append(100 + parts.length);
+    await signHead(growing.db, key, noon);
+  }
+  await growing.close();
+  expect(parts).toEqual([[3, 7], [3, 7], [1, 7], [0, 7], [0, 7], [0, 7]]); // biome-ignore format: one list
+  expect(verifyExport(texts.join('').split('\n'), key.keyId)).toMatchObject({ ok: true, rows: 7, signedTo: 7 });
 });
 
 test('audit rows cannot be changed, deleted or truncated', async () => {
@@ -153,8 +178,8 @@ test('fifty writers at once leave one chain without gaps, and the watch verifies
     Array.from({ length: 50 }, (_, n) => busy.db.transaction().execute((tx) => appendAudit(tx, event(n)))),
   );
   expect(await watch.state(noon)).toMatchObject({ rows: 50, verified: { ok: true } });
-  const text = (await exportJsonLines(busy.db, key, { requestId: null, at: noon })).text;
-  expect(verifyExport(text, key.keyId)).toMatchObject({ ok: true, rows: 50 });
+  const { lines } = await exportOf(busy.db, 'jsonl');
+  expect(verifyExport(lines, key.keyId)).toMatchObject({ ok: true, rows: 50 });
   await sql
     .raw(
       'alter table audit disable trigger all; update audit set event = event || \'{"reason":"nicer"}\' where sequence = 30',
@@ -167,7 +192,7 @@ test('fifty writers at once leave one chain without gaps, and the watch verifies
 test('AU-08 CSV cells start no formula and hold their quotes', async () => {
   for (const starter of ['=', '+', '-', '@', '\t', '\r']) expect(csvCell(`${starter}1`)).toBe(`"'${starter}1"`);
   expect(csvCell('say "no"')).toBe('"say ""no"""');
-  expect((await exportCsv(store.db, { requestId: null })).text.split('\r\n')[0]).toContain('"sequence"');
+  expect((await exportOf(store.db, 'csv')).text.split('\r\n')[0]).toContain('"sequence"');
 });
 
 test('AU-08 hostile names and reasons: JSON Lines keep them exactly, CSV stays a table without formulas', async () => {
@@ -190,10 +215,10 @@ test('AU-08 hostile names and reasons: JSON Lines keep them exactly, CSV stays a
     const made = { ...event(n, text), actor: { kind: 'person' as const, person: somebody }, requester: somebody };
     await hostile.db.transaction().execute((tx) => appendAudit(tx, made));
   }
-  const { text: lines } = await exportJsonLines(hostile.db, key, { requestId: null, at: noon });
+  const { text: lines } = await exportOf(hostile.db, 'jsonl');
   const rows = lines.trimEnd().split('\n').slice(1);
   expect(rows.map((row) => JSON.parse(row).event.reason)).toEqual(texts);
-  const { text: csv } = await exportCsv(hostile.db, { requestId: null });
+  const { text: csv } = await exportOf(hostile.db, 'csv');
   await hostile.close();
   // RFC 4180: every cell in quotes, a quote twice.
   const table = [...csv.matchAll(/"((?:[^"]|"")*)"(,|\r\n)/g)]

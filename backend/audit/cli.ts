@@ -6,14 +6,16 @@
  * `npm run audit -- confirm-restore --by NAME` lets things begin again on a database that is older than its anchor.
  * `npm run audit -- key` prints the fingerprint to hand to auditors.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
 import { parseArgs } from 'node:util';
 import { requestId } from '../../src/shared/access.ts';
+import type { ExportWish } from '../../src/shared/views.ts';
 import { confirmRestore } from '../access/trail-hold.ts';
 import { loadConfig } from '../config.ts';
 import { openStore } from '../store/open.ts';
 import { readAnchor } from './anchor.ts';
-import { exportCsv, exportJsonLines } from './export.ts';
+import { exportParts } from './export.ts';
 import { openAuditKey, signHead } from './heads.ts';
 import { verifyExport } from './verify.ts';
 
@@ -29,9 +31,27 @@ const visible = (text: string): string =>
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
+/** The lines of a file of any size. */
+function* linesOf(file: string): Generator<string> {
+  const handle = openSync(file, 'r');
+  try {
+    const bytes = Buffer.alloc(1 << 20);
+    const decoder = new StringDecoder('utf8');
+    let rest = '';
+    for (let read = readSync(handle, bytes); read > 0; read = readSync(handle, bytes)) {
+      const lines = (rest + decoder.write(bytes.subarray(0, read))).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
+    yield rest + decoder.end();
+  } finally {
+    closeSync(handle);
+  }
+}
+
 const verify = (file: string, key: string | null, anchorFile: string | null): number => {
   const anchor = anchorFile === null ? null : readAnchor(anchorFile);
-  const result = verifyExport(readFileSync(file, 'utf8'), key, anchor);
+  const result = verifyExport(linesOf(file), key, anchor);
   if (!result.ok) {
     console.log(visible(`NOT VERIFIED, line ${result.line}: ${result.what}`));
     return 1;
@@ -70,26 +90,24 @@ const confirm = async (by: string): Promise<number> => {
   }
 };
 
-const exportTrail = async (options: {
-  format: string;
-  request: string | null;
-  out: string | null;
-}): Promise<number> => {
+const exportTrail = async (wish: ExportWish, out: string | null): Promise<number> => {
   const config = loadConfig();
-  const request = options.request === null ? null : requestId.parse(options.request);
   const store = await openStore(config.databaseUrl, (error) => console.error(visible(error.message)));
   try {
     const key = openAuditKey(config.keysFolder);
     await signHead(store.api, key, new Date());
-    const { text, rows } =
-      options.format === 'csv'
-        ? await exportCsv(store.api, { requestId: request })
-        : await exportJsonLines(store.api, key, { requestId: request, at: new Date() });
-    if (options.out === null) process.stdout.write(text);
-    else {
-      writeFileSync(options.out, text, { mode: 0o600 });
-      console.log(`${rows} rows in ${options.out}`);
+    const parts = exportParts({ db: store.api, key, wish, at: new Date() });
+    const handle = out === null ? process.stdout.fd : openSync(out, 'w', 0o600);
+    let rows = 0;
+    for await (const part of parts) {
+      for (let bytes = Buffer.from(part.text); bytes.length > 0; ) bytes = bytes.subarray(writeSync(handle, bytes));
+      rows += part.rows;
+      if (out !== null && process.stderr.isTTY) process.stderr.write(`\r${rows} of ${part.of} rows`);
     }
+    if (out === null) return 0;
+    closeSync(handle);
+    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+    console.log(`${rows} rows in ${out}`);
     return 0;
   } finally {
     await store.close();
@@ -112,7 +130,8 @@ const main = async (): Promise<number> => {
   if (command === 'verify' && file !== undefined) return verify(file, values.key ?? null, values.anchor ?? null);
   if (command === 'confirm-restore' && values.by !== undefined && values.by !== '') return await confirm(values.by);
   if (command === 'export' && (values.format === 'jsonl' || values.format === 'csv')) {
-    return await exportTrail({ format: values.format, request: values.request ?? null, out: values.out ?? null });
+    const request = values.request === undefined ? null : requestId.parse(values.request);
+    return await exportTrail({ format: values.format, requestId: request }, values.out ?? null);
   }
   if (command === 'key') {
     console.log(openAuditKey(loadConfig().keysFolder).keyId);

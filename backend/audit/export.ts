@@ -1,70 +1,69 @@
 /**
- * Exports of the audit trail. JSON Lines is exact and verifiable: a header, each row, then the signed heads and the public key. CSV is
- * for reading: everything quoted, formula starters defused (threats AU-08).
+ * Exports of the audit trail, part by part: a trail of years is longer than one answer, one statement or one string may be. JSON Lines is
+ * exact and verifiable: a header, each row, then the signed heads. CSV is for reading: everything quoted, formula starters defused
+ * (threats AU-08).
  */
-import type { Kysely } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
+import type { ExportCursor, ExportPart, ExportWish } from '../../src/shared/views.ts';
 import type { Schema } from '../store/schema.ts';
 import type { AuditKey } from './heads.ts';
 import { actorName, auditSentence } from './sentence.ts';
 
 export const exportFormat = 'curfew-audit/1';
 
-export type ExportSelection = {
-  /** Null: the whole trail. Else only rows of this request: such an excerpt proves each row, not that none is missing. */
-  requestId: string | null;
+/** Rows, or signed heads, in one part: some 1.4 MB, made in so short a time that nobody else's call waits for it. */
+const mostInPart = 2000;
+
+type Exporting = {
+  db: Kysely<Schema>;
+  key: Pick<AuditKey, 'keyId' | 'publicKeyPem'>;
+  /** `requestId` null: the whole trail. Else only rows of this request: such an excerpt proves each row, not that none is missing. */
+  wish: ExportWish;
+  at: Date;
+  /** Rows or heads in one part; by default some thousand. */
+  most?: number;
 };
 
-export type AuditExport = { text: string; rows: number };
+type AuditRow = Selectable<Schema['audit']>;
 
-const selectRows = (db: Kysely<Schema>, { requestId }: ExportSelection) => {
-  const all = db.selectFrom('audit').selectAll().orderBy('sequence');
-  return (requestId === null ? all : all.where('request_id', '=', requestId)).execute();
+/** Up to which row the export goes, and how many rows that are: what is appended while it is written is not in it. */
+const begin = async ({ db, wish: { requestId } }: Exporting): Promise<ExportCursor> => {
+  const { sequence: to } = await db.selectFrom('audit_head').select('sequence').executeTakeFirstOrThrow();
+  const { rows } = await db
+    .selectFrom('audit')
+    .select((eb) => eb.fn.countAll<number>().as('rows'))
+    .where('sequence', '<=', to)
+    .$if(requestId !== null, (select) => select.where('request_id', '=', requestId))
+    .executeTakeFirstOrThrow();
+  return { part: 'rows', to: Number(to), rows: Number(rows), after: 0 };
 };
 
-/** One JSON document a line: header, rows, heads. */
-export const exportJsonLines = async (
-  db: Kysely<Schema>,
-  key: Pick<AuditKey, 'keyId' | 'publicKeyPem'>,
-  selection: ExportSelection & { at: Date },
-): Promise<AuditExport> => {
-  const rows = await selectRows(db, selection);
-  const kept = rows.map((row) => Number(row.sequence));
-  const heads = await db
+const readRows = ({ db, wish: { requestId }, most = mostInPart }: Exporting, { to, after }: ExportCursor) =>
+  db
+    .selectFrom('audit')
+    .selectAll()
+    .where('sequence', '>', after)
+    .where('sequence', '<=', to)
+    .$if(requestId !== null, (select) => select.where('request_id', '=', requestId))
+    .orderBy('sequence')
+    .limit(most)
+    .execute();
+
+const readHeads = ({ db, wish: { requestId }, most = mostInPart }: Exporting, { to, after }: ExportCursor) =>
+  db
     .selectFrom('audit_signature')
     .selectAll()
-    // An excerpt has few rows, the trail a head for each minute.
-    .$if(selection.requestId !== null, (select) => select.where('sequence', 'in', [0, ...kept]))
+    .where('sequence', '>', after)
+    .where('sequence', '<=', to)
+    .$if(requestId !== null, (select) =>
+      // An excerpt has few rows, the trail a head for each minute.
+      select.where('sequence', 'in', (eb) =>
+        eb.selectFrom('audit').select('audit.sequence').where('request_id', '=', requestId),
+      ),
+    )
     .orderBy('sequence')
+    .limit(most)
     .execute();
-  const lines: unknown[] = [
-    {
-      format: exportFormat,
-      exportedAt: selection.at.toISOString(),
-      scope: selection.requestId === null ? 'whole' : 'excerpt',
-      rows: rows.length,
-      keyId: key.keyId,
-      publicKey: key.publicKeyPem,
-    },
-    ...rows.map((row) => ({
-      sequence: Number(row.sequence),
-      previousHash: row.previous_hash,
-      hash: row.hash,
-      event: row.event,
-    })),
-    ...heads
-      .filter((head) => kept.length > 0 && head.sequence <= (kept.at(-1) ?? 0))
-      .map((head) => ({
-        head: {
-          sequence: Number(head.sequence),
-          hash: head.hash,
-          at: head.at.toISOString(),
-          keyId: head.key_id,
-          signature: head.signature,
-        },
-      })),
-  ];
-  return { text: `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`, rows: rows.length };
-};
 
 /** A cell that no spreadsheet takes for a formula. */
 export const csvCell = (value: string): string => {
@@ -74,22 +73,86 @@ export const csvCell = (value: string): string => {
 
 const columns = ['sequence', 'at', 'kind', 'actor', 'what', 'request', 'grant', 'hash'] as const;
 
-/** RFC 4180 with CRLF; for people, not for proof. */
-export const exportCsv = async (db: Kysely<Schema>, selection: ExportSelection): Promise<AuditExport> => {
-  const rows = await selectRows(db, selection);
-  const lines = rows.map((row) =>
-    [
-      String(row.sequence),
-      row.at.toISOString(),
-      row.kind,
-      actorName(row.event.actor),
-      auditSentence(row.event),
-      row.request_id ?? '',
-      row.grant_id ?? '',
-      row.hash,
-    ]
-      .map(csvCell)
-      .join(','),
-  );
-  return { text: [columns.map(csvCell).join(','), ...lines, ''].join('\r\n'), rows: rows.length };
+const cellsOf = (row: AuditRow): string[] => [
+  String(row.sequence),
+  row.at.toISOString(),
+  row.kind,
+  actorName(row.event.actor),
+  auditSentence(row.event),
+  row.request_id ?? '',
+  row.grant_id ?? '',
+  row.hash,
+];
+
+/** How a format writes what. Each line ends with its line break. */
+type Writer = {
+  header: (exporting: Exporting, rows: number) => string;
+  row: (row: AuditRow) => string;
+  /** Null: the format has no room for proof. */
+  head: ((head: Selectable<Schema['audit_signature']>) => string) | null;
 };
+
+const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
+const csv = (cells: readonly string[]): string => `${cells.map(csvCell).join(',')}\r\n`;
+
+const writers: Record<ExportWish['format'], Writer> = {
+  /** One JSON document a line. */
+  jsonl: {
+    header: ({ key, wish, at }, rows) =>
+      json({
+        format: exportFormat,
+        exportedAt: at.toISOString(),
+        scope: wish.requestId === null ? 'whole' : 'excerpt',
+        rows,
+        keyId: key.keyId,
+        publicKey: key.publicKeyPem,
+      }),
+    row: ({ sequence, previous_hash: previousHash, hash, event }) =>
+      json({ sequence: Number(sequence), previousHash, hash, event }),
+    head: ({ sequence, hash, at, key_id: keyId, signature }) =>
+      json({ head: { sequence: Number(sequence), hash, at: at.toISOString(), keyId, signature } }),
+  },
+  /** RFC 4180 with CRLF; for people, not for proof. */
+  csv: { header: () => csv(columns), row: (row) => csv(cellsOf(row)), head: null },
+};
+
+/** What comes after a part: of its own kind where it was full, else the heads, else nothing. */
+const following = (
+  cursor: ExportCursor,
+  found: ReadonlyArray<{ sequence: number }>,
+  { full, heads }: { full: boolean; heads: boolean },
+): ExportCursor | null => {
+  const last = found.at(-1);
+  if (full && last !== undefined) return { ...cursor, after: Number(last.sequence) };
+  return cursor.part === 'rows' && heads ? { ...cursor, part: 'heads', after: 0 } : null;
+};
+
+/**
+ * One part of an export; all of them one after the other are the file.
+ * @param cursor of the part before; null for the first.
+ */
+export const exportPart = async (exporting: Exporting, cursor: ExportCursor | null): Promise<ExportPart> => {
+  const { most = mostInPart } = exporting;
+  const writer = writers[exporting.wish.format];
+  const here = cursor ?? (await begin(exporting));
+  const heads = writer.head !== null;
+  if (here.part === 'heads') {
+    const found = writer.head === null ? [] : await readHeads(exporting, here);
+    const text = found.map((head) => writer.head?.(head) ?? '').join('');
+    return { text, rows: 0, of: here.rows, next: following(here, found, { full: found.length === most, heads }) };
+  }
+  const found = await readRows(exporting, here);
+  const header = cursor === null ? writer.header(exporting, here.rows) : '';
+  const next = following(here, found, { full: found.length === most, heads });
+  return { text: header + found.map((row) => writer.row(row)).join(''), rows: found.length, of: here.rows, next };
+};
+
+/** Every part of an export, in order. */
+export async function* exportParts(exporting: Exporting): AsyncGenerator<ExportPart> {
+  let cursor: ExportCursor | null = null;
+  do {
+    const part: ExportPart = await exportPart(exporting, cursor);
+    yield part;
+    cursor = part.next;
+  } while (cursor !== null);
+}

@@ -108,32 +108,41 @@ const takeLine = (
   return null;
 };
 
+type Header = { whole: boolean; rows: number; publicKey: KeyObject; keyId: string };
+
+/** @returns what the first line says, or what is wrong with it. */
+const readHeader = (value: unknown, expectedKeyId: string | null): Header | string => {
+  const parsed = header.safeParse(value);
+  if (!parsed.success) return `the first line is not the header of a ${exportFormat} export`;
+  const { scope, rows, publicKey: pem } = parsed.data;
+  const publicKey = createPublicKey(pem);
+  const keyId = keyIdOf(publicKey);
+  if (expectedKeyId !== null && keyId !== expectedKeyId) {
+    return `signed by key ${keyId}, but ${expectedKeyId} was expected`;
+  }
+  return { whole: scope === 'whole', rows, publicKey, keyId };
+};
+
 /**
- * @param text a JSON Lines export.
+ * Takes line by line, so that a trail of any length can be checked.
+ * @param lines of a JSON Lines export; empty ones are passed over.
  * @param expectedKeyId the key's fingerprint as you know it from outside; null accepts the export's own key, which proves
  *   integrity but not origin.
  * @param anchor lines of the anchor, kept outside (threats AU-02); null: rows cut off the end go unnoticed.
  */
 export const verifyExport = (
-  text: string,
+  lines: Iterable<string>,
   expectedKeyId: string | null,
   anchor: readonly AnchorLine[] | null = null,
 ): Verification => {
-  const lines = text.split('\n').filter((line) => line !== '');
-  const fail = (index: number, what: string, sequence: number | null = null): Verification => ({
+  let line = 0;
+  const fail = (what: string, sequence: number | null = null): Verification => ({
     ok: false,
-    line: index + 1,
+    line: Math.max(1, line),
     sequence,
     what,
   });
-  const top = header.safeParse(parseLine(lines[0] ?? ''));
-  if (!top.success) return fail(0, `the first line is not the header of a ${exportFormat} export`);
-  const publicKey = createPublicKey(top.data.publicKey);
-  const keyId = keyIdOf(publicKey);
-  if (expectedKeyId !== null && keyId !== expectedKeyId) {
-    return fail(0, `signed by key ${keyId}, but ${expectedKeyId} was expected`);
-  }
-  const whole = top.data.scope === 'whole';
+  let top: Header | null = null;
   const progress: Progress = {
     lastSequence: 0,
     lastHash: firstPreviousHash,
@@ -141,16 +150,24 @@ export const verifyExport = (
     rows: 0,
     signedTo: null,
   };
-  for (const [index, line] of lines.entries()) {
-    if (index === 0) continue;
-    const problem = takeLine(parseLine(line), progress, { whole, publicKey });
-    if (problem !== null) return fail(index, problem.what, problem.sequence);
+  for (const text of lines) {
+    if (text === '') continue;
+    line += 1;
+    const value = parseLine(text);
+    if (top === null) {
+      const read = readHeader(value, expectedKeyId);
+      if (typeof read === 'string') return fail(read);
+      top = read;
+      continue;
+    }
+    const problem = takeLine(value, progress, top);
+    if (problem !== null) return fail(problem.what, problem.sequence);
   }
-  if (progress.rows !== top.data.rows) {
-    return fail(lines.length - 1, `the header says ${top.data.rows} rows, the export has ${progress.rows}`);
-  }
-  const proof = anchor === null ? null : checkAnchor(anchor, { hashes: progress.hashes, whole, publicKey });
-  if (proof?.ok === false) return fail(lines.length - 1, proof.what);
-  const { rows, signedTo } = progress;
-  return { ok: true, scope: top.data.scope, rows, signedTo, keyId, anchor: proof };
+  if (top === null) return fail('the export is empty');
+  const { rows, signedTo, hashes } = progress;
+  const { keyId, whole, publicKey } = top;
+  if (rows !== top.rows) return fail(`the header says ${top.rows} rows, the export has ${rows}`);
+  const proof = anchor === null ? null : checkAnchor(anchor, { hashes, whole, publicKey });
+  if (proof?.ok === false) return fail(proof.what);
+  return { ok: true, scope: whole ? 'whole' : 'excerpt', rows, signedTo, keyId, anchor: proof };
 };

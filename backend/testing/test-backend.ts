@@ -8,15 +8,11 @@ import { createTRPCClient, httpLink } from '@trpc/client';
 import { serverIdOf } from '../../src/shared/identity-proof.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import { apiPath } from '../../src/shared/views.ts';
-import { createAccess } from '../access/access.ts';
-import { createApprovals } from '../api/decidable.ts';
 import type { ApiDeps } from '../api/deps.ts';
-import { type HttpServer, startHttp } from '../api/http.ts';
-import { createInstanceList } from '../api/instance-list.ts';
 import { createMetrics } from '../api/metrics.ts';
-import { type AppRouter, createRouter } from '../api/router.ts';
-import { createSignInDesk, type SignInDeps } from '../api/sign-in.ts';
-import { createStreams } from '../api/streams.ts';
+import type { AppRouter } from '../api/router.ts';
+import { serveApi } from '../api/serve.ts';
+import type { SignInDeps } from '../api/sign-in.ts';
 import { issueToken } from '../api/tokens.ts';
 import { openAuditKey } from '../audit/heads.ts';
 import { watchChain } from '../audit/state.ts';
@@ -121,78 +117,43 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
   const store = await openStore(fresh.url, (error) => log.warn({ event: 'database', error }, 'connection lost'));
   const people = testPeople(store.api);
   const rules = await openRules(config.rulesFolder);
-  const metrics = createMetrics();
   const feed = await startChangeFeed({
     db: store.reconcile,
     listenConnection: store.listenConnection,
     onError: (error) => log.warn({ event: 'listen', error }, 'feed'),
   });
-  const approvals = createApprovals({ db: store.api, rules, directory: people, now });
-  const { adminGroup } = config.directory;
-  const streams = createStreams({ db: store.api, feed, directory: people, adminGroup, metrics, log, now });
   const roleReady = async (accountId: string): Promise<PersonalRole> => ({
     accountId,
     accountName: accountId,
     state: 'ready',
     roleArn: `arn:aws:iam::${accountId}:role/curfew/people/curfew-test`,
   });
-  const router = createRouter({
+  const { http, router, stop } = await serveApi({
     db: store.api,
+    rules,
+    sealKey: createSecretKey(randomBytes(32)),
     config,
+    directory: people,
     roles: { check: roleReady },
-    mayApproveSomething: approvals.mayApproveSomething,
-    log,
+    groupReach: async () => null,
     now,
-    info: {
-      version: '0.0.0',
-      organisationName: config.organisationName,
-      requesterPermissionSet: config.signIn.permissionSet,
-      signInAccounts: config.signIn.accounts,
-      stsRegion: config.signIn.stsRegion,
-      deviceCodeAllowed: false,
-      signInWith: 'identity-center',
-    },
-    access:
-      options.access ??
-      createAccess({
-        db: store.api,
-        rules,
-        sealKey: createSecretKey(randomBytes(32)),
-        config,
-        directory: people,
-        roles: { check: roleReady },
-        groupReach: async () => null,
-        now,
-        nudge: () => undefined,
-        newId,
-      }),
+    nudge: () => undefined,
+    newId,
+    version: '0.0.0',
+    feed,
     inventory: { refresh: async () => undefined },
-    instances: createInstanceList({ db: store.api, rules, cursorKey: createSecretKey(randomBytes(32)), now }),
-    signIn: createSignInDesk({
-      config,
-      db: store.api,
-      directory: people,
+    signIn: {
       callerIdentity: (proof) =>
         callerIdentity(proof, { serverId: serverIdOf(config.origin), endpoint: options.sts ?? 'http://127.0.0.1:9' }),
       reservedRoleId: options.reservedRoleId ?? (async () => null),
       iamUsers: options.iamUsers ?? null,
-      log,
-      now,
-    }),
-    streams,
+    },
     chain: watchChain(store.api),
     auditKey: openAuditKey(keysFolder),
     awsClocks: () => [],
-  });
-  const http: HttpServer = await startHttp({
-    router,
-    callerDeps: { db: store.api, directory: people, adminGroup, decidableBy: approvals.decidableBy, now },
-    metrics,
-    db: store.api,
-    origin: config.origin,
-    listen: config.listen,
+    metrics: createMetrics(),
     log,
-    now,
+    ...(options.access === undefined ? {} : { access: options.access }),
   });
   return {
     address: http.address,
@@ -214,8 +175,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
     },
     client: (token) => clientOf(http.address, token),
     close: async () => {
-      streams.stop();
-      await http.stop(1_000);
+      await stop(1_000);
       await feed.stop();
       await store.close();
       await fresh.close();

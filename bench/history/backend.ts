@@ -5,14 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { createTRPCClient, httpLink } from '@trpc/client';
 import { type Access, createAccess } from '../../backend/access/access.ts';
-import type { AccessDeps } from '../../backend/access/deps.ts';
-import { createApprovals } from '../../backend/api/decidable.ts';
-import { startHttp } from '../../backend/api/http.ts';
-import { createInstanceList } from '../../backend/api/instance-list.ts';
 import { createMetrics } from '../../backend/api/metrics.ts';
-import { type AppRouter, createRouter } from '../../backend/api/router.ts';
-import { createSignInDesk } from '../../backend/api/sign-in.ts';
-import { createStreams } from '../../backend/api/streams.ts';
+import type { AppRouter } from '../../backend/api/router.ts';
+import { serveApi } from '../../backend/api/serve.ts';
 import { issueToken } from '../../backend/api/tokens.ts';
 import { openAuditKey } from '../../backend/audit/heads.ts';
 import { type ChainWatch, watchChain } from '../../backend/audit/state.ts';
@@ -117,10 +112,7 @@ export const startHistoryBackend = async (url: string, people: readonly PersonFa
     listenConnection: store.listenConnection,
     onError: (error) => log.warn({ error }, 'feed'),
   });
-  const approvals = createApprovals({ db: store.api, rules, directory, now });
-  const { adminGroup } = config.directory;
-  const streams = createStreams({ db: store.api, feed, directory, adminGroup, metrics, log, now });
-  const accessDeps: AccessDeps = {
+  const accessDeps = {
     db: store.api,
     rules,
     sealKey: createSecretKey(randomBytes(32)),
@@ -132,69 +124,39 @@ export const startHistoryBackend = async (url: string, people: readonly PersonFa
     nudge: () => undefined,
     newId,
   };
-  const access = createAccess(accessDeps);
   const chain = watchChain(store.api);
-  const router = createRouter({
-    db: store.api,
-    config,
-    roles: { check: roleReady },
-    mayApproveSomething: approvals.mayApproveSomething,
-    log,
-    now,
-    info: {
-      version: '0.0.0',
-      organisationName: config.organisationName,
-      requesterPermissionSet: config.signIn.permissionSet,
-      signInAccounts: config.signIn.accounts,
-      stsRegion: config.signIn.stsRegion,
-      deviceCodeAllowed: false,
-      signInWith: 'identity-center',
-    },
-    access,
+  const served = await serveApi({
+    ...accessDeps,
+    version: '0.0.0',
+    feed,
     inventory: { refresh: async () => undefined },
-    instances: createInstanceList({ db: store.api, rules, cursorKey: createSecretKey(randomBytes(32)), now }),
-    signIn: createSignInDesk({
-      config,
-      db: store.api,
-      directory,
+    signIn: {
       callerIdentity: () => Promise.reject(new Error('Nobody signs in here.')),
       reservedRoleId: async () => null,
       iamUsers: null,
-      log,
-      now,
-    }),
-    streams,
+    },
     chain,
     auditKey: openAuditKey(keysFolder),
     awsClocks: () => [],
-  });
-  const http = await startHttp({
-    router,
-    callerDeps: { db: store.api, directory, adminGroup, decidableBy: approvals.decidableBy, now },
     metrics,
-    db: store.api,
-    origin: config.origin,
-    listen: config.listen,
     log,
-    now,
   });
   return {
     store,
     // What runs by itself has connections of its own, as in `server.ts`.
     access: createAccess({ ...accessDeps, db: store.reconcile }),
     chain,
-    address: http.address,
+    address: served.http.address,
     now,
     nextMinute: () => {
       aheadMs += 61_000;
     },
     signedIn: async (person) => {
       const { token } = await issueToken(store.api, person.id, { now: now(), lifeSeconds: 8 * 3600 });
-      return clientOf(http.address, token.reveal());
+      return clientOf(served.http.address, token.reveal());
     },
     close: async () => {
-      streams.stop();
-      await http.stop(1_000);
+      await served.stop(1_000);
       await feed.stop();
       await store.close();
       fs.rmSync(keysFolder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /** What a backend is killed in the middle of: granting and ending one grant, by hand and by time; and what must be true afterwards. */
 import { sql } from 'kysely';
-import { exportJsonLines } from '../../backend/audit/export.ts';
+import { exportParts } from '../../backend/audit/export.ts';
 import { verifyExport } from '../../backend/audit/verify.ts';
 import { refOfRow } from '../../backend/store/instances.ts';
 import { grantContent, sealGrant } from '../../backend/store/seal.ts';
@@ -228,8 +228,12 @@ export const broken = async (stage: Stage, trace: Trace): Promise<string[]> => {
       'actor' in event &&
       event.kind !== 'session_started',
   );
-  const { text } = await exportJsonLines(stage.db, stage.auditKey, { requestId: null, at: new Date() });
-  const chain = verifyExport(text, stage.auditKey.keyId);
+  const wish = { format: 'jsonl' as const, requestId: null };
+  const lines: string[] = [];
+  for await (const { text } of exportParts({ db: stage.db, key: stage.auditKey, wish, at: new Date() })) {
+    lines.push(...text.split('\n'));
+  }
+  const chain = verifyExport(lines, stage.auditKey.keyId);
   return [
     ...(fresh.length === 1 ? [] : [`${fresh.length} grants were made`]),
     ...fresh.flatMap(({ state, receipt }) =>

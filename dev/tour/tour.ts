@@ -11,7 +11,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { Browser } from 'playwright-core';
 import { personalRoleName } from '../../backend/access-policy/principal.ts';
-import { exportJsonLines } from '../../backend/audit/export.ts';
+import { exportParts } from '../../backend/audit/export.ts';
 import { openAuditKey, signHead } from '../../backend/audit/heads.ts';
 import type { Schema } from '../../backend/store/schema.ts';
 import { controlOf } from '../driver/local-aws-control.ts';
@@ -117,7 +117,9 @@ const verifyTrail = async (stack: Stack): Promise<string> => {
   try {
     const key = openAuditKey(path.join(stack.folder, 'keys'));
     await signHead(db, key, new Date());
-    fs.writeFileSync(file, (await exportJsonLines(db, key, { requestId: null, at: new Date() })).text);
+    const wish = { format: 'jsonl' as const, requestId: null };
+    fs.writeFileSync(file, '');
+    for await (const { text } of exportParts({ db, key, wish, at: new Date() })) fs.appendFileSync(file, text);
     const cli = path.join(root, 'backend', 'audit', 'cli.ts');
     const { stdout } = await promisify(execFile)(process.execPath, [cli, 'verify', file, '--key', key.keyId]);
     return stdout.trim();

@@ -1,15 +1,15 @@
 /** What the windows' intents do: one function each, after the door has checked sender, schema and input. */
-import { chmod, writeFile } from 'node:fs/promises';
 import { type InstanceRef, refKey } from '../shared/access.ts';
 import type { Organisation, SavedDraft, Settings } from '../shared/desktop.ts';
 import type { EndedGrant } from '../shared/kill-switch.ts';
 import { Refusal } from '../shared/refusal.ts';
-import type { ExtendOutcome } from '../shared/views.ts';
+import type { ExportCursor, ExportPart, ExportWish, ExtendOutcome } from '../shared/views.ts';
 import { createAdminHandlers } from './admin-intents.ts';
 import type { StateHolder } from './app-state.ts';
 import type { MainHandlers, TerminalHandlers } from './ipc.ts';
 import type { Log } from './log.ts';
 import { PlainFault } from './ports.ts';
+import { saveFile } from './save-file.ts';
 import type { Services } from './services.ts';
 import type { SettingsStore } from './settings.ts';
 import { plainText } from './terminal/plain-text.ts';
@@ -101,14 +101,18 @@ export const createAccessActions = (deps: IntentDeps): AccessActions => {
 const fileNameOf = (format: 'jsonl' | 'csv', requestId: string | null): string =>
   `curfew-audit${requestId === null ? '' : `-${requestId}`}.${format}`;
 
-const saveFile = async (what: string, file: string, text: string): Promise<void> => {
-  try {
-    await writeFile(file, text, { mode: 0o600 });
-    await chmod(file, 0o600);
-  } catch (error) {
-    throw new PlainFault(`${what} could not be written there. Nothing was changed.`, { cause: error });
-  }
-};
+/** Every part of an export, told to the windows as it comes: a trail of years takes minutes. */
+async function* exportTexts({ state }: Pick<IntentDeps, 'state'>, backend: Services['backend'], wish: ExportWish) {
+  let rows = 0;
+  let cursor: ExportCursor | null = null;
+  do {
+    const part: ExportPart = await backend.exportAudit({ ...wish, cursor });
+    rows += part.rows;
+    cursor = part.next;
+    state.set({ exporting: { rows, of: part.of } });
+    yield part.text;
+  } while (cursor !== null);
+}
 
 export const createMainHandlers = (deps: IntentDeps, access: AccessActions): MainHandlers => {
   const { state, store } = deps;
@@ -171,13 +175,16 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
     },
     listAudit: (query) => services().backend.audit(query),
     openStory: (input) => services().backend.story(input),
-    async exportAudit({ format, requestId }) {
+    async exportAudit(wish) {
       const { backend } = services();
-      const file = await deps.askSavePath('Export the audit trail', fileNameOf(format, requestId));
+      const file = await deps.askSavePath('Export the audit trail', fileNameOf(wish.format, wish.requestId));
       if (file === null) return null;
-      const { text, rows } = await backend.exportAudit({ format, requestId });
-      await saveFile('The audit trail', file, text);
-      return { path: file, rows };
+      try {
+        await saveFile('The audit trail', file, exportTexts(deps, backend, wish));
+        return { path: file, rows: state.get().exporting?.of ?? 0 };
+      } finally {
+        state.set({ exporting: null });
+      }
     },
     async markRead({ noticeIds }) {
       const own = noticeIds.filter((id) => ownNoticeId.test(id));
@@ -287,7 +294,7 @@ export const createTerminalHandlers = (deps: TerminalIntentDeps): TerminalHandle
       const { instance } = tabOf(tabId);
       const name = `${instance.name || instance.instanceId}.txt`.replaceAll(/[^\w.-]/g, '-');
       const file = await deps.askSavePath('Save the text of this terminal', name);
-      if (file !== null) await saveFile('The text', file, plainText(host().scrollback(tabId)));
+      if (file !== null) await saveFile('The text', file, [plainText(host().scrollback(tabId))]);
       return null;
     },
     async openLink({ url }) {

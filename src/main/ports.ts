@@ -35,6 +35,9 @@ import type {
   ChangeEvent,
   DecideInput,
   EndFoundInput,
+  ExportCursor,
+  ExportPart,
+  ExportWish,
   ExtendOutcome,
   Finding,
   InstancePage,
@@ -111,7 +114,7 @@ export type BackendClient = {
   markRead(input: { noticeIds: string[] }): Promise<void>;
   audit(query: AuditQuery): Promise<AuditPage>;
   story(input: { requestId: string }): Promise<Story>;
-  exportAudit(input: { format: 'jsonl' | 'csv'; requestId: string | null }): Promise<{ text: string; rows: number }>;
+  exportAudit(input: ExportWish & { cursor: ExportCursor | null }): Promise<ExportPart>;
   /**
    * Listens for changes until the returned function is called. Reconnects by itself; `onReach(true)` after each
    * connection that stands, `onReach(false)` when it is lost.

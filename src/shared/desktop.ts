@@ -41,6 +41,7 @@ import {
   decideInput,
   type ExtendOutcome,
   endFoundInput,
+  exportWish,
   type Finding,
   type InstancePage,
   instanceQuery,
@@ -164,6 +165,8 @@ export type AppState = {
   favourites: z.infer<typeof instanceRef>[];
   settings: Settings;
   draft: SavedDraft | null;
+  /** An export of the trail that is being written: rows so far, of all. */
+  exporting: { rows: number; of: number } | null;
   navigation: Navigation | null;
 };
 
@@ -194,6 +197,7 @@ export const nothingKnown: Omit<
   favourites: [],
   settings: defaultSettings,
   draft: null,
+  exporting: null,
   navigation: null,
 };
 
@@ -242,7 +246,7 @@ export const mainIntents = {
   showTerminal: z.strictObject({ tabId }),
   listAudit: auditQuery,
   openStory: z.strictObject({ requestId }),
-  exportAudit: z.strictObject({ format: z.enum(['jsonl', 'csv']), requestId: requestId.nullable() }),
+  exportAudit: exportWish,
   markRead: z.strictObject({ noticeIds: z.array(noticeId.or(z.uuid())).max(200) }),
   saveDraft: z.strictObject({ draft: savedDraft.nullable() }),
   saveSettings: settings.partial(),

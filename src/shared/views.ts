@@ -242,6 +242,23 @@ export type ChainState = {
 
 export type AuditPage = { rows: AuditRow[]; nextBefore: number | null; chain: ChainState };
 
+export const exportWish = z.strictObject({ format: z.enum(['jsonl', 'csv']), requestId: requestId.nullable() });
+export type ExportWish = z.infer<typeof exportWish>;
+
+/** Where an export goes on. */
+export const exportCursor = z.strictObject({
+  part: z.enum(['rows', 'heads']),
+  /** The last row of the export, by its sequence number, and how many rows it has. */
+  to: z.int().min(0),
+  rows: z.int().min(0),
+  /** What comes next follows this sequence number. */
+  after: z.int().min(0),
+});
+export type ExportCursor = z.infer<typeof exportCursor>;
+
+/** One part of an export's text; `rows` are in it `of` all that will be. */
+export type ExportPart = { text: string; rows: number; of: number; next: ExportCursor | null };
+
 /** One request from asking to receipt. */
 export type Story = { request: AccessRequest; grants: Grant[]; rows: AuditRow[] };
 

@@ -43,10 +43,12 @@ const Chain = ({ chain }: { chain: ChainState }) => {
 };
 
 const Export = () => {
-  const { send } = useMain();
+  const { send, state } = useMain();
   const exporting = useIntent();
   const [done, setDone] = useState<string | null>(null);
+  const so = exporting.busy ? state.exporting : null;
   const start = (format: 'jsonl' | 'csv'): void => {
+    setDone(null);
     void exporting.run(
       () => send.exportAudit({ format, requestId: null }),
       (answer) => setDone(answer === null ? null : `${count(answer.rows, 'row')} written to ${answer.path}`),
@@ -54,6 +56,11 @@ const Export = () => {
   };
   return (
     <>
+      {so !== null && so.rows < so.of && (
+        <span className={cx(page['small'], page['s3'], page['num'])} role="status">
+          Writing row {so.rows.toLocaleString('en-GB')} of {so.of.toLocaleString('en-GB')}
+        </span>
+      )}
       {done !== null && (
         <span className={cx(page['small'], page['s3'], page['cut'])} role="status" title={done}>
           {done}
