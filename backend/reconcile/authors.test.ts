@@ -21,11 +21,11 @@ import {
   prod,
   roleNameOf,
   type Scene,
-  sceneConfig,
 } from '../provisioner/testing/scene.ts';
 import { findAuthors } from './authors.ts';
 import { listFindings, noteFinding } from './findings.ts';
-import { type Reconciler, startReconciler } from './reconciler.ts';
+import type { Reconciler } from './reconciler.ts';
+import { oneAccount, reconcilerOver } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -42,7 +42,6 @@ afterEach(async () => {
 });
 
 const minute = 60_000;
-const config = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
 const roleArn = personalRoleArn('aws', prod, roleNameOf(mira));
 const breakGlass = `arn:aws:iam::${prod}:user/break-glass`;
 
@@ -55,7 +54,7 @@ const round = async (trail: CloudTrail, later: number): Promise<Finding[]> => {
     .set({ author_due_at: new Date(0) })
     .where('author_due_at', 'is not', null)
     .execute();
-  await findAuthors({ db, trail, config, now: () => new Date(Date.now() + later), log: scene.log });
+  await findAuthors({ db, trail, config: oneAccount, now: () => new Date(Date.now() + later), log: scene.log });
   return listFindings(db, { openOnly: false, limit: 100 });
 };
 const dueOf = async (): Promise<Array<Date | null>> =>
@@ -112,7 +111,7 @@ describe('what is believed, and for how long it is asked', () => {
   test('AWS-13 what Curfew did later puts right what others did before it', async () => {
     await found('changed_document');
     const parameters = { roleName: roleNameOf(mira), policyName: accessPolicyName };
-    const [own] = config.accounts;
+    const [own] = oneAccount.accounts;
     const ours = event(30 * minute, { name: 'PutRolePolicy', role: own?.brokerRoleArn ?? '', parameters });
     const theirs = event(40 * minute, { name: 'PutRolePolicy', parameters });
     const mending = event(-1000, { name: 'PutRolePolicy', role: own?.brokerRoleArn ?? '', parameters });
@@ -141,15 +140,7 @@ describe('over local-aws', () => {
     credentials: { accessKeyId: 'AKIACURFEWBREAKGLASS', secretAccessKey: 'local-aws/break-glass/opens-all-of-it' },
   };
   const start = (): Reconciler => {
-    reconciler ??= startReconciler({
-      db: scene.store.db,
-      aws: scene.aws,
-      config,
-      sealKey: scene.sealKey,
-      log: scene.log,
-      now: () => new Date(),
-      timing: { sealMs: 100, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000, appTellsMs: 0 },
-    });
+    reconciler ??= reconcilerOver(scene, { timing: { sealMs: 100, appTellsMs: 0 } });
     return reconciler;
   };
   const any = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };

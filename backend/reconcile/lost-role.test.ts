@@ -1,17 +1,9 @@
 /** A personal role that an AWS admin, or the provisioner, deleted under Curfew: what hung on it ends or fails, and nothing loops. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { openProvisioner } from '../provisioner/provisioner.ts';
-import {
-  addGrant,
-  endGrant,
-  mira,
-  openScene,
-  prod,
-  roleNameOf,
-  type Scene,
-  sceneConfig,
-} from '../provisioner/testing/scene.ts';
-import { type Reconciler, startReconciler } from './reconciler.ts';
+import { addGrant, endGrant, mira, openScene, prod, roleNameOf, type Scene } from '../provisioner/testing/scene.ts';
+import type { Reconciler } from './reconciler.ts';
+import { type GrantRow, grantRow, oneAccount, reconcilerOver, untilIn } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler;
@@ -22,15 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => scene.close());
 beforeEach(() => {
-  reconciler = startReconciler({
-    db: scene.store.db,
-    aws: scene.aws,
-    config: { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) },
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 200, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000 },
-  });
+  reconciler = reconcilerOver(scene);
 });
 afterEach(async () => {
   await reconciler.stop();
@@ -42,7 +26,7 @@ const provision = async (options: { enabled: boolean }): Promise<void> => {
   await scene.control('changePerson', { userName: mira.userName, enabled: options.enabled });
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIACURFEWPROVISIONR');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'local-aws/curfew-provisioner/opens-none');
-  const provisioner = openProvisioner({ ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) });
+  const provisioner = openProvisioner(oneAccount);
   for await (const line of provisioner.run({ removeLeavers: true })) expect(line.event).not.toBe('failed');
   provisioner.close();
 };
@@ -51,12 +35,8 @@ const deleteRole = async (): Promise<void> => {
   expect(await scene.aws.iam.personalRoles(prod)).not.toContain(roleNameOf(mira));
 };
 
-const row = (id: string) =>
-  scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-const until = async (id: string, state: string): Promise<Awaited<ReturnType<typeof row>>> => {
-  await expect.poll(async () => (await row(id)).state, { timeout: 15_000, interval: 20 }).toBe(state);
-  return row(id);
-};
+const row = (id: string) => grantRow(scene, id);
+const until = (id: string, state: GrantRow['state']) => untilIn(scene, id, state);
 const problem = async (): Promise<string | null> =>
   (await scene.store.db.selectFrom('principals').select('problem').executeTakeFirstOrThrow()).problem;
 

@@ -16,10 +16,10 @@ import {
   roleNameOf,
   type Scene,
   sceneConfig,
-  sessionList,
 } from '../provisioner/testing/scene.ts';
 import { savePerson } from '../store/people.ts';
-import { type Reconciler, startReconciler } from './reconciler.ts';
+import type { Reconciler } from './reconciler.ts';
+import { type GrantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -36,47 +36,17 @@ afterEach(async () => {
 /** @param sealMs how long what has ended is still looked after; milliseconds. */
 const start = (accountId: string, principal: AccountConfig['principal'], sealMs = 300): void => {
   const accounts = sceneConfig.accounts.filter(({ id }) => id === accountId).map((one) => ({ ...one, principal }));
-  reconciler = startReconciler({
-    db: scene.store.db,
-    // The sweep has tests of its own.
-    aws: { ...scene.aws, iam: { ...scene.aws.iam, personalRoles: async () => [] } },
-    config: { ...sceneConfig, accounts },
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
-  });
+  // The sweep has tests of its own.
+  const aws = { ...scene.aws, iam: { ...scene.aws.iam, personalRoles: async () => [] } };
+  reconciler = reconcilerOver(scene, { aws, config: { ...sceneConfig, accounts }, timing: { sealMs } });
 };
 
-const until = async <T>(what: string, ask: () => Promise<T | false>): Promise<T> => {
-  const end = Date.now() + 60_000;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== false) return answer;
-    if (Date.now() > end) throw new Error(`Never came: ${what}. ${JSON.stringify(scene.errors.at(-1) ?? null)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
-const inState = (id: string, state: string) => {
+const inState = (id: string, state: GrantRow['state']) => {
   reconciler?.nudge();
-  return until(`${id} ${state}`, async () => {
-    const grant = await scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-    return grant.state === state ? grant : false;
-  });
+  return untilIn(scene, id, state);
 };
-/** Until nothing looks after this grant any more: a test that follows is about its own sessions only. */
-const sealed = (id: string) =>
-  until(`${id} sealed`, async () => {
-    const grant = await scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-    return grant.receipt?.stage === 'sealed' ? grant : false;
-  });
 const principalRow = (name: string) =>
   scene.store.db.selectFrom('principals').selectAll().where('name', '=', name).executeTakeFirstOrThrow();
-const liveSessions = async (): Promise<string[]> =>
-  sessionList
-    .parse(await scene.control('sessions'))
-    .filter(({ status }) => status !== 'Terminated')
-    .map(({ sessionId }) => sessionId);
 
 test('AWS-13 access that has no room inline spills into managed policies, and all of it goes', async () => {
   const holder: PolicyHolder = { accountId: prod, kind: 'role', name: roleNameOf(mira) };
@@ -129,7 +99,7 @@ const personOf = async (userName: User) => {
 const open = (userName: User): Promise<string> => {
   const ssm = new SSMClient({ region: bastion.region, credentials: keys[userName], maxAttempts: 1 });
   const input = { Target: bastion.instanceId, DocumentName: 'Curfew-Shell-060' };
-  return until(`a session of ${userName}`, async () => {
+  return until(scene, `a session of ${userName}`, async () => {
     try {
       return (await ssm.send(new StartSessionCommand(input))).SessionId ?? false;
     } catch {
@@ -156,9 +126,9 @@ test('AWS-04 an IAM user carries access: their sessions end with it, by their ex
   await endGrant(scene, id);
   const ended = await inState(id, 'ended');
   expect(ended.receipt?.sessionsTerminated).toEqual([session]);
-  expect(await liveSessions()).toEqual([]);
+  expect(await liveSessions(scene)).toEqual([]);
   expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'user', name: 'dana' }, 0)).toEqual([]);
-  await sealed(id);
+  await untilSealed(scene, id);
 });
 
 test('a user who is not who was granted, or has no boundary, gets nothing', async () => {
@@ -199,11 +169,11 @@ test('RQ-20 a group carries access for all members: one grant’s end ends its o
   await endGrant(scene, first);
   const ended = await inState(first, 'ended');
   expect(ended.receipt?.sessionsTerminated).toEqual([sessions.dana]);
-  expect((await liveSessions()).sort()).toEqual([sessions.noor, sessions.ravi].sort());
+  expect((await liveSessions(scene)).sort()).toEqual([sessions.noor, sessions.ravi].sort());
   await endGrant(scene, second);
   const last = await inState(second, 'ended');
   expect(last.receipt?.sessionsTerminated.toSorted()).toEqual([sessions.noor, sessions.ravi].sort());
-  expect(await liveSessions()).toEqual([]);
+  expect(await liveSessions(scene)).toEqual([]);
   expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'group', name: 'oncall' }, 0)).toEqual([]);
 });
 
@@ -232,9 +202,9 @@ test('an account went from users to a group: what ends on the user leaves the se
   await endGrant(scene, old);
   const ended = await inState(old, 'ended');
   expect(ended.receipt?.sessionsTerminated).toEqual([]);
-  expect((await sealed(old)).receipt?.sessionsTerminated).toEqual([]);
-  expect(await liveSessions()).toEqual([session]);
+  expect((await untilSealed(scene, old)).receipt?.sessionsTerminated).toEqual([]);
+  expect(await liveSessions(scene)).toEqual([session]);
   await endGrant(scene, young);
   expect((await inState(young, 'ended')).receipt?.sessionsTerminated).toEqual([session]);
-  expect(await liveSessions()).toEqual([]);
+  expect(await liveSessions(scene)).toEqual([]);
 });

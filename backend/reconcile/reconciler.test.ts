@@ -23,10 +23,18 @@ import {
   roleNameOf,
   type Scene,
   sceneConfig,
-  sessionList,
 } from '../provisioner/testing/scene.ts';
 import type { ReconcileAws } from './pass.ts';
-import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+import type { Reconciler, ReconcilerDeps } from './reconciler.ts';
+import {
+  type GrantRow,
+  grantRow,
+  liveSessions,
+  reconcilerOver,
+  until,
+  untilIn,
+  untilSealed,
+} from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -52,7 +60,6 @@ afterEach(async () => {
 });
 
 /** Every start sweeps: where a test is not about the sweep, one account and the two people of the scene are enough. */
-const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
 const near = (): ReconcileAws => ({
   ...scene.aws,
   iam: { ...scene.aws.iam, personalRoles: async () => [roleNameOf(mira), roleNameOf(jonas)] },
@@ -60,21 +67,11 @@ const near = (): ReconcileAws => ({
 const everywhere = (): Partial<ReconcilerDeps> => ({ aws: scene.aws, config: sceneConfig });
 
 const start = (change: Partial<ReconcilerDeps> = {}): Reconciler => {
-  reconciler ??= startReconciler({
-    db: scene.store.db,
-    aws: near(),
-    config: oneAccount,
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 300, lookEveryMs: 100, lookAgainMs: 100, pollMs: 50, sweepMs: 3_600_000 },
-    ...change,
-  });
+  reconciler ??= reconcilerOver(scene, { aws: near(), timing: { sealMs: 300 }, ...change });
   return reconciler;
 };
 
-const row = (id: string) =>
-  scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+const row = (id: string) => grantRow(scene, id);
 const kinds = async (grantId: string): Promise<string[]> => {
   const rows = await scene.store.db
     .selectFrom('audit')
@@ -84,22 +81,8 @@ const kinds = async (grantId: string): Promise<string[]> => {
     .execute();
   return rows.map(({ kind }) => kind);
 };
-const until = async <T>(what: string, ask: () => Promise<T | false | undefined>, ms = 15_000): Promise<T> => {
-  const end = Date.now() + ms;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== false && answer !== undefined) return answer;
-    if (Date.now() > end) throw new Error(`Never came: ${what}. ${JSON.stringify(scene.errors.at(-1) ?? null)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
-const inState = (id: string, state: string) =>
-  until(`${id} ${state}`, async () => ((await row(id)).state === state ? row(id) : false));
-const sealed = (id: string) =>
-  until(`${id} sealed`, async () => {
-    const grant = await row(id);
-    return grant.receipt?.stage === 'sealed' ? grant : false;
-  });
+const inState = (id: string, state: GrantRow['state']) => untilIn(scene, id, state);
+const sealed = (id: string) => untilSealed(scene, id);
 /** How many grants are neither live nor over and sealed. */
 const unsettled = async (): Promise<number> => {
   const open = await scene.store.db
@@ -114,7 +97,7 @@ const unsettled = async (): Promise<number> => {
     .execute();
   return open.length;
 };
-const settled = () => until('everything settled', async () => (await unsettled()) === 0);
+const settled = () => until(scene, 'everything settled', async () => (await unsettled()) === 0);
 const policyOf = async (person = mira) => {
   const role = roleDump.parse(await scene.control('role', { account: prod, name: roleNameOf(person) }));
   return role.inlinePolicies[accessPolicyName] ?? null;
@@ -126,11 +109,6 @@ const plant = (name: string, document: string) =>
   scene.aws.iam.documents.write(roleOf(name), { do: 'put', slot: 0, document, known: false });
 const writesTo = async (operation: string): Promise<number> =>
   callList.parse(await scene.control('calls', { service: 'iam', operation })).length;
-const liveSessions = async (): Promise<string[]> =>
-  sessionList
-    .parse(await scene.control('sessions'))
-    .filter(({ status }) => status !== 'Terminated')
-    .map(({ sessionId }) => sessionId);
 const open = async (
   ssm: Awaited<ReturnType<typeof ssmOf>>,
   ref = apiOne,
@@ -140,9 +118,9 @@ const open = async (
     ssm(ref.region).send(
       new StartSessionCommand({ Target: ref.instanceId, DocumentName: document, Reason: 'Curfew test' }),
     );
-  return until('a session', async () => {
+  return until(scene, 'a session', async () => {
     try {
-      return (await send()).SessionId;
+      return (await send()).SessionId ?? false;
     } catch {
       return false;
     }
@@ -193,7 +171,7 @@ describe('granting and ending', () => {
     expect(ended.cause).toEqual({ kind: 'time' });
     expect(ended.receipt?.policyGoneMs).toBeLessThan(1500);
     expect(ended.receipt?.sessionsTerminated).toEqual([session]);
-    expect(await liveSessions()).toEqual([]);
+    expect(await liveSessions(scene)).toEqual([]);
   });
 
   test('a grant that nobody connects to lapses', async () => {
@@ -218,7 +196,7 @@ describe('granting and ending', () => {
       start().nudge();
       const receipt = (await inState(first, 'ended')).receipt;
       expect(receipt?.sessionsTerminated).toEqual([dropped]);
-      expect(await liveSessions()).toEqual([kept]);
+      expect(await liveSessions(scene)).toEqual([kept]);
       expect((await row(second)).state).toBe('active');
       await endGrant(scene, second);
       start().nudge();
@@ -245,13 +223,13 @@ describe('threats', () => {
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     })();
-    await until('some sessions', async () => opened.length > 2);
+    await until(scene, 'some sessions', async () => opened.length > 2);
     await endGrant(scene, id);
     start().nudge();
     const { receipt } = await sealed(id);
     going = false;
     await client;
-    expect(await liveSessions()).toEqual([]);
+    expect(await liveSessions(scene)).toEqual([]);
     expect(receipt?.sessionsTerminated.toSorted()).toEqual(opened.toSorted());
     expect(await policyOf()).toBeNull();
   });
@@ -266,7 +244,7 @@ describe('threats', () => {
     await endGrant(scene, ours);
     start().nudge();
     await inState(ours, 'ended');
-    expect(await liveSessions()).toEqual([kept]);
+    expect(await liveSessions(scene)).toEqual([kept]);
   });
 
   test('AU-05 a grant that somebody put into the database opens nothing, and is told', async () => {
@@ -370,7 +348,7 @@ describe('threats', () => {
     const sweeping = start({ ...everywhere(), aws: { ...scene.aws, reads: { ...reads, personalRoleDetails } } });
     await sweeping.sweep();
     await sweeping.sweep();
-    await until('it is gone', async () => (await policyOf(jonas)) === null);
+    await until(scene, 'it is gone', async () => (await policyOf(jonas)) === null);
     const rows = await scene.store.db.selectFrom('audit').selectAll().execute();
     expect(rows.filter(({ kind }) => kind === 'access_policy_mended').length).toBeGreaterThan(0);
     const told = rows.flatMap(({ event }) => (event.kind === 'finding_reported' ? [event] : []));
@@ -401,7 +379,7 @@ describe('the sweep', () => {
     await plant(roleNameOf(jonas), leftover);
     const foreign = await open(await ssmOf(scene.endpoint, jonas), apiTwo);
     await start().sweep();
-    await until('only the explained one lives', async () => (await liveSessions()).join() === kept);
+    await until(scene, 'only the explained one lives', async () => (await liveSessions(scene)).join() === kept);
     const told = await scene.store.db
       .selectFrom('audit')
       .selectAll()
@@ -410,7 +388,7 @@ describe('the sweep', () => {
     expect(told.map(({ event }) => event)).toContainEqual(
       expect.objectContaining({ sessionId: foreign, target: apiTwo.instanceId, terminated: true }),
     );
-    await until('its policy is gone', async () => (await policyOf(jonas)) === null);
+    await until(scene, 'its policy is gone', async () => (await policyOf(jonas)) === null);
   });
 
   test('a document that somebody changed is put right and told', async () => {
@@ -421,7 +399,7 @@ describe('the sweep', () => {
     const wider = (written ?? '').replace(apiOne.instanceId, apiTwo.instanceId);
     await plant(roleNameOf(mira), wider);
     await start().sweep();
-    await until('it is as written', async () => (await held(roleNameOf(mira))) === written);
+    await until(scene, 'it is as written', async () => (await held(roleNameOf(mira))) === written);
     const mended = await scene.store.db
       .selectFrom('audit')
       .selectAll()
@@ -486,19 +464,19 @@ describe('promise 5', () => {
   /** Grants, opens a session and ends, as far as it comes. */
   const untilCut = async (id: string, cut: Cut, ssm: Awaited<ReturnType<typeof ssmOf>>) => {
     start({ aws: cut.aws, timing: quick }).nudge();
-    await until('cut or active', async () => cut.reached() || (await row(id)).state === 'active');
+    await until(scene, 'cut or active', async () => cut.reached() || (await row(id)).state === 'active');
     if (!cut.reached()) {
       await open(ssm);
       await endGrant(scene, id);
       reconciler?.nudge();
-      await until('cut or ended', async () => cut.reached() || (await row(id)).state === 'ended');
+      await until(scene, 'cut or ended', async () => cut.reached() || (await row(id)).state === 'ended');
     }
     await stopAndForget();
   };
   /** The next start: whatever was half done is done, and then everything ends. */
   const repair = async (id: string, aws: ReconcileAws) => {
     start({ aws, timing: quick }).nudge();
-    await until('no longer granting', async () => (await row(id)).state !== 'granting');
+    await until(scene, 'no longer granting', async () => (await row(id)).state !== 'granting');
     if ((await row(id)).state === 'active') await endGrant(scene, id);
     reconciler?.nudge();
     await sealed(id);
@@ -518,7 +496,7 @@ describe('promise 5', () => {
         reached = cut.reached();
         await repair(id, hurry.aws);
         expect(await policyOf()).toBeNull();
-        expect(await liveSessions()).toEqual([]);
+        expect(await liveSessions(scene)).toEqual([]);
         const trail = await kinds(id);
         expect(trail.filter((kind) => kind === 'grant_active')).toHaveLength(1);
         expect(trail.filter((kind) => kind === 'grant_ended')).toHaveLength(1);

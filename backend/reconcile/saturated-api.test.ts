@@ -2,9 +2,9 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { addGrant, endGrant, openScene, type Scene, sceneConfig } from '../provisioner/testing/scene.ts';
+import { addGrant, endGrant, openScene, type Scene } from '../provisioner/testing/scene.ts';
 import { isBusy, openStore, type Store } from '../store/open.ts';
-import { startReconciler } from './reconciler.ts';
+import { reconcilerOver } from './testing/over-scene.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -58,15 +58,7 @@ const waitingForLock = async (): Promise<number> => {
 
 test('API-07 a due grant ends while every connection for people is taken and more wait', async () => {
   const grantId = await addGrant(scene);
-  const reconciler = startReconciler({
-    db: store.reconcile,
-    aws: scene.aws,
-    config: { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) },
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 100, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000 },
-  });
+  const reconciler = reconcilerOver(scene, { db: store.reconcile });
   const state = async (): Promise<string> => {
     const of = scene.store.db.selectFrom('grants').select('state').where('id', '=', grantId);
     return (await of.executeTakeFirstOrThrow()).state;

@@ -8,11 +8,11 @@ import {
   openScene,
   prod,
   roleNameOf,
-  sceneConfig,
   sessionList,
 } from '../provisioner/testing/scene.ts';
-import { startReconciler } from './reconciler.ts';
+
 import { type Sealing, toJudge } from './sealing-looks.ts';
+import { grantRow, reconcilerOver } from './testing/over-scene.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -47,19 +47,11 @@ describe('whose sessions a pass has to judge after an end', () => {
 
 test('AWS-03 a session that turns up after the end is found by the common look, long before the receipt is sealed', async () => {
   const scene = await openScene();
-  const reconciler = startReconciler({
-    db: scene.store.db,
-    aws: scene.aws,
-    config: { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) },
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 3_600_000, lookEveryMs: 100, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000 },
-  });
+  const reconciler = reconcilerOver(scene, { timing: { sealMs: 3_600_000, lookEveryMs: 100 } });
   const soon = { timeout: 60_000, interval: 50 };
   try {
     const id = await addGrant(scene);
-    const row = () => scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    const row = () => grantRow(scene, id);
     reconciler.nudge();
     await expect.poll(async () => (await row()).state, soon).toBe('active');
     await endGrant(scene, id);

@@ -16,7 +16,8 @@ import {
 } from '../provisioner/testing/scene.ts';
 import { savePerson } from '../store/people.ts';
 import type { ReconcileAws } from './pass.ts';
-import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+import type { Reconciler, ReconcilerDeps } from './reconciler.ts';
+import { grantRow, reconcilerOver } from './testing/over-scene.ts';
 
 // Each test takes a few seconds; a machine that is busy with other tests may need much more.
 vi.setConfig({ testTimeout: 120_000 });
@@ -51,7 +52,6 @@ afterEach(async () => {
   running = [];
 });
 
-const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
 /** A start sweeps; here that is nobody's business. */
 const withoutSweep = (aws: ReconcileAws): ReconcileAws => ({
   ...aws,
@@ -63,15 +63,7 @@ const withoutSweep = (aws: ReconcileAws): ReconcileAws => ({
   },
 });
 const start = (change: Partial<ReconcilerDeps> & Pick<ReconcilerDeps, 'aws'>): Reconciler => {
-  const reconciler = startReconciler({
-    db: scene.store.db,
-    config: oneAccount,
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 200, lookEveryMs: 100, lookAgainMs: 100, pollMs: 100, sweepMs: 3_600_000 },
-    ...change,
-  });
+  const reconciler = reconcilerOver(scene, change);
   running.push(reconciler);
   return reconciler;
 };
@@ -84,8 +76,7 @@ const backend = (holder: number): Reconciler => {
   return reconciler;
 };
 
-const stateOf = async (id: string): Promise<string> =>
-  (await scene.store.db.selectFrom('grants').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state;
+const stateOf = async (id: string) => (await grantRow(scene, id)).state;
 const inState = (id: string, state: string) => expect.poll(() => stateOf(id), { timeout: 60_000 }).toBe(state);
 const calls = async (operation: string): Promise<number> =>
   callList.parse(await scene.control('calls', { operation })).filter(({ accountId }) => accountId === prod).length;

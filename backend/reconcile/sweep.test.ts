@@ -30,14 +30,13 @@ import {
   prod,
   roleNameOf,
   type Scene,
-  sceneConfig,
-  sessionList,
 } from '../provisioner/testing/scene.ts';
 import { savePerson } from '../store/people.ts';
 import { type EndFoundDeps, endFoundSessions } from './end-found.ts';
 import { listFindings, noteFinding } from './findings.ts';
-import { type Reconciler, type ReconcilerDeps, startReconciler } from './reconciler.ts';
+import type { Reconciler, ReconcilerDeps } from './reconciler.ts';
 import { sweepAccounts } from './sweep.ts';
+import { liveSessions, oneAccount, reconcilerOver, untilIn } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -62,36 +61,13 @@ const byHand = {
   region,
   credentials: { accessKeyId: 'AKIACURFEWBREAKGLASS', secretAccessKey: 'local-aws/break-glass/opens-all-of-it' },
 };
-const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
-
 const start = (change: Partial<ReconcilerDeps> = {}): Reconciler => {
-  reconciler ??= startReconciler({
-    db: scene.store.db,
-    aws: scene.aws,
-    config: oneAccount,
-    sealKey: scene.sealKey,
-    log: scene.log,
-    now: () => new Date(),
-    timing: { sealMs: 100, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000, appTellsMs: 0 },
-    ...change,
-  });
+  reconciler ??= reconcilerOver(scene, { timing: { sealMs: 100, appTellsMs: 0 }, ...change });
   return reconciler;
 };
 const findings = async (kind: FindingKind): Promise<Finding[]> =>
   (await listFindings(scene.store.db, { openOnly: true, limit: 100 })).filter((one) => one.kind === kind);
-const active = async (id: string): Promise<void> => {
-  await expect
-    .poll(() => scene.store.db.selectFrom('grants').select('state').where('id', '=', id).executeTakeFirst(), {
-      timeout: 30_000,
-      interval: 50,
-    })
-    .toEqual({ state: 'active' });
-};
-const liveSessions = async (): Promise<string[]> =>
-  sessionList
-    .parse(await scene.control('sessions'))
-    .filter(({ status }) => status !== 'Terminated')
-    .map(({ sessionId }) => sessionId);
+const active = (id: string) => untilIn(scene, id, 'active');
 const startSession = async (ssm: SSMClient, target: string): Promise<string> => {
   const send = async (): Promise<string> => {
     // Until IAM has spread what allows it.
@@ -124,7 +100,7 @@ const sweptUntilMended = async (kind: FindingKind): Promise<void> => {
     .toEqual([]);
 };
 const noneLives = async (): Promise<void> => {
-  await expect.poll(liveSessions, { timeout: 30_000, interval: 100 }).toEqual([]);
+  await expect.poll(() => liveSessions(scene), { timeout: 30_000, interval: 100 }).toEqual([]);
 };
 
 test('AWS-02 a granted session that no app told of is listed, and not any more once the app did', async () => {
@@ -137,7 +113,7 @@ test('AWS-02 a granted session that no app told of is listed, and not any more o
   expect(others).toEqual([]);
   expect(outside).toMatchObject({ accountId: prod, accountName: 'payments-prod', region, subject: sessionId });
   expect(outside?.what).toContain(apiOne.instanceId);
-  expect(await liveSessions()).toEqual([sessionId]);
+  expect(await liveSessions(scene)).toEqual([sessionId]);
   await scene.store.db
     .insertInto('sessions')
     .values({
@@ -193,7 +169,7 @@ test('AWS-02 an admin ends a session that no app told of: terminated, told to it
   const findingId = outside?.id ?? '';
   await askToEnd(findingId);
   await expect.poll(() => endAsked(), { timeout: 30_000, interval: 100 }).toBe(0);
-  expect(await liveSessions()).not.toContain(sessionId);
+  expect(await liveSessions(scene)).not.toContain(sessionId);
   expect(await findings('session_outside_app')).toEqual([]);
   const told = await endedEvents(findingId);
   expect(told.map(({ kind }) => kind)).toEqual([
@@ -234,7 +210,7 @@ test('AWS-02 what is not a session of our people, or may not be ended, is given 
   await expect.poll(() => endAsked(), { timeout: 30_000, interval: 100 }).toBe(0);
   const [given] = await findings('session_outside_app');
   expect(given?.ending?.problem).toContain('user/break-glass, to whom Curfew gives nothing');
-  expect(await liveSessions()).toContain(sessionId);
+  expect(await liveSessions(scene)).toContain(sessionId);
   await scene.control('addFault', {
     match: { service: 'ssm', operation: 'DescribeSessions' },
     times: 1,
@@ -257,7 +233,7 @@ test('bypass: somebody else’s session on a managed instance is reported with w
   expect(bypass?.what).toMatch(
     new RegExp(`^arn:aws:iam::${prod}:user/break-glass has a session on ${apiTwo.instanceId} since 20`),
   );
-  expect(await liveSessions()).toEqual([sessionId]);
+  expect(await liveSessions(scene)).toEqual([sessionId]);
   await ssm.send(new TerminateSessionCommand({ SessionId: sessionId }));
   await sweptUntilMended('bypass');
 });

@@ -1,0 +1,55 @@
+/** A reconciler over a scene, and what tests wait for there. */
+import type { Selectable } from 'kysely';
+import { type Scene, sceneConfig, sessionList } from '../../provisioner/testing/scene.ts';
+import type { Schema } from '../../store/schema.ts';
+import { type Reconciler, type ReconcilerDeps, startReconciler } from '../reconciler.ts';
+
+/** Every start sweeps: where a test is not about the sweep, one account is enough. */
+export const oneAccount = { ...sceneConfig, accounts: sceneConfig.accounts.slice(0, 1) };
+
+/** Its waits are short; nothing is swept after the start. @param change of what it is started with; of `timing` any part. */
+export const reconcilerOver = (scene: Scene, change: Partial<ReconcilerDeps> = {}): Reconciler =>
+  startReconciler({
+    db: scene.store.db,
+    aws: scene.aws,
+    config: oneAccount,
+    sealKey: scene.sealKey,
+    log: scene.log,
+    now: () => new Date(),
+    ...change,
+    timing: { sealMs: 200, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 3_600_000, ...change.timing },
+  });
+
+export type GrantRow = Selectable<Schema['grants']>;
+
+export const grantRow = (scene: Scene, id: string): Promise<GrantRow> =>
+  scene.store.db.selectFrom('grants').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+
+/** Sessions that are not over, as AWS has them. */
+export const liveSessions = async (scene: Scene): Promise<string[]> =>
+  sessionList
+    .parse(await scene.control('sessions'))
+    .filter(({ status }) => status !== 'Terminated')
+    .map(({ sessionId }) => sessionId);
+
+/** Asks until there is an answer. @throws Error after a minute, with the last thing that was logged as an error. */
+export const until = async <T>(scene: Scene, what: string, ask: () => Promise<T | false>): Promise<T> => {
+  for (const end = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    const answer = await ask();
+    if (answer !== false) return answer;
+    if (Date.now() > end) throw new Error(`Never came: ${what}. ${JSON.stringify(scene.errors.at(-1) ?? null)}`);
+  }
+};
+
+export const untilIn = (scene: Scene, id: string, state: GrantRow['state']): Promise<GrantRow> =>
+  until(scene, `${id} ${state}`, async () => {
+    const row = await grantRow(scene, id);
+    return row.state === state && row;
+  });
+
+/** Until nothing looks after this grant any more: what follows is about other sessions only. */
+export const untilSealed = (scene: Scene, id: string): Promise<GrantRow> =>
+  until(scene, `${id} sealed`, async () => {
+    const row = await grantRow(scene, id);
+    return row.receipt?.stage === 'sealed' && row;
+  });
