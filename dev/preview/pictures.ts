@@ -68,6 +68,16 @@ const serve = async (folder: string): Promise<{ url: string; close: () => void }
   return { url: `http://127.0.0.1:${address.port}/`, close: () => server.close() };
 };
 
+const exportTrail = async (page: Page): Promise<void> => {
+  await page.getByRole('button', { name: 'Export' }).click();
+  await page.getByRole('menuitem', { name: /^JSON Lines/ }).click();
+  await page
+    .getByRole('status')
+    .filter({ hasText: / rows? / })
+    .first()
+    .waitFor();
+};
+
 /** What a person does before the picture is taken. */
 const steps: Record<string, (page: Page) => Promise<void>> = {
   '02-instances': async (page) => {
@@ -94,6 +104,8 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   '10-admin': async (page) => {
     await page.getByRole('table', { name: 'Live access' }).waitFor();
   },
+  '06-exporting': exportTrail,
+  '06-exported': exportTrail,
   '10-pulling': async (page) => {
     await page.getByRole('combobox', { name: 'Person' }).fill('Kofi');
     await page.getByRole('option', { name: /Kofi Vance/ }).click();

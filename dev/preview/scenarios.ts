@@ -196,6 +196,8 @@ export const scenarios: Record<string, AppState> = {
   '06-audit': { ...signedIn, ...go('audit') },
   '06-story': { ...signedIn, ...go('audit', id('req', 'ended')) },
   '06-broken': { ...signedIn, ...go('audit') },
+  '06-exporting': { ...signedIn, ...go('audit'), exporting: { rows: 412_000, of: 1_048_226 } },
+  '06-exported': { ...signedIn, ...go('audit') },
   '07-inbox': { ...signedIn, ...go('inbox') },
   '08-settings': { ...signedIn, ...go('settings'), notAws: ['http://127.0.0.1:4566'], secretsPersist: false },
   '08-sign-out': { ...signedIn, ...go('settings', 'sign-out') },
