@@ -53,20 +53,27 @@ const accessIntervals = async (
   personId: string,
   { refs, until }: { refs: readonly InstanceRef[]; until: Date },
 ): Promise<Map<string, Interval[]>> => {
+  // Somebody's grants of late are few; those of an instance are as many as its history is long.
   const rows = await db
-    .selectFrom('grants')
-    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
-    .select(['connected_at', 'ends_at', 'closed_at'])
-    .select(['grant_instances.account_id', 'grant_instances.region', 'grant_instances.instance_id'])
-    .where('grants.person_id', '=', personId)
-    .where('approved_at', '>', new Date(until.getTime() - lookBackMs))
+    .with(
+      (cte) => cte('lately').materialized(),
+      (eb) =>
+        eb
+          .selectFrom('grants')
+          .select(['id', 'connected_at', 'ends_at', 'closed_at'])
+          .where('person_id', '=', personId)
+          .where('approved_at', '>', new Date(until.getTime() - lookBackMs))
+          .where('connected_at', 'is not', null),
+    )
+    .selectFrom('lately')
+    .innerJoin('grant_instances', 'grant_instances.grant_id', 'lately.id')
+    .select(['connected_at', 'ends_at', 'closed_at', 'account_id', 'region', 'instance_id'])
     .where(
-      'grant_instances.instance_id',
+      'instance_id',
       'in',
       // Never an empty list: all that was asked for may have left the inventory.
       ['', ...refs.map((ref) => ref.instanceId)],
     )
-    .where('connected_at', 'is not', null)
     .execute();
   const intervals = new Map<string, Interval[]>();
   for (const row of rows) {
@@ -104,13 +111,20 @@ const asksLately = async (
   { refs, now, except }: { refs: readonly InstanceRef[]; now: Date; except: string | null },
 ): Promise<Map<string, number>> => {
   const rows = await db
-    .selectFrom('requests')
-    .innerJoin('request_instances', 'request_instances.request_id', 'requests.id')
-    .select(['request_instances.account_id', 'request_instances.region', 'request_instances.instance_id'])
-    .where('requester_id', '=', personId)
-    .where('submitted_at', '>', new Date(now.getTime() - 24 * 3_600_000))
-    .where('requests.id', '<>', except ?? '')
-    .where('request_instances.instance_id', 'in', ['', ...refs.map((ref) => ref.instanceId)])
+    .with(
+      (cte) => cte('lately').materialized(),
+      (eb) =>
+        eb
+          .selectFrom('requests')
+          .select('id')
+          .where('requester_id', '=', personId)
+          .where('submitted_at', '>', new Date(now.getTime() - 24 * 3_600_000))
+          .where('id', '<>', except ?? ''),
+    )
+    .selectFrom('lately')
+    .innerJoin('request_instances', 'request_instances.request_id', 'lately.id')
+    .select(['account_id', 'region', 'instance_id'])
+    .where('instance_id', 'in', ['', ...refs.map((ref) => ref.instanceId)])
     .execute();
   const counts = new Map<string, number>();
   for (const row of rows) counts.set(refKey(refOfRow(row)), (counts.get(refKey(refOfRow(row))) ?? 0) + 1);

@@ -77,7 +77,11 @@ const pool = ({ url, name, connections, waitMs, onIdleError }: PoolOptions): pg.
   // Without a listener a lost idle connection would end the process.
   made.on('error', onIdleError);
   // So would one that is lost in the middle of a query: the pool listens to idle ones only, and the query fails by itself.
-  made.on('connect', (client) => client.on('error', onIdleError));
+  made.on('connect', (client) => {
+    client.on('error', onIdleError);
+    // Every statement of ours is short: compiling one by its estimated cost takes longer than running it, by tens of milliseconds.
+    client.query('set jit = off').catch(onIdleError);
+  });
   return made;
 };
 
