@@ -20,6 +20,7 @@ import { createCloudTrail } from './aws/cloudtrail.ts';
 import { createDirectory } from './aws/directory.ts';
 import { createIam, createRoleCheck } from './aws/iam.ts';
 import { createIamUsers } from './aws/iam-users.ts';
+import { keepMembers } from './aws/kept-members.ts';
 import { createSsm } from './aws/ssm.ts';
 import { createSweepReads } from './aws/sweep-reads.ts';
 import { type Config, identityStoreOf, isLoopback, loadConfig, stsEndpoint } from './config.ts';
@@ -36,7 +37,7 @@ import { joinBackends, takeDuty } from './store/backends.ts';
 import { forgetOldChanges, startChangeFeed } from './store/changes.ts';
 import { newId } from './store/ids.ts';
 import { type Db, openStore } from './store/open.ts';
-import { type PersonFacts, savePerson } from './store/people.ts';
+import { type PersonFacts, savePeople } from './store/people.ts';
 import { openSealKey } from './store/seal.ts';
 
 const lapseEveryMs = 5_000;
@@ -177,12 +178,13 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     clockHeard: clocks.heard,
   });
   const [iam, ssm] = [createIam(broker), createSsm(broker)];
-  const remember = (person: PersonFacts) => savePerson(store.api, person);
+  const remember = (people: readonly PersonFacts[]) => savePeople(store.api, people);
   const iamUsers =
     config.directory.kind === 'iam-users'
       ? createIamUsers({ broker, accounts: config.signIn.accounts, groups: config.directory.groups, now, remember })
       : null;
   const directory = iamUsers ?? createDirectory({ ...identityStoreOf(config), now, remember });
+  const members = keepMembers(directory.refreshMembers, log);
   const groupReach = async (accountId: string): Promise<GroupReach | null> => {
     const account = config.accounts.find(({ id }) => id === accountId);
     if (account?.principal.kind !== 'group' || iamUsers === null) return null;
@@ -313,6 +315,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   return async () => {
     await withDeadline('calls', served.stop(callsDeadlineMs), log);
     for (const one of repeated) await withDeadline('repeated work', one.stop(), log);
+    await withDeadline('members', members.stop(), log);
     await withDeadline('inventory', inventory.stop(), log);
     await withDeadline('reconciler', reconciler.stop(), log);
     stopListening();

@@ -362,6 +362,25 @@ test('RQ-06 groups count at the moment of deciding: for who decides, who decided
   expect(await office.db.selectFrom('grants').selectAll().execute()).toEqual([]);
 });
 
+test('RQ-06 an old list of who may have a part tells somebody needlessly, and lets nobody decide or ask', async () => {
+  const everybody = await office.deps.directory.membersOf('everybody');
+  office.deps.directory.membersOf = async () => everybody;
+  const jonas = await office.reader('jonas');
+  office.change('jonas', { groups: [] });
+  const asked = await ask();
+  const told = await office.db.selectFrom('notices').select('person_id').where('kind', '=', 'to-approve').execute();
+  expect(told.map(({ person_id }) => person_id)).toContain(jonas.person.id);
+  const seen = await office.access.card({ ...jonas, decidable: [asked.id] }, asked.id);
+  expect(seen.mayDecide).toMatchObject({ yes: false });
+  const decision = { requestId: asked.id, seenHash: seen.seenHash, verdict: 'yes', less: null, comment: null } as const;
+  await expect(office.access.decide({ ...jonas, decidable: [asked.id] }, decision)).rejects.toEqual(
+    refusal('not_allowed'),
+  );
+  expect(await office.db.selectFrom('decisions').selectAll().execute()).toEqual([]);
+  office.change('mira', { groups: [] });
+  await expect(ask(['prod2'])).rejects.toBeInstanceOf(Refusal);
+});
+
 test('who may not decide sees nothing of it, or is told so', async () => {
   const asked = await ask();
   await expect(yes('rhea', asked.id)).rejects.toEqual(refusal('not_found'));

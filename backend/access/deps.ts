@@ -8,12 +8,15 @@ import type { Db } from '../store/open.ts';
 import type { PersonFacts, Standings } from '../store/people.ts';
 import type { SealKey } from '../store/seal.ts';
 
-/** The identity store, read at most 60 s before the answer (threats RQ-06). */
+/** The identity store; a person is read at most 60 s before the answer (threats RQ-06). */
 export type Directory = {
   /** Null when the identity store knows no such person. */
   person: (personId: string) => Promise<PersonFacts | null>;
-  /** The people of a group, by its display name; empty when there is no such group. */
-  membersOf: (group: string) => Promise<PersonFacts[]>;
+  /**
+   * The people of a group, by its display name; empty when there is no such group. In large organisations it is some minutes old: to be
+   * told, counted and shown, never to decide by (decision 14).
+   */
+  membersOf: (group: string) => Promise<readonly PersonFacts[]>;
   /** How these people stand now, nothing remembered; never throws (ID-12). */
   standings: (personIds: readonly string[]) => Promise<Standings>;
 };

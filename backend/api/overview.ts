@@ -16,11 +16,14 @@ import type { Caller } from './caller.ts';
 export type OverviewDeps = {
   db: Db;
   config: Pick<Config, 'accounts' | 'directory'>;
-  roles: { check: (accountId: string, person: PersonFacts) => Promise<PersonalRole> };
+  /** Who submits or connects is checked anew; what is shown may be some minutes old. */
+  roles: { check: (accountId: string, person: PersonFacts, why: 'to-show') => Promise<PersonalRole> };
   mayApproveSomething: (person: PersonFacts) => Promise<boolean>;
   log: Log;
   now: () => Date;
 };
+
+export type MeDeps = Omit<OverviewDeps, 'db' | 'now'>;
 
 const day = 86_400_000;
 const mine = { requestDays: 30, requests: 100, grantDays: 7 };
@@ -30,12 +33,12 @@ const spreadingSamples = 50;
 
 /** While AWS cannot be asked, what a person sees and ends must not depend on it. */
 const roleOf = async (
-  deps: OverviewDeps,
+  deps: MeDeps,
   account: Config['accounts'][number],
   person: PersonFacts,
 ): Promise<PersonalRole> => {
   try {
-    return await deps.roles.check(account.id, person);
+    return await deps.roles.check(account.id, person, 'to-show');
   } catch (error) {
     deps.log.warn(
       { event: 'role_check_failed', accountId: account.id, error },
@@ -47,7 +50,7 @@ const roleOf = async (
 };
 
 /** Who somebody is, to themselves. */
-export const meOf = async (deps: OverviewDeps, person: PersonFacts, tokenExpiresAt: Date): Promise<Me> => {
+export const meOf = async (deps: MeDeps, person: PersonFacts, tokenExpiresAt: Date): Promise<Me> => {
   const { id, userName, displayName, groups } = person;
   const [roles, mayApproveSomething] = await Promise.all([
     Promise.all(deps.config.accounts.map((account) => roleOf(deps, account, person))),

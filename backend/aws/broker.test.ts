@@ -106,6 +106,43 @@ describe('createRoleCheck', () => {
     expect('advice' in missing && missing.advice).toContain('npm run provision');
   });
 
+  test('to show, what is ready is asked about every 15 minutes and what is missing every minute; to act, as ever', async () => {
+    let [reads, now, there] = [0, 0, true];
+    const readRole: typeof scene.aws.iam.readRole = (...input) => {
+      reads += 1;
+      return there ? scene.aws.iam.readRole(...input) : Promise.resolve(null);
+    };
+    const iam = { ...scene.aws.iam, readRole };
+    const check = createRoleCheck({ config: sceneConfig, iam, now: () => new Date(now) });
+    const shown = async () => (await check(prod, mira, 'to-show')).state;
+    for (now = 0; now < 15 * 60_000; now += 60_000) expect(await shown()).toBe('ready');
+    expect(reads).toBe(1);
+    there = false;
+    expect(await shown()).toBe('missing');
+    expect(reads).toBe(2);
+    now += 59_999;
+    expect(await shown()).toBe('missing');
+    expect(reads).toBe(2);
+    // Who asks to act is asked about each time until it is there, and then it is shown at once.
+    expect((await check(prod, mira)).state).toBe('missing');
+    there = true;
+    expect((await check(prod, mira)).state).toBe('ready');
+    expect(reads).toBe(4);
+    expect(await shown()).toBe('ready');
+    now += 60_000;
+    expect(await shown()).toBe('ready');
+    expect(reads).toBe(4);
+    await check(prod, mira);
+    expect(reads).toBe(5);
+    there = false;
+    now += 15 * 60_000;
+    expect(await shown()).toBe('missing');
+    now += 60_000;
+    there = true;
+    expect(await shown()).toBe('ready');
+    expect(reads).toBe(7);
+  });
+
   test('AWS-09 a role with another trust policy is not ours, and the advice says why', async () => {
     const readRole: typeof scene.aws.iam.readRole = async (accountId, name) => {
       const seen = await scene.aws.iam.readRole(accountId, name);

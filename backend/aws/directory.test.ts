@@ -26,6 +26,7 @@ beforeEach(async () => {
   directory = createDirectory({
     identityStoreId: 'd-0123456789',
     region: 'eu-central-1',
+    groups: ['curfew-users'],
     now: () => time,
     remember: async () => undefined,
   });

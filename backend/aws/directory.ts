@@ -1,16 +1,16 @@
-/** People and groups of Identity Center's identity store, remembered for a minute at most (threats RQ-06, ID-12). */
+/** People and groups of Identity Center's identity store, each person remembered for a minute at most (threats RQ-06, ID-12). */
 import {
   DescribeGroupCommand,
   DescribeUserCommand,
-  GetGroupIdCommand,
   GetUserIdCommand,
   IdentitystoreClient,
-  paginateListGroupMemberships,
   paginateListGroupMembershipsForMember,
   paginateListUsers,
-  ResourceNotFoundException,
 } from '@aws-sdk/client-identitystore';
 import { type PersonFacts, type Standing, type Standings, standingOf } from '../store/people.ts';
+import { readPeople } from './bulk-people.ts';
+import { type IdentityStore, orNull, personFactsOf, readGroupNamed } from './identity-store.ts';
+import { byGroup, createKeptMembers, type KeptMembers, type KeptMembersDeps, mostOneByOne } from './kept-members.ts';
 
 export type Directory = {
   /** The person of a userName now, or null. Always asks: sign-in must not trust a name that was re-used. */
@@ -19,8 +19,11 @@ export type Directory = {
   person: (personId: string) => Promise<PersonFacts | null>;
   /** Names of a person's groups, at most a minute old; none for a person who is gone or disabled. */
   groupsOf: (personId: string) => Promise<string[]>;
-  /** Enabled members of a group by its name, at most a minute old; none when there is no such group. */
-  membersOf: (group: string) => Promise<PersonFacts[]>;
+  /**
+   * Enabled members of a group by its name, to be told, counted and shown; none when there is no such group. At most a minute old; where
+   * more than 60 people may use Curfew, some minutes. Who asks and who decides is read by `person`.
+   */
+  membersOf: (group: string) => Promise<readonly PersonFacts[]>;
   /** How these people stand now: asked anew, nothing remembered, however many they are. Never throws. */
   standings: (personIds: readonly string[]) => Promise<Standings>;
 };
@@ -45,16 +48,13 @@ export const standingsOneByOne = async (
 export type DirectoryOptions = {
   identityStoreId: string;
   region: string;
+  /** The groups whose members may use Curfew: together they are read in bulk when they are many. None: each is always asked about. */
+  groups: readonly string[];
   now: () => Date;
   /** Called with what was read from the identity store, before it is answered: keeps our own rows of people. */
-  remember: (person: PersonFacts) => Promise<void>;
+  remember: (people: readonly PersonFacts[]) => Promise<void>;
+  wait?: KeptMembersDeps['wait'];
 };
-
-/**
- * So many people are asked about one by one; for more the store is listed, a hundred a call: each of its APIs takes 20 calls a second
- * (aws-facts 1.5), and a leaver may keep nothing for longer than a minute (ID-12).
- */
-const mostOneByOne = 60;
 
 /** Answers are made of remembered answers at most once, so this is half of the minute that is promised. */
 const freshMs = 30_000;
@@ -74,20 +74,11 @@ export const remembering = <T>(read: (key: string) => Promise<T>, now: () => Dat
   };
 };
 
-/** Null when there is no such person or group. A whole identity store that is not there is a fault: nobody has left (ID-12). */
-const orNull = async <T>(call: Promise<T>): Promise<T | null> => {
-  try {
-    return await call;
-  } catch (error) {
-    if (error instanceof ResourceNotFoundException && error.ResourceType !== 'IDENTITY_STORE') return null;
-    throw error;
-  }
-};
-
 /** Reads by the SDK; where it connects is decided by the SDK's own endpoint settings alone. */
-export const createDirectory = (options: DirectoryOptions): Directory => {
-  const { identityStoreId: IdentityStoreId, now, remember } = options;
+export const createDirectory = (options: DirectoryOptions): Directory & { refreshMembers: KeptMembers['refresh'] } => {
+  const { identityStoreId: IdentityStoreId, groups, now, remember } = options;
   const client = new IdentitystoreClient({ region: options.region, maxAttempts: 4 });
+  const store: IdentityStore = { client, identityStoreId: IdentityStoreId, pace: async () => undefined };
 
   const groupName = remembering(async (GroupId: string) => {
     const group = await orNull(client.send(new DescribeGroupCommand({ IdentityStoreId, GroupId })));
@@ -108,18 +99,9 @@ export const createDirectory = (options: DirectoryOptions): Directory => {
 
   const readPerson = async (UserId: string): Promise<PersonFacts | null> => {
     const user = await orNull(client.send(new DescribeUserCommand({ IdentityStoreId, UserId })));
-    if (user?.UserId === undefined || user.UserName === undefined) return null;
-    const emails = user.Emails ?? [];
-    const person: PersonFacts = {
-      id: user.UserId,
-      userName: user.UserName,
-      displayName: user.DisplayName ?? user.UserName,
-      email: (emails.find((email) => email.Primary === true) ?? emails[0])?.Value ?? null,
-      enabled: user.UserStatus !== 'DISABLED',
-      groups: await readGroups(UserId),
-      checkedAt: now(),
-    };
-    await remember(person);
+    if (user === null) return null;
+    const person = personFactsOf(user, { groups: await readGroups(UserId), checkedAt: now() });
+    if (person !== null) await remember([person]);
     return person;
   };
 
@@ -148,25 +130,37 @@ export const createDirectory = (options: DirectoryOptions): Directory => {
     return standingsOneByOne(personIds, async (id) => list?.get(id) ?? (await askStanding(id)));
   };
 
-  const membersOf = remembering(async (group: string) => {
-    const found = await orNull(
-      client.send(
-        new GetGroupIdCommand({
-          IdentityStoreId,
-          AlternateIdentifier: { UniqueAttribute: { AttributePath: 'displayName', AttributeValue: group } },
-        }),
-      ),
-    );
-    if (found?.GroupId === undefined) return [];
+  const groupNamed = remembering((name: string) => readGroupNamed(store, name), now);
+
+  const kept = createKeptMembers({
+    groups,
+    count: async () => {
+      const read = await Promise.all(groups.map(groupNamed));
+      return new Set(read.flatMap((group) => group?.memberIds ?? [])).size;
+    },
+    read: async (pace) => {
+      const checkedAt = now();
+      const read = [];
+      for (const name of groups) read.push((await readGroupNamed({ ...store, pace }, name)) ?? []);
+      const found = read.flat();
+      if (new Set(found.flatMap(({ memberIds }) => memberIds)).size <= mostOneByOne) return null;
+      const people = await readPeople({ ...store, pace }, found, checkedAt);
+      await remember(people);
+      return byGroup(new Map(found.map(({ name, memberIds }) => [name, memberIds])), people);
+    },
+    ...(options.wait === undefined ? {} : { wait: options.wait }),
+  });
+
+  /** Made of what is remembered, and not remembered itself: else it would be twice as old. */
+  const membersOneByOne = async (group: string): Promise<PersonFacts[]> => {
+    const found = await groupNamed(group);
     const members: PersonFacts[] = [];
-    for await (const page of paginateListGroupMemberships({ client }, { IdentityStoreId, GroupId: found.GroupId })) {
-      for (const { MemberId } of page.GroupMemberships ?? []) {
-        const member = MemberId?.UserId === undefined ? null : await person(MemberId.UserId);
-        if (member?.enabled === true) members.push(member);
-      }
+    for (const id of found?.memberIds ?? []) {
+      const member = await person(id);
+      if (member?.enabled === true) members.push(member);
     }
     return members;
-  }, now);
+  };
 
   return {
     byUserName: async (userName) => {
@@ -185,7 +179,8 @@ export const createDirectory = (options: DirectoryOptions): Directory => {
       const known = await person(personId);
       return known?.enabled === true ? known.groups : [];
     },
-    membersOf,
+    membersOf: async (group) => (await kept.of(group)) ?? membersOneByOne(group),
+    refreshMembers: kept.refresh,
     standings,
   };
 };

@@ -2,12 +2,21 @@
  * People as IAM users, for shops without Identity Center: who is in the configured groups of the sign-in accounts may use Curfew.
  * Known by UserId (`AIDA…`, never given twice), remembered for a minute at most (threats RQ-06, ID-12).
  */
-import { GetGroupCommand, GetUserCommand, ListGroupsForUserCommand, type Tag, type User } from '@aws-sdk/client-iam';
+import {
+  GetAccountAuthorizationDetailsCommand,
+  GetGroupCommand,
+  GetUserCommand,
+  ListGroupsForUserCommand,
+  type Tag,
+  type User,
+  type UserDetail,
+} from '@aws-sdk/client-iam';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { type PersonFacts, standingOf } from '../store/people.ts';
 import type { Broker } from './broker.ts';
 import { type Directory, remembering, standingsOneByOne } from './directory.ts';
 import { AwsProblem } from './errors.ts';
+import { byGroup, createKeptMembers, type KeptMembers, type KeptMembersDeps, mostOneByOne } from './kept-members.ts';
 import { allPages } from './pages.ts';
 
 /** Whoever may tag users can name them here: `deploy/` lets nobody but admins do it. */
@@ -18,6 +27,7 @@ const emailTag = 'curfew:email';
 const namesShown = 20;
 
 export type IamUsers = Directory & {
+  refreshMembers: KeptMembers['refresh'];
   /** Asked anew, nothing remembered: sign-in must not trust a user who was just taken out of a group. */
   afresh: (accountId: string, userId: string) => Promise<PersonFacts | null>;
   /** All members of a group, whether or not they may use Curfew: each of them gets what the group gets. */
@@ -32,7 +42,8 @@ export type IamUsersOptions = {
   groups: readonly string[];
   now: () => Date;
   /** Called with what was read, before it is answered: keeps our own rows of people. */
-  remember: (person: PersonFacts) => Promise<void>;
+  remember: (people: readonly PersonFacts[]) => Promise<void>;
+  wait?: KeptMembersDeps['wait'];
 };
 
 type Member = { accountId: string; id: string; name: string };
@@ -52,6 +63,8 @@ const tagOf = (tags: readonly Tag[] | undefined, key: string): string | null =>
 
 const memberOf = (accountId: string, { UserId, UserName }: User): Member[] =>
   UserId === undefined || UserName === undefined ? [] : [{ accountId, id: UserId, name: UserName }];
+
+type UserFacts = { tags: readonly Tag[] | undefined; inGroups: readonly string[]; checkedAt: Date };
 
 /** Reads by the broker role of each account, within its budgets. */
 export const createIamUsers = (options: IamUsersOptions): IamUsers => {
@@ -76,10 +89,20 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
       const page = await call('iam:ListGroupsForUser', 'iam-read', () => iam.send(new ListGroupsForUserCommand(input)));
       return { items: page.Groups ?? [], next: page.IsTruncated ? page.Marker : undefined };
     });
-    return found.flatMap(({ GroupName }) => GroupName ?? []).sort();
+    return found.flatMap(({ GroupName }) => GroupName ?? []);
   };
 
-  const readPerson = async (member: Member): Promise<PersonFacts | null> => {
+  const factsOf = ({ id, name }: Member, { tags, inGroups, checkedAt }: UserFacts): PersonFacts => ({
+    id,
+    userName: name,
+    displayName: tagOf(tags, displayNameTag) ?? name,
+    email: tagOf(tags, emailTag),
+    enabled: inGroups.some((group) => groups.includes(group)),
+    groups: inGroups.toSorted(),
+    checkedAt,
+  });
+
+  const askPerson = async (member: Member): Promise<PersonFacts | null> => {
     const { iam, call } = broker.account(member.accountId);
     const input = { UserName: member.name };
     const [answer, inGroups] = await Promise.all([
@@ -88,17 +111,46 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
     ]);
     // Deleted, or deleted and made again under the same name, since the group was read.
     if (answer?.User?.UserId !== member.id || inGroups === null) return null;
-    const person: PersonFacts = {
-      id: member.id,
-      userName: member.name,
-      displayName: tagOf(answer.User.Tags, displayNameTag) ?? member.name,
-      email: tagOf(answer.User.Tags, emailTag),
-      enabled: inGroups.some((group) => groups.includes(group)),
-      groups: inGroups,
-      checkedAt: now(),
-    };
-    await remember(person);
-    return person;
+    return factsOf(member, { tags: answer.User.Tags, inGroups, checkedAt: now() });
+  };
+
+  const readPerson = async (member: Member): Promise<PersonFacts | null> => {
+    const found = await askPerson(member);
+    if (found !== null) await remember([found]);
+    return found;
+  };
+
+  /** All users of an account with tags and groups, 200 a call; null without the right to it. */
+  const readAllUsers = async (accountId: string): Promise<UserDetail[] | null> => {
+    const { iam, call } = broker.account(accountId);
+    try {
+      return await allPages(async (Marker) => {
+        const input = { Filter: ['User' as const], MaxItems: 200, ...(Marker === undefined ? {} : { Marker }) };
+        const send = () => iam.send(new GetAccountAuthorizationDetailsCommand(input));
+        const page = await call('iam:GetAccountAuthorizationDetails', 'iam-read', send);
+        return { items: page.UserDetailList ?? [], next: page.IsTruncated ? page.Marker : undefined };
+      });
+    } catch (error) {
+      if (error instanceof AwsProblem && error.code === 'AccessDenied') return null;
+      throw error;
+    }
+  };
+
+  const readManyOf = async (accountId: string, wanted: readonly Member[], pace: () => Promise<void>) => {
+    const checkedAt = now();
+    const users = wanted.length <= mostOneByOne ? null : await readAllUsers(accountId);
+    const details = new Map(users?.map((user) => [user.UserId, user]));
+    const people: PersonFacts[] = [];
+    for (const member of wanted) {
+      const user = details.get(member.id);
+      if (user === undefined) await pace();
+      const found =
+        user === undefined
+          ? await askPerson(member)
+          : factsOf(member, { tags: user.Tags, inGroups: user.GroupList ?? [], checkedAt });
+      if (found !== null) people.push(found);
+    }
+    return people;
   };
 
   /** Key: account id and group name, parted by a slash, which neither can hold. */
@@ -116,6 +168,33 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
   };
   const remembered = (accountId: string, group: string) => members(`${accountId}/${group}`);
 
+  const kept = createKeptMembers({
+    groups,
+    count: async () => (await everybody(remembered)).size,
+    read: async (pace) => {
+      const wanted = new Map<string, Member>();
+      const lists = new Map<string, string[]>();
+      for (const group of groups) {
+        for (const accountId of accounts) {
+          await pace();
+          const found = await readMembers(accountId, group);
+          for (const member of found) wanted.set(member.id, member);
+          lists.set(group, [...(lists.get(group) ?? []), ...found.map(({ id }) => id)]);
+        }
+      }
+      if (wanted.size <= mostOneByOne) return null;
+      const read: PersonFacts[][] = [];
+      for (const accountId of accounts) {
+        const here = [...wanted.values()].filter((member) => member.accountId === accountId);
+        read.push(await readManyOf(accountId, here, pace));
+      }
+      const people = read.flat();
+      await remember(people);
+      return byGroup(lists, people);
+    },
+    ...(options.wait === undefined ? {} : { wait: options.wait }),
+  });
+
   const person = remembering(async (personId: string) => {
     const member = (await everybody(remembered)).get(personId);
     return member === undefined ? null : readPerson(member);
@@ -130,10 +209,13 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
       return known?.enabled === true ? known.groups : [];
     },
     membersOf: async (group) => {
+      const copy = await kept.of(group);
+      if (copy !== null) return copy;
       const lists = await Promise.all(accounts.map((accountId) => remembered(accountId, group)));
       const people = await Promise.all(lists.flat().map(({ id }) => person(id)));
       return people.filter((one) => one !== null).filter(({ enabled }) => enabled);
     },
+    refreshMembers: kept.refresh,
     standings: async (personIds) => {
       // One question for all: who is in the groups now. It is asked only when there is somebody to ask about.
       let asked: Promise<Map<string, Member>> | null = null;

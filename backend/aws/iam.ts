@@ -163,9 +163,12 @@ export const roleSetting = (
   };
 };
 
-const checkLivesMs = 60_000;
+const minuteMs = 60_000;
+/** A role that is there stays there: 2,500 open apps that look at 20 accounts each minute would be 40 calls a second in each. */
+const shownLivesMs = 15 * minuteMs;
 
-export type RoleCheck = (accountId: string, person: RolePerson) => Promise<PersonalRole>;
+/** `to-act`: somebody asks or connects. `to-show`: it is only told, and may be older. */
+export type RoleCheck = (accountId: string, person: RolePerson, why?: 'to-act' | 'to-show') => Promise<PersonalRole>;
 
 type CheckDeps = {
   config: Pick<Config, 'partition' | 'signIn' | 'directory' | 'accounts'>;
@@ -225,12 +228,17 @@ const checkGroup = async (
 
 /**
  * Is there what would carry this person's access in this account: a role of ours, or (by the configuration) their IAM user or
- * a group of theirs? `roleArn` of a ready answer is the ARN of that. Ready answers are kept for 60 s (the reconciler checks
- * anew before every write anyway); missing ones are asked again each time, because somebody is about to mend them.
+ * a group of theirs? `roleArn` of a ready answer is the ARN of that. To act, ready answers are kept for 60 s (the reconciler checks
+ * anew before every write anyway); others are asked again each time, because somebody is about to mend them. To show, ready ones are kept
+ * for 15 min, others for 60 s; whatever is asked to act is known to show at once.
  */
 export const createRoleCheck = (options: CheckDeps & { now: () => Date }): RoleCheck => {
   const { config, now } = options;
-  const known = new Map<string, { until: number; role: PersonalRole }>();
+  const known = new Map<string, { at: number; role: PersonalRole }>();
+  const livesMs = (role: PersonalRole, why: 'to-act' | 'to-show'): number => {
+    if (why === 'to-show') return role.state === 'ready' ? shownLivesMs : minuteMs;
+    return role.state === 'ready' ? minuteMs : 0;
+  };
   const ask = (accountId: string, person: RolePerson): Promise<PersonalRole> => {
     const { name: accountName, principal } = accountOf(config, accountId);
     const place = { accountId, accountName };
@@ -243,13 +251,12 @@ export const createRoleCheck = (options: CheckDeps & { now: () => Date }): RoleC
         return checkGroup(options, { ...place, group: principal.group }, person);
     }
   };
-  return async (accountId, person) => {
+  return async (accountId, person, why = 'to-act') => {
     const key = `${accountId}/${person.id}`;
-    const remembered = known.get(key);
-    if (remembered !== undefined && remembered.until > now().getTime()) return remembered.role;
+    const held = known.get(key);
+    if (held !== undefined && now().getTime() - held.at < livesMs(held.role, why)) return held.role;
     const role = await ask(accountId, person);
-    if (role.state === 'ready') known.set(key, { until: now().getTime() + checkLivesMs, role });
-    else known.delete(key);
+    known.set(key, { at: now().getTime(), role });
     return role;
   };
 };

@@ -9,7 +9,13 @@ import {
   ListRolesCommand,
   PutRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { GetGroupIdCommand, IdentitystoreClient, ResourceNotFoundException } from '@aws-sdk/client-identitystore';
+import {
+  GetGroupIdCommand,
+  IdentitystoreClient,
+  ListGroupsCommand,
+  ListUsersCommand,
+  ResourceNotFoundException,
+} from '@aws-sdk/client-identitystore';
 import { RegisterClientCommand, SSOOIDCClient } from '@aws-sdk/client-sso-oidc';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { stsHost } from '../../src/shared/identity-proof.ts';
@@ -31,6 +37,8 @@ export type Probe = {
   /** Registers a client as the app does at a sign-in; says nothing about the start URL. */
   registerClient: () => Promise<void>;
   groupExists: (name: string) => Promise<boolean>;
+  /** Lists one user and one group. @throws AwsProblem without the right to one of both. */
+  listDirectory: () => Promise<void>;
   /** Enters a role and forgets the credentials at once. */
   enter: (role: { arn: string; sessionName: string; externalId: string | null }) => Promise<Door>;
   /** Names of an account's Identity Center roles of a permission set. */
@@ -114,6 +122,11 @@ export const openProbe = (options: {
     registerClient: async () => {
       const input = { clientName: 'curfew doctor', clientType: 'public', scopes: ['sso:account:access'] };
       await orProblem('sso-oidc:RegisterClient', oidc.send(new RegisterClientCommand(input)));
+    },
+    listDirectory: async () => {
+      const input = { IdentityStoreId: identityStoreOf(config).identityStoreId, MaxResults: 1 };
+      await orProblem('identitystore:ListUsers', identityStore().send(new ListUsersCommand(input)));
+      await orProblem('identitystore:ListGroups', identityStore().send(new ListGroupsCommand(input)));
     },
     groupExists: async (name) => {
       const AlternateIdentifier = { UniqueAttribute: { AttributePath: 'displayName', AttributeValue: name } };

@@ -230,6 +230,23 @@ describe('in Identity Center', () => {
     ]);
   });
 
+  test('no right to list people or groups: it works one by one, and is told', async () => {
+    for (const operation of ['ListUsers', 'ListGroups']) {
+      const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 };
+      await control('addFault', { match: { service: 'identitystore', operation }, times: null, effect });
+      const found = wrong(await doctor(alone));
+      await control('clearFaults', {});
+      expect(found).toMatchObject([
+        {
+          check: 'lists of people and groups',
+          state: 'not-ok',
+          found: expect.stringContaining(`identitystore:${operation}`),
+          advice: expect.stringContaining('deploy/curfew-identities.yml'),
+        },
+      ]);
+    }
+  });
+
   test('a sign-in account that the backend cannot look into', async () => {
     const found = wrong(await doctor({ accounts: [] }));
     expect(found).toMatchObject([

@@ -59,7 +59,7 @@ export async function* examine(options: DoctorOptions): AsyncGenerator<Finding, 
       yield* checkIamGroups(config, broker, members);
     } else {
       yield await checkOidc(config, probe);
-      yield* checkGroups(config, probe, members);
+      yield* checkGroups({ config, probe, as }, members);
     }
     const aws = { iam: createIam(broker), ssm: createSsm(broker), trail: createCloudTrail(broker) };
     const deps = { config, as: entered, probe, ...aws, members, now } as const;

@@ -24,9 +24,13 @@ export const checkOidc = (config: Pick<Config, 'signIn'>, probe: Pick<Probe, 're
 export type Members = Map<string, PersonFacts>;
 
 const directoryAdvice =
-  'These credentials need identitystore:GetUserId, DescribeUser, ListUsers, GetGroupId, DescribeGroup, ListGroupMemberships and ' +
+  'These credentials need identitystore:GetUserId, DescribeUser, ListUsers, GetGroupId, DescribeGroup, ListGroups, ListGroupMemberships and ' +
   'ListGroupMembershipsForMember, and must belong to the account of Identity Center or its delegated administrator ' +
   '(directory.identityStoreId: IAM Identity Center console, Settings, Identity source).';
+
+const listsAdvice =
+  'These credentials need identitystore:ListUsers and ListGroups too (deploy/curfew-identities.yml). Without them Curfew works, but asks about ' +
+  'each person by itself: with hundreds of people, approvers are known minutes late and leavers are found late.';
 
 const iamUsersAdvice =
   'The broker role needs iam:GetGroup, iam:GetUser and iam:ListGroupsForUser on the users and groups of the account (deploy/curfew-account.yml).';
@@ -61,14 +65,26 @@ export async function* checkIamGroups(
   }
 }
 
-/** One finding a group; fills `members`. */
+type GroupsDeps = {
+  config: Pick<Config, 'directory'>;
+  probe: Pick<Probe, 'groupExists' | 'listDirectory'>;
+  /** Whose credentials these are: the provisioner reads people one by one. */
+  as: 'backend' | 'provisioner';
+};
+
+/** One finding a group, and one about lists for the backend; fills `members`. */
 export async function* checkGroups(
-  config: Pick<Config, 'directory'>,
-  probe: Pick<Probe, 'groupExists'>,
+  { config, probe, as }: GroupsDeps,
   members: Members,
 ): AsyncGenerator<Finding, void, void> {
   const { identityStoreId, region, groups, adminGroup } = identityStoreOf(config);
-  const directory = createDirectory({ identityStoreId, region, now: () => new Date(), remember: async () => {} });
+  const directory = createDirectory({
+    identityStoreId,
+    region,
+    groups: as === 'backend' ? groups : [],
+    now: () => new Date(),
+    remember: async () => {},
+  });
   for (const group of new Set([...groups, adminGroup])) {
     const setting = groups.includes(group) ? 'directory.groups' : 'directory.adminGroup';
     yield await look({ area, check: `group ${group}` }, directoryAdvice, async () => {
@@ -88,4 +104,10 @@ export async function* checkGroups(
       return ok(counted(found.length, 'enabled member'));
     });
   }
+  // Without anybody the identity store itself is wrong, and that was said.
+  if (as === 'provisioner' || members.size === 0) return;
+  yield await look({ area, check: 'lists of people and groups' }, listsAdvice, async () => {
+    await probe.listDirectory();
+    return ok('can be read in bulk');
+  });
 }

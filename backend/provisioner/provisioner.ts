@@ -86,7 +86,9 @@ const leaversOf = async (deps: Deps, account: AccountConfig, expected: ReadonlyS
 
 const readPeople = async (config: ProvisionerConfig): Promise<PersonFacts[]> => {
   const { identityStoreId, region, groups } = identityStoreOf(config);
-  const directory = createDirectory({ identityStoreId, region, now: () => new Date(), remember: async () => {} });
+  // Roles are made and removed by what is read here, with no right to more than one by one.
+  const options = { identityStoreId, region, groups: [], now: () => new Date(), remember: async () => {} };
+  const directory = createDirectory(options);
   const people = new Map<string, PersonFacts>();
   for (const group of groups) for (const person of await directory.membersOf(group)) people.set(person.id, person);
   return [...people.values()];

@@ -54,8 +54,8 @@ beforeEach(() => {
     accounts: [devAccount],
     groups: ['curfew-users'],
     now: () => at,
-    remember: async (person) => {
-      remembered.push(person);
+    remember: async (people) => {
+      remembered.push(...people);
     },
   });
 });

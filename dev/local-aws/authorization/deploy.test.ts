@@ -167,6 +167,7 @@ const commands: Record<string, readonly Use[]> = {
   GetUserId: [use('backend', 'identitystore:GetUserId', '*')],
   DescribeUser: [use(directory, 'identitystore:DescribeUser', '*')],
   ListUsers: [use('backend', 'identitystore:ListUsers', '*')],
+  ListGroups: [use('backend', 'identitystore:ListGroups', '*')],
   GetGroupId: [use(directory, 'identitystore:GetGroupId', '*')],
   DescribeGroup: [use(directory, 'identitystore:DescribeGroup', '*')],
   ListGroupMemberships: [use(directory, 'identitystore:ListGroupMemberships', '*')],

@@ -20,7 +20,7 @@ import {
   urlEncoded,
   usablePolicy,
 } from './lookups.ts';
-import { holderArn, holderKey, type IamRole } from './state.ts';
+import { holderArn, holderKey, type IamRole, type IamUser, type PolicyHolder } from './state.ts';
 
 const trustLimit = 2048;
 const rolesPerAccount = 1000;
@@ -36,6 +36,8 @@ const createInput = role.extend({
   PermissionsBoundary: rule.arn.optional(),
   Tags: rule.tags.default([]),
 });
+
+const detailsInput = z.object({ Filter: z.array(z.enum(['Role', 'User'])).length(1), ...rule.pageShape });
 
 const described = (one: IamRole) => ({
   Path: one.path,
@@ -58,21 +60,29 @@ const describedFully = (one: IamRole) => ({
   Tags: Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags),
 });
 
+const inlinePolicies = (one: PolicyHolder) =>
+  Object.entries(one.inline).map(([PolicyName, text]) => ({ PolicyName, PolicyDocument: urlEncoded(text) }));
+const attachedPolicies = (one: PolicyHolder) =>
+  one.attached.map((PolicyArn) => ({ PolicyName: PolicyArn.split('/').at(-1) ?? '', PolicyArn }));
+
 /** A role with everything that hangs on it. */
 const detailed = (one: IamRole) => {
   const { Description: _, MaxSessionDuration: __, ...rest } = describedFully(one);
-  return {
-    ...rest,
-    RolePolicyList: Object.entries(one.inline).map(([PolicyName, text]) => ({
-      PolicyName,
-      PolicyDocument: urlEncoded(text),
-    })),
-    AttachedManagedPolicies: one.attached.map((PolicyArn) => ({
-      PolicyName: PolicyArn.split('/').at(-1) ?? '',
-      PolicyArn,
-    })),
-  };
+  return { ...rest, RolePolicyList: inlinePolicies(one), AttachedManagedPolicies: attachedPolicies(one) };
 };
+
+/** A user with its groups and everything that hangs on it. */
+const detailedUser = (one: IamUser) => ({
+  Path: one.path,
+  UserName: one.name,
+  UserId: one.id,
+  Arn: holderArn(one),
+  CreateDate: one.createdAt,
+  UserPolicyList: inlinePolicies(one),
+  GroupList: one.groups,
+  AttachedManagedPolicies: attachedPolicies(one),
+  Tags: Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags),
+});
 
 export const createRoleOperations = (deps: IamDeps): Record<string, Operation> => {
   const { state, authorise } = deps;
@@ -173,10 +183,15 @@ export const createRoleOperations = (deps: IamDeps): Record<string, Operation> =
       return { Roles: items.map(described), ...more };
     },
 
-    /** Of what there is, only roles: `Filter` must say so. */
+    /** Of what there is, only roles or only users: `Filter` must say so. */
     GetAccountAuthorizationDetails: (raw, caller) => {
-      const input = rule.parseInput(z.object({ Filter: z.array(z.literal('Role')).length(1), ...rule.pageShape }), raw);
+      const input = rule.parseInput(detailsInput, raw);
       authorise(caller, { action: 'iam:GetAccountAuthorizationDetails', resources: [{ arn: '*' }] });
+      if (input.Filter[0] === 'User') {
+        const users = state.users.all().filter((one) => one.accountId === caller.accountId);
+        const { items, more } = rule.pageOf(users, input);
+        return { UserDetailList: items.map(detailedUser), ...more };
+      }
       const roles = state.roles.all().filter((one) => one.accountId === caller.accountId);
       const { items, more } = rule.pageOf(roles, input);
       return { RoleDetailList: items.map(detailed), ...more };
