@@ -62,7 +62,7 @@ module.exports = {
     {
       name: 'the provisioner is a process of its own and shares no rights with the backend',
       severity: 'error',
-      from: { path: '^backend/(?!provisioner/)', pathNot: '\\.test\\.ts$' },
+      from: { path: '^backend/(?!provisioner/)', pathNot: '\\.test\\.ts$|/testing/' },
       to: { path: '^backend/provisioner/' },
     },
     {

@@ -17,7 +17,7 @@ export const mostOneByOne = 60;
 export const paceMs = { first: 100, later: 500 } as const;
 
 /** Between the end of a reading and the next. */
-const restMs = 120_000;
+const restMs = 300_000;
 
 export type KeptMembers = {
   /** The enabled members of a configured group; null when so few are in all of them that each is asked about. */
