@@ -13,6 +13,9 @@ const sha256Hex = (text: string): string => createHash('sha256').update(text).di
 export const personalRoleName = (identityStoreId: string, personId: string): string =>
   `curfew-${sha256Hex(`${identityStoreId}|${personId}`).slice(0, 20)}`;
 
+/** Could a role of this name be somebody's personal role? */
+export const isPersonalRoleName = (name: string): boolean => /^curfew-[0-9a-f]{20}$/.test(name);
+
 export const personalRoleArn = (partition: string, accountId: string, roleName: string): string =>
   `arn:${partition}:iam::${accountId}:role${peoplePath}${roleName}`;
 

@@ -127,8 +127,9 @@ const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], no
     const known = new Map(rows.map((row) => [row.instance_id, row]));
     const present = new Set(found.map(({ instanceId }) => instanceId));
     const gone = rows.filter((row) => row.gone_at === null && !present.has(row.instance_id));
-    const changed = gone.length > 0 || found.some((one) => differs(known.get(one.instanceId), one, place));
-    await keepFound(tx, place, found, now);
+    const different = found.filter((one) => differs(known.get(one.instanceId), one, place));
+    const changed = gone.length > 0 || different.length > 0;
+    await keepFound(tx, place, different, now);
     if (gone.length > 0) {
       await tx
         .updateTable('instances')
@@ -142,6 +143,13 @@ const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], no
         )
         .execute();
     }
+    await tx
+      .updateTable('instances')
+      .set({ checked_at: now })
+      .where('account_id', '=', place.accountId)
+      .where('region', '=', place.region)
+      .where('gone_at', 'is', null)
+      .execute();
     const health = await keepPlace(tx, place, { problem: null, checkedAt: now });
     if (changed || health) await recordChange(tx, { topic: 'inventory', ref: null, audience: null });
     return changed;

@@ -3,7 +3,7 @@
  * are seen too (threats AWS-02).
  */
 import { instanceId } from '../../src/shared/access.ts';
-import { comparableOwner, sessionOwnerArn, userOwnerArn } from '../access-policy/principal.ts';
+import { comparableOwner, isPersonalRoleName, sessionOwnerArn, userOwnerArn } from '../access-policy/principal.ts';
 import type { Iam } from '../aws/iam.ts';
 import type { ActiveSession } from '../aws/ssm.ts';
 import type { Config } from '../config.ts';
@@ -21,12 +21,11 @@ type OwnersDeps = {
 type Owners = {
   /** Owner ARN to the ids of the principals whose grants may explain the owner's sessions. */
   principals: ReadonlyMap<string, readonly string[]>;
-  /** Begins of owner ARNs that nobody but Curfew has a use for. */
-  ours: readonly string[];
+  /** Roles that nobody but Curfew has a use for, as far as rows know them. */
+  roles: ReadonlySet<string>;
 };
 
-/** @param roleNames personal roles that are there and that no row may know. */
-export const readOwners = async (deps: OwnersDeps, roleNames: readonly string[]): Promise<Owners> => {
+export const readOwners = async (deps: OwnersDeps): Promise<Owners> => {
   const { db, aws, account, config } = deps;
   const { partition } = config;
   const rows = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
@@ -43,8 +42,7 @@ export const readOwners = async (deps: OwnersDeps, roleNames: readonly string[])
     const group = await aws.iam.readGroup(account.id, name);
     for (const { userName } of group?.members ?? []) explains(userOwnerArn(partition, account.id, userName), id);
   }
-  const names = new Set([...roleNames, ...rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))]);
-  return { principals, ours: [...names].map((name) => `arn:${partition}:sts::${account.id}:assumed-role/${name}/`) };
+  return { principals, roles: new Set(rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))) };
 };
 
 /** Pairs of principal and instance which a grant covers that lives or is in its last looks. */
@@ -114,17 +112,31 @@ const noteOutsideApp = (sweep: AccountSweep, session: ActiveSession): Promise<vo
       'Access is theirs until the grant ends, and the session ends with it. Its output is logged only by the session document.',
   });
 
-/** Sorts every active session of a region into explained, ended, reported. */
+const roleOf = (owner: string): string | null =>
+  /^arn:[^:]+:sts::\d{12}:assumed-role\/([^/]+)\//.exec(owner)?.[1] ?? null;
+
+/** Whether a role is one that the provisioner made. All roles of an account are listed only for one that could be, and that no row knows. */
+const isOurs = async (
+  name: string | null,
+  owners: Owners,
+  personalRoles: () => Promise<readonly string[]>,
+): Promise<boolean> =>
+  name !== null && (owners.roles.has(name) || (isPersonalRoleName(name) && (await personalRoles()).includes(name)));
+
+/**
+ * Sorts every active session of a region into explained, ended, reported.
+ * @param personalRoles names of the personal roles that are there.
+ */
 export const sweepSessions = async (
   sweep: AccountSweep,
   region: string,
-  roleNames: readonly string[],
+  personalRoles: () => Promise<readonly string[]>,
 ): Promise<void> => {
   const { account, aws, now, appTellsMs } = sweep;
   const begun = now();
   const sessions = await aws.ssm.activeSessions(account.id, region, null);
   // Read after the list: whatever was granted before a session began is there by now.
-  const owners = await readOwners(sweep, roleNames);
+  const owners = await readOwners(sweep);
   const covered = await readCovered(sweep, region);
   const known = await readKnown(
     sweep,
@@ -139,7 +151,7 @@ export const sweepSessions = async (
     );
     if (!explained) {
       seen.push(session.id);
-      const ours = owners.ours.some((begin) => session.owner.startsWith(begin));
+      const ours = await isOurs(roleOf(session.owner), owners, personalRoles);
       await (ours ? endUnexplained(sweep, session) : noteBypass(sweep, session));
       continue;
     }

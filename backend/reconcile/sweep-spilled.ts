@@ -5,12 +5,24 @@ import { AwsProblem } from '../aws/errors.ts';
 import type { GrantPolicy } from '../aws/sweep-reads.ts';
 import type { AccountSweep } from './account-sweep.ts';
 
-/** Names of all managed policies that principals of this account may have; their numbers are on record before they are made. */
+/**
+ * Names of all managed policies that principals of this account may have; their numbers are on record before they are made. One on which
+ * nothing hangs any more has none, whatever its row says: a write that was on its way when its backend was taken over may land after the end.
+ */
 const readExpected = async ({ db, account }: AccountSweep): Promise<ReadonlySet<string>> => {
   const rows = await db
     .selectFrom('principals')
     .select(['kind', 'name', 'managed_policies'])
     .where('account_id', '=', account.id)
+    .where('managed_policies', '>', 0)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('grants')
+          .select('grants.id')
+          .whereRef('principal_id', '=', 'principals.id')
+          .where('state', 'in', ['ready', 'granting', 'active', 'ending']),
+      ),
+    )
     .execute();
   return new Set(
     rows.flatMap(({ kind, name, managed_policies: count }) =>

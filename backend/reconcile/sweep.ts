@@ -2,9 +2,9 @@
  * What no row asks for, looked for from AWS's side: roles and policies that are not as Curfew made them, sessions that no grant explains,
  * session documents that somebody changed (threats AWS-02, AWS-12, AWS-13). Ours is mended, the rest is listed with what to do.
  *
- * It reads, for each account, the list of personal roles, and for each region one page of sessions. The thorough part comes less often: all
- * roles with what hangs on them in pages of 200, one page of spilled policies, and each session document of each region. What is as it
- * was recorded costs nothing more.
+ * It reads, for each region of an account, one page of sessions. The thorough part comes less often: the list of personal roles, all roles with
+ * what hangs on them in pages of 200, one page of spilled policies, and each session document of each region. What is as it was recorded
+ * costs nothing more.
  */
 import { sql } from 'kysely';
 import { takeDuty } from '../store/backends.ts';
@@ -48,16 +48,23 @@ const sweepAccount = async (sweep: AccountSweep, thorough: boolean): Promise<str
       sweep.log.error({ error, accountId: sweep.account.id, part: name }, 'a part of an account could not be swept');
     }
   };
-  let roleNames: readonly string[] = [];
-  await part('list of roles', async () => {
+  let listed: readonly string[] | null = null;
+  const personalRoles = async (): Promise<readonly string[]> => {
     // Where people are IAM users there are no personal roles.
-    if (sweep.account.principal.kind === 'role') roleNames = await sweep.aws.iam.personalRoles(sweep.account.id);
-  });
+    if (sweep.account.principal.kind !== 'role') return [];
+    if (listed === null) {
+      listed = [];
+      await part('list of roles', async () => {
+        listed = await sweep.aws.iam.personalRoles(sweep.account.id);
+      });
+    }
+    return listed;
+  };
   for (const region of sweep.account.regions) {
     // Sessions first: they are what somebody can do harm with now.
-    await part(`sessions in ${region}`, () => sweepSessions(sweep, region, roleNames));
+    await part(`sessions in ${region}`, () => sweepSessions(sweep, region, personalRoles));
   }
-  if (thorough) await part('roles', () => sweepRoles(sweep, roleNames));
+  if (thorough) await part('roles', async () => sweepRoles(sweep, await personalRoles()));
   for (const region of thorough ? sweep.account.regions : []) {
     await part(`session documents in ${region}`, () => sweepDocuments(sweep, region));
   }
