@@ -27,16 +27,17 @@ export type Streams = {
 export type StreamsDeps = {
   db: Db;
   feed: Pick<ChangeFeed, 'subscribe'>;
-  directory: Pick<Directory, 'person'>;
+  directory: Pick<Directory, 'person' | 'standings'>;
   adminGroup: string;
   metrics: Pick<Metrics, 'streamsOpen'>;
   log: Log;
   now: () => Date;
+  /** Milliseconds between two looks at the tokens, and at whose streams they are; defaults below. */
+  checkEveryMs?: { tokens: number; people: number };
 };
 
 const streamsOverall = 2_000;
-const tokenCheckMs = 3_000;
-const personCheckMs = 60_000;
+const usualChecksMs = { tokens: 3_000, people: 60_000 };
 
 type Open = {
   tokenHash: Buffer;
@@ -79,20 +80,34 @@ export const createStreams = (deps: StreamsDeps): Streams => {
     for (const stream of open) if (!standing.has(stream.tokenHash.toString('hex'))) end(stream);
   };
 
+  /** Admins one by one, as their streams tell more; all others together, who may be thousands. Who could not be asked about stays. */
   const checkPeople = async (): Promise<void> => {
-    for (const stream of [...all]) {
+    const open = [...all];
+    const others = open.filter(({ isAdmin }) => !isAdmin);
+    const { known } = await deps.directory.standings([...new Set(others.map(({ personId }) => personId))]);
+    for (const stream of others) if ((known.get(stream.personId) ?? 'enabled') !== 'enabled') end(stream);
+    for (const stream of open.filter(({ isAdmin }) => isAdmin)) {
       const person = await deps.directory.person(stream.personId);
       if (person?.enabled !== true) end(stream);
       else stream.isAdmin = person.groups.includes(deps.adminGroup);
     }
   };
 
-  const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout =>
-    setInterval(() => {
-      if (all.size === 0) return;
-      work().catch((error: unknown) => deps.log.error({ event: 'stream_check_failed', error }, 'stream check failed'));
+  /** Never twice at once. */
+  const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => {
+    let running = false;
+    return setInterval(() => {
+      if (all.size === 0 || running) return;
+      running = true;
+      work()
+        .catch((error: unknown) => deps.log.error({ event: 'stream_check_failed', error }, 'stream check failed'))
+        .finally(() => {
+          running = false;
+        });
     }, ms);
-  const timers = [every(tokenCheckMs, checkTokens), every(personCheckMs, checkPeople)];
+  };
+  const { tokens, people } = deps.checkEveryMs ?? usualChecksMs;
+  const timers = [every(tokens, checkTokens), every(people, checkPeople)];
 
   return {
     open: ({ token, reader }) => {

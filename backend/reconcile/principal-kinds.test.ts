@@ -131,6 +131,25 @@ test('AWS-04 an IAM user carries access: their sessions end with it, by their ex
   await untilSealed(scene, id);
 });
 
+test('AWS-13 a managed policy that lands after the last end is deleted by the sweep, though its number is on record', async () => {
+  const holder: PolicyHolder = { accountId: prod, kind: 'role', name: roleNameOf(mira) };
+  start(prod, { kind: 'role', carrier: 'managed', managedPolicies: 1 });
+  const id = await addGrant(scene);
+  await inState(id, 'active');
+  const [{ document } = { document: '' }] = await scene.aws.iam.documents.read(holder, 1);
+  expect(await scene.aws.reads.grantPolicies(prod)).toHaveLength(1);
+  await endGrant(scene, id);
+  await inState(id, 'ended');
+  await untilSealed(scene, id);
+  expect(await scene.aws.reads.grantPolicies(prod)).toEqual([]);
+  // What a backend was about to do when another one took over.
+  await scene.store.db.updateTable('principals').set({ managed_policies: 1 }).where('name', '=', holder.name).execute();
+  await scene.aws.iam.documents.write(holder, { do: 'put', slot: 1, document, known: false });
+  expect(await scene.aws.reads.grantPolicies(prod)).toHaveLength(1);
+  await reconciler?.sweep();
+  expect(await scene.aws.reads.grantPolicies(prod)).toEqual([]);
+});
+
 test('a user who is not who was granted, or has no boundary, gets nothing', async () => {
   start(dev, { kind: 'user', carrier: 'inline' });
   const { person, arn } = await personOf('ravi');

@@ -36,7 +36,7 @@ import { type EndFoundDeps, endFoundSessions } from './end-found.ts';
 import { listFindings, noteFinding } from './findings.ts';
 import type { Reconciler, ReconcilerDeps } from './reconciler.ts';
 import { sweepAccounts } from './sweep.ts';
-import { liveSessions, oneAccount, reconcilerOver, untilIn, untilSealed } from './testing/over-scene.ts';
+import { liveSessions, oneAccount, reconcilerOver, untilIn } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -363,23 +363,6 @@ test('AWS-13 a spilled policy that no principal needs is taken off and deleted; 
   expect(await scene.aws.reads.grantPolicies(prod)).toEqual([]);
   await start().sweep();
   expect(await findings('leftover_policy')).toEqual([]);
-});
-
-test('AWS-13 a spilled policy that lands after the last end is deleted, though its number is on record', async () => {
-  const id = await addGrant(scene);
-  start().nudge();
-  await active(id);
-  await endGrant(scene, id);
-  await untilSealed(scene, id);
-  await start().idle();
-  const { db } = scene.store;
-  await db.updateTable('principals').set({ managed_policies: 1 }).where('name', '=', roleNameOf(mira)).execute();
-  const statement = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };
-  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
-  const PolicyName = `${roleNameOf(mira)}-1`;
-  await new IAMClient(byHand).send(new CreatePolicyCommand({ PolicyName, Path: grantsPath, PolicyDocument }));
-  await start().sweep();
-  expect(await scene.aws.reads.grantPolicies(prod)).toEqual([]);
 });
 
 test('costs three calls an account, and one a region and one a session document in it, however many roles carry access', async () => {
