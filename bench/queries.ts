@@ -105,6 +105,15 @@ const windowLooks = async (
       name: 'audit: one request exported',
       call: () => admin.exportAudit.mutate({ format: 'jsonl', requestId: done, cursor: null }),
     },
+    {
+      name: 'audit: one part of the whole trail exported',
+      note: '2,000 rows',
+      call: () =>
+        admin.exportAudit.mutate({
+          ...{ format: 'jsonl', requestId: null },
+          cursor: { part: 'rows', to: rows, rows, after: Math.round(rows / 2) },
+        }),
+    },
     { name: 'inventory: an engineer', call: () => engineer.instances.query({}) },
     { name: 'inventory: an engineer, searched', call: () => engineer.instances.query({ search: 'prod 00' }) },
     { name: 'inventory: an admin, who may ask for one team’s', call: () => admin.instances.query({}) },

@@ -1,4 +1,7 @@
-/** Who calls: the person of a token as the identity store knows them now, with what the rules let them decide. */
+/**
+ * Who calls: the person of a token as the identity store knows them now, with what the rules let them decide. Whoever asks for something or
+ * decides is read anew by what does it (threats RQ-06).
+ */
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { Directory } from '../aws/directory.ts';
 import type { Secret } from '../log.ts';
@@ -11,7 +14,7 @@ export type Caller = { reader: Reader; facts: PersonFacts; token: TokenFacts };
 
 export type CallerDeps = {
   db: Db;
-  directory: Pick<Directory, 'person'>;
+  directory: Pick<Directory, 'reader'>;
   adminGroup: string;
   /** Ids of waiting requests that the rules in force let this person decide now. */
   decidableBy: (person: PersonFacts) => Promise<string[]>;
@@ -24,7 +27,7 @@ const knownMs = 5 * 60_000;
 /** What the identity store says, or what it said in the last five minutes while it cannot be asked. */
 const factsOf = async (deps: CallerDeps, personId: string): Promise<PersonFacts | null> => {
   try {
-    return await deps.directory.person(personId);
+    return await deps.directory.reader(personId);
   } catch (error) {
     const row = await deps.db.selectFrom('people').selectAll().where('id', '=', personId).executeTakeFirst();
     if (row === undefined || deps.now().getTime() - row.checked_at.getTime() > knownMs) throw error;

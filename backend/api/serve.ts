@@ -8,6 +8,7 @@ import type { Skew } from '../aws/clock-skew.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { ChangeFeed } from '../store/changes.ts';
+import type { CallerDeps } from './caller.ts';
 import { createApprovals } from './decidable.ts';
 import type { ApiDeps } from './deps.ts';
 import { type HttpServer, startHttp } from './http.ts';
@@ -19,7 +20,7 @@ import { createStreams, type StreamsDeps } from './streams.ts';
 
 export type ServeDeps = AccessDeps & {
   config: Config;
-  directory: SignInDeps['directory'] & StreamsDeps['directory'];
+  directory: CallerDeps['directory'] & SignInDeps['directory'] & StreamsDeps['directory'];
   version: string;
   feed: Pick<ChangeFeed, 'subscribe'>;
   inventory: ApiDeps['inventory'];

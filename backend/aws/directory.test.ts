@@ -27,6 +27,7 @@ beforeEach(async () => {
     identityStoreId: 'd-0123456789',
     region: 'eu-central-1',
     groups: ['curfew-users'],
+    adminGroup: 'curfew-admins',
     now: () => time,
     remember: async () => undefined,
   });

@@ -17,6 +17,11 @@ export type Directory = {
   byUserName: (userName: string) => Promise<PersonFacts | null>;
   /** At most a minute old. Null: there is no such person (any more). */
   person: (personId: string) => Promise<PersonFacts | null>;
+  /**
+   * The person for whoever only reads. Where more than 60 people may use Curfew, whether they are enabled and an admin is at most a minute
+   * old, their other groups some minutes: thousands of open apps would ask more than the store answers.
+   */
+  reader: (personId: string) => Promise<PersonFacts | null>;
   /** Names of a person's groups, at most a minute old; none for a person who is gone or disabled. */
   groupsOf: (personId: string) => Promise<string[]>;
   /**
@@ -50,17 +55,25 @@ export type DirectoryOptions = {
   region: string;
   /** The groups whose members may use Curfew: together they are read in bulk when they are many. None: each is always asked about. */
   groups: readonly string[];
+  /** Its members are admins. */
+  adminGroup: string;
   now: () => Date;
   /** Called with what was read from the identity store, before it is answered: keeps our own rows of people. */
   remember: (people: readonly PersonFacts[]) => Promise<void>;
   wait?: KeptMembersDeps['wait'];
 };
 
+/** A store with more pages of users is not listed for those who read: that would be more than two calls a second for nothing else. */
+const mostPagesForReaders = 60;
+
 /** Answers are made of remembered answers at most once, so this is half of the minute that is promised. */
 const freshMs = 30_000;
 
 /** Remembers answers for `freshMs`; those who ask at once share one call; failures are not remembered. */
-export const remembering = <T>(read: (key: string) => Promise<T>, now: () => Date): ((key: string) => Promise<T>) => {
+export const remembering = <T, K extends string = string>(
+  read: (key: K) => Promise<T>,
+  now: () => Date,
+): ((key: K) => Promise<T>) => {
   const answers = new Map<string, { at: number; answer: Promise<T> }>();
   return (key) => {
     const at = now().getTime();
@@ -76,7 +89,7 @@ export const remembering = <T>(read: (key: string) => Promise<T>, now: () => Dat
 
 /** Reads by the SDK; where it connects is decided by the SDK's own endpoint settings alone. */
 export const createDirectory = (options: DirectoryOptions): Directory & { refreshMembers: KeptMembers['refresh'] } => {
-  const { identityStoreId: IdentityStoreId, groups, now, remember } = options;
+  const { identityStoreId: IdentityStoreId, groups, adminGroup, now, remember } = options;
   const client = new IdentitystoreClient({ region: options.region, maxAttempts: 4 });
   const store: IdentityStore = { client, identityStoreId: IdentityStoreId, pace: async () => undefined };
 
@@ -112,10 +125,13 @@ export const createDirectory = (options: DirectoryOptions): Directory & { refres
     return standingOf(user === null ? null : { enabled: user.UserStatus !== 'DISABLED' });
   };
 
-  /** Those of whom the list tells a status. Who is missing on it may just have moved from page to page. */
-  const listed = async (): Promise<Map<string, Standing>> => {
+  /** Those of whom the list tells a status; null: it has more pages. Who is missing on it may just have moved from page to page. */
+  const listed = async (mostPages = Number.POSITIVE_INFINITY): Promise<Map<string, Standing> | null> => {
     const found = new Map<string, Standing>();
+    let pages = 0;
     for await (const { Users } of paginateListUsers({ client, pageSize: 100 }, { IdentityStoreId })) {
+      pages += 1;
+      if (pages > mostPages) return null;
       for (const { UserId, UserStatus } of Users ?? []) {
         if (UserId === undefined || UserStatus === undefined) continue;
         found.set(UserId, standingOf({ enabled: UserStatus !== 'DISABLED' }));
@@ -151,6 +167,18 @@ export const createDirectory = (options: DirectoryOptions): Directory & { refres
     ...(options.wait === undefined ? {} : { wait: options.wait }),
   });
 
+  const everybody = remembering(async (_all: 'all') => listed(mostPagesForReaders).catch(() => null), now);
+
+  const reader = async (id: string): Promise<PersonFacts | null> => {
+    const copy = kept.find(id);
+    const standing = copy === null ? undefined : (await everybody('all'))?.get(id);
+    if (copy === null || standing === undefined) return person(id);
+    const admins = await groupNamed(adminGroup);
+    const groups = copy.groups.filter((name) => name !== adminGroup);
+    if (admins?.memberIds.includes(id) === true) groups.push(adminGroup);
+    return { ...copy, groups: groups.sort(), enabled: standing === 'enabled' };
+  };
+
   /** Made of what is remembered, and not remembered itself: else it would be twice as old. */
   const membersOneByOne = async (group: string): Promise<PersonFacts[]> => {
     const found = await groupNamed(group);
@@ -175,6 +203,7 @@ export const createDirectory = (options: DirectoryOptions): Directory & { refres
       return found?.UserId === undefined ? null : readPerson(found.UserId);
     },
     person,
+    reader,
     groupsOf: async (personId) => {
       const known = await person(personId);
       return known?.enabled === true ? known.groups : [];

@@ -204,6 +204,7 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
     // A name alone names nobody: two accounts may have a user of the same one.
     byUserName: async () => null,
     person,
+    reader: person,
     groupsOf: async (personId) => {
       const known = await person(personId);
       return known?.enabled === true ? known.groups : [];

@@ -22,6 +22,8 @@ const restMs = 300_000;
 export type KeptMembers = {
   /** The enabled members of a configured group; null when so few are in all of them that each is asked about. */
   of: (group: string) => Promise<readonly PersonFacts[] | null>;
+  /** What was read last of an enabled member, without waiting for anything; null: nothing. */
+  find: (personId: string) => PersonFacts | null;
   /** Reads anew; who asks meanwhile is answered from what was read last. Never two readings at once. What fails keeps the last. */
   refresh: (stopping?: AbortSignal) => Promise<void>;
 };
@@ -48,6 +50,7 @@ export const byGroup = (
 export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
   const { groups, count, read, wait = (ms, signal) => sleep(ms, undefined, { signal }) } = deps;
   let kept: ReadonlyMap<string, readonly PersonFacts[]> | null = null;
+  let byId: ReadonlyMap<string, PersonFacts> = new Map();
   let running: Promise<void> | null = null;
   const held = () => kept;
 
@@ -57,6 +60,7 @@ export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
       kept = await read(async () => {
         await wait(ms, stopping);
       });
+      byId = new Map([...(kept?.values() ?? [])].flatMap((people) => people.map((one) => [one.id, one] as const)));
     })().finally(() => {
       running = null;
     });
@@ -65,6 +69,7 @@ export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
 
   return {
     refresh,
+    find: (personId) => byId.get(personId) ?? null,
     of: async (group) => {
       if (!groups.includes(group)) return null;
       if (held() === null) {

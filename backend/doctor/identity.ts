@@ -82,6 +82,7 @@ export async function* checkGroups(
     identityStoreId,
     region,
     groups: as === 'backend' ? groups : [],
+    adminGroup,
     now: () => new Date(),
     remember: async () => {},
   });

@@ -85,9 +85,9 @@ const leaversOf = async (deps: Deps, account: AccountConfig, expected: ReadonlyS
 };
 
 const readPeople = async (config: ProvisionerConfig): Promise<PersonFacts[]> => {
-  const { identityStoreId, region, groups } = identityStoreOf(config);
+  const { identityStoreId, region, groups, adminGroup } = identityStoreOf(config);
   // Roles are made and removed by what is read here, with no right to more than one by one.
-  const options = { identityStoreId, region, groups: [], now: () => new Date(), remember: async () => {} };
+  const options = { identityStoreId, region, groups: [], adminGroup, now: () => new Date(), remember: async () => {} };
   const directory = createDirectory(options);
   const people = new Map<string, PersonFacts>();
   for (const group of groups) for (const person of await directory.membersOf(group)) people.set(person.id, person);

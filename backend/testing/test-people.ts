@@ -25,6 +25,10 @@ export type TestPeople = Directory & {
 export const testPeople = (db: Db): TestPeople => {
   const people = new Map<string, PersonFacts>();
   let broken: Error | null = null;
+  const person = async (id: string): Promise<PersonFacts | null> => {
+    if (broken !== null) throw broken;
+    return people.get(id) ?? null;
+  };
   return {
     breakWith: (error) => {
       broken = error;
@@ -34,10 +38,8 @@ export const testPeople = (db: Db): TestPeople => {
       await savePerson(db, person);
     },
     byUserName: async (userName) => [...people.values()].find((person) => person.userName === userName) ?? null,
-    person: async (id) => {
-      if (broken !== null) throw broken;
-      return people.get(id) ?? null;
-    },
+    person,
+    reader: person,
     groupsOf: async (id) => people.get(id)?.groups ?? [],
     membersOf: async (group) => [...people.values()].filter(({ enabled, groups }) => enabled && groups.includes(group)),
     standings: (ids) =>

@@ -64,6 +64,7 @@ const directoryOf = (people: readonly PersonFacts[]): Directory => {
   return {
     byUserName: async (userName) => people.find((person) => person.userName === userName) ?? null,
     person: async (id) => byId.get(id) ?? null,
+    reader: async (id) => byId.get(id) ?? null,
     groupsOf: async (id) => byId.get(id)?.groups ?? [],
     membersOf: async (group) => people.filter(({ groups }) => groups.includes(group)),
     standings: (ids) => standingsOneByOne(ids, async (id) => standingOf(byId.get(id) ?? null)),

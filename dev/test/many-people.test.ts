@@ -81,6 +81,7 @@ const directoryOf = (keys = adminKeys) => {
     identityStoreId: aws.world.organisation.identityStoreId,
     region: 'eu-central-1',
     groups: [users],
+    adminGroup: leads,
     now: () => at,
     remember: async (people) => {
       remembered.push(...people);
@@ -127,6 +128,46 @@ describe('2,500 people in 300 groups', () => {
     later(31);
     expect(await directory.person(left?.id ?? '')).toBeNull();
     expect((await directory.membersOf(users)).some(({ id }) => id === left?.id)).toBe(true);
+  });
+});
+
+describe('2,500 open apps', () => {
+  test('ID-12 cost a list and the admins’ group each half minute, and a leaver or a former admin is known at the next', async () => {
+    organisation(2500, 298);
+    const directory = directoryOf();
+    await directory.refreshMembers();
+    asked.clear();
+    const everybody = () => Promise.all(aws.world.people.map(({ id }) => directory.reader(id)));
+    const enabled = (await everybody()).filter((one) => one?.enabled === true);
+    // Whom the copy does not have, as they were disabled, is asked about singly.
+    expect(Object.fromEntries(asked)).toMatchObject({ ListUsers: 25, GetGroupId: 1, DescribeUser: 25 });
+    expect(enabled).toHaveLength(2475);
+    expect(enabled.filter((one) => one?.groups.includes(leads))).toHaveLength(250);
+
+    const [leaver, formerAdmin] = [aws.world.people[20], aws.world.people[30]];
+    if (leaver === undefined || formerAdmin === undefined) throw new Error('There are fewer people.');
+    leaver.enabled = false;
+    formerAdmin.groups = formerAdmin.groups.filter((name) => name !== leads);
+    later(31);
+    expect(await directory.reader(leaver.id)).toMatchObject({ enabled: false });
+    expect((await directory.reader(formerAdmin.id))?.groups).toEqual([users, 'team30-engineers']);
+    // Somebody new is none of the copy's, and asked about.
+    aws.world.people.push(person(2500, [users, leads]));
+    expect(await directory.reader(uuid(1, 2500))).toMatchObject({ enabled: true, groups: [users, leads] });
+  });
+
+  test('in a store of more than 6,000 users, and where it may not be listed, each is asked about', async () => {
+    organisation(6100, 20);
+    const directory = directoryOf();
+    await directory.refreshMembers();
+    asked.clear();
+    expect(await directory.reader(uuid(1, 1))).toMatchObject({ enabled: true });
+    expect(asked.get('DescribeUser')).toBe(1);
+    organisation(2500, 20);
+    later(31);
+    failing = 'ListUsers';
+    expect(await directory.reader(uuid(1, 2))).toMatchObject({ enabled: true });
+    expect(asked.get('DescribeUser')).toBe(2);
   });
 });
 
@@ -318,6 +359,7 @@ describe('the copy', () => {
       identityStoreId: aws.world.organisation.identityStoreId,
       region: 'eu-central-1',
       groups: [users],
+      adminGroup: leads,
       now: () => at,
       remember: async () => undefined,
       // As a reading that takes minutes: it ends by being stopped.
