@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { terminatedSessions } from '../backend/reconcile/changes-of-state.ts';
 import { readDue, wakeUnfinished } from '../backend/reconcile/due.ts';
@@ -21,14 +22,16 @@ export type QuerySize = HistorySizes & {
   calls: number;
 };
 
-type Look = { name: string; note?: string; call: () => Promise<unknown> };
+/** `slow`: it takes a second by design, so a tenth of the calls will do. */
+type Look = { name: string; note?: string; slow?: true; call: () => Promise<unknown> };
 
 const at = (values: readonly number[], share: number): string => {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN).toFixed(1);
 };
 
-const measure = async ({ name, note, call }: Look, calls: number, before: () => void): Promise<Figure> => {
+const measure = async ({ name, note, slow, call }: Look, most: number, before: () => void): Promise<Figure> => {
+  const calls = slow === true ? Math.ceil(most / 10) : most;
   before();
   const first = performance.now();
   await call();
@@ -95,12 +98,12 @@ const windowLooks = async (
     audit('until a year ago', { until: ago(year) }),
     audit('since a week, a kind that never was', { from: ago(7 * 86_400_000), kinds: ['seal_broken'] }),
     audit('a word that is often', { search: 'team07' }),
-    audit('a word that is rare', { search: 'OPS-30003' }),
-    audit('a word that never was', { search: 'nowhere-to-be-found' }),
+    { ...audit('a word that is rare', { search: 'OPS-30003' }), slow: true },
+    { ...audit('a word that never was', { search: 'nowhere-to-be-found' }), slow: true },
     audit('first page, the busiest engineer’s own', {}, engineer),
     audit('first page, a lead’s', {}, lead),
     audit('a lead’s, a kind that never was', { kinds: ['seal_broken'] }, lead),
-    audit('a lead’s, a word that never was', { search: 'nowhere-to-be-found' }, lead),
+    { ...audit('a lead’s, a word that never was', { search: 'nowhere-to-be-found' }, lead), slow: true },
     {
       name: 'audit: one request exported',
       call: () => admin.exportAudit.mutate({ format: 'jsonl', requestId: done, cursor: null }),
@@ -200,6 +203,8 @@ const lookAround = async (
 ): Promise<Figure[]> => {
   const backend = await startHistoryBackend(url, people);
   try {
+    // After a start the backend verifies the whole chain beside its work: half a minute for a million rows, in which calls take twice as long.
+    while ((await backend.chain.state(backend.now())).unchecked !== undefined) await sleep(500);
     const figures: Figure[] = [];
     for (const look of [...(await windowLooks(backend, people)), ...(await ownLooks(backend))]) {
       figures.push(await measure(look, calls, backend.nextMinute));

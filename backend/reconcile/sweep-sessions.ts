@@ -25,10 +25,21 @@ type Owners = {
   roles: ReadonlySet<string>;
 };
 
-export const readOwners = async (deps: OwnersDeps): Promise<Owners> => {
+const roleOf = (owner: string): string | null =>
+  /^arn:[^:]+:sts::\d{12}:assumed-role\/([^/]+)\//.exec(owner)?.[1] ?? null;
+const userOf = (owner: string): string | null => /:user\/([^/]+)$/.exec(comparableOwner(owner))?.[1] ?? null;
+
+/** Whose these sessions are. Costs as much as there are sessions, however many people have access. */
+export const readOwners = async (deps: OwnersDeps, sessions: readonly ActiveSession[]): Promise<Owners> => {
   const { db, aws, account, config } = deps;
   const { partition } = config;
-  const rows = await db.selectFrom('principals').selectAll().where('account_id', '=', account.id).execute();
+  const names = new Set(sessions.flatMap(({ owner }) => roleOf(owner) ?? userOf(owner) ?? []));
+  const rows = await db
+    .selectFrom('principals')
+    .select(['id', 'kind', 'name', 'arn', 'session_name'])
+    .where('account_id', '=', account.id)
+    .where((eb) => eb.or([eb('kind', '=', 'group'), eb('name', 'in', ['', ...names])]))
+    .execute();
   const principals = new Map<string, string[]>();
   const explains = (owner: string, id: string): void => {
     principals.set(owner, [...(principals.get(owner) ?? []), id]);
@@ -45,13 +56,19 @@ export const readOwners = async (deps: OwnersDeps): Promise<Owners> => {
   return { principals, roles: new Set(rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))) };
 };
 
-/** Pairs of principal and instance which a grant covers that lives or is in its last looks. */
-const readCovered = async ({ db, account }: AccountSweep, region: string): Promise<ReadonlySet<string>> => {
+/** Pairs of principal and instance which a grant covers that lives or is in its last looks, of these principals. */
+const readCovered = async (
+  { db, account }: AccountSweep,
+  region: string,
+  { principals }: Owners,
+): Promise<ReadonlySet<string>> => {
+  const ids = new Set([...principals.values()].flat());
+  if (ids.size === 0) return new Set();
   const rows = await db
     .selectFrom('grants')
     .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
     .select(['grants.principal_id', 'grant_instances.instance_id'])
-    .where('grants.account_id', '=', account.id)
+    .where('grants.principal_id', 'in', [...ids])
     .where('grant_instances.account_id', '=', account.id)
     .where('grant_instances.region', '=', region)
     .where((eb) =>
@@ -112,9 +129,6 @@ const noteOutsideApp = (sweep: AccountSweep, session: ActiveSession): Promise<vo
       'Access is theirs until the grant ends, and the session ends with it. Its output is logged only by the session document.',
   });
 
-const roleOf = (owner: string): string | null =>
-  /^arn:[^:]+:sts::\d{12}:assumed-role\/([^/]+)\//.exec(owner)?.[1] ?? null;
-
 /** Whether a role is one that the provisioner made. All roles of an account are listed only for one that could be, and that no row knows. */
 const isOurs = async (
   name: string | null,
@@ -136,8 +150,8 @@ export const sweepSessions = async (
   const begun = now();
   const sessions = await aws.ssm.activeSessions(account.id, region, null);
   // Read after the list: whatever was granted before a session began is there by now.
-  const owners = await readOwners(sweep);
-  const covered = await readCovered(sweep, region);
+  const owners = await readOwners(sweep, sessions);
+  const covered = await readCovered(sweep, region, owners);
   const known = await readKnown(
     sweep,
     sessions.map(({ id }) => id),
