@@ -131,6 +131,32 @@ test('AWS-04 an IAM user carries access: their sessions end with it, by their ex
   await untilSealed(scene, id);
 });
 
+test('promise 2: when the second of two writes is refused for good, the grant fails and the first is taken away', async () => {
+  const holder: PolicyHolder = { accountId: prod, kind: 'role', name: roleNameOf(mira) };
+  start(prod, { kind: 'role', carrier: 'inline', managedPolicies: 2 });
+  const small = await addGrant(scene);
+  await inState(small, 'active');
+  const before = await scene.aws.iam.documents.read(holder, 2);
+  await scene.control('addFault', {
+    match: { service: 'iam', operation: 'CreatePolicy' },
+    times: 1,
+    effect: { kind: 'error', code: 'AccessDenied', status: 403 },
+  });
+  const instances: InstanceRef[] = Array.from({ length: 130 }, (_, n) => ({
+    ...apiOne,
+    instanceId: `i-${n.toString(16).padStart(17, '0')}`,
+  }));
+  const large = await addGrant(scene, { instances, endsAt: new Date(Date.now() + 1_800_000) });
+  expect((await inState(large, 'failed')).failed_code).toBe('AccessDenied');
+  await until(scene, 'the role carries what it did', async () => {
+    const now = await scene.aws.iam.documents.read(holder, 2);
+    return JSON.stringify(now) === JSON.stringify(before);
+  });
+  await endGrant(scene, small);
+  await untilSealed(scene, small);
+  expect(await scene.aws.iam.documents.read(holder, 2)).toEqual([]);
+});
+
 test('AWS-13 a managed policy that lands after the last end is deleted by the sweep, though its number is on record', async () => {
   const holder: PolicyHolder = { accountId: prod, kind: 'role', name: roleNameOf(mira) };
   start(prod, { kind: 'role', carrier: 'managed', managedPolicies: 1 });

@@ -75,6 +75,8 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
     deps.log.error({ error, principal: state.principal.arn }, 'IAM does not let an access policy be given');
     const failure = { code: error.code, advice: error.advice, at: deps.now() };
     for (const facts of given) await failGrant(db, facts, failure);
+    // Some of it may have been written: it is read again, and taken away.
+    pass.seen = { documents: undefined, sessions: undefined };
   }
 };
 

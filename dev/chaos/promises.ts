@@ -14,17 +14,25 @@ import type { Machine } from './company.ts';
 import type { History } from './history.ts';
 import { type Name, names } from './offices.ts';
 
-const rowsOf = async ({ db }: History, afterSequence: number) => {
-  const [requests, decisions, grants, refs, principals, audit] = await Promise.all([
-    db.selectFrom('requests').selectAll().orderBy('id').execute(),
-    db.selectFrom('decisions').selectAll().orderBy('id').execute(),
-    db.selectFrom('grants').selectAll().orderBy('id').execute(),
-    db.selectFrom('grant_instances').selectAll().orderBy('position').execute(),
-    db.selectFrom('principals').selectAll().execute(),
-    db.selectFrom('audit').selectAll().where('sequence', '>', afterSequence).orderBy('sequence').execute(),
-  ]);
-  return { requests, decisions, grants, refs: groupBy(refs, ({ grant_id }) => grant_id), principals, audit };
-};
+/** As one instant has them: a backend that is thought dead may still be at work. */
+const rowsOf = ({ db }: History, afterSequence: number) =>
+  db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .execute(async (tx) => {
+      const requests = await tx.selectFrom('requests').selectAll().orderBy('id').execute();
+      const decisions = await tx.selectFrom('decisions').selectAll().orderBy('id').execute();
+      const grants = await tx.selectFrom('grants').selectAll().orderBy('id').execute();
+      const refs = await tx.selectFrom('grant_instances').selectAll().orderBy('position').execute();
+      const principals = await tx.selectFrom('principals').selectAll().execute();
+      const audit = await tx
+        .selectFrom('audit')
+        .selectAll()
+        .where('sequence', '>', afterSequence)
+        .orderBy('sequence')
+        .execute();
+      return { requests, decisions, grants, refs: groupBy(refs, ({ grant_id }) => grant_id), principals, audit };
+    });
 type Rows = Awaited<ReturnType<typeof rowsOf>>;
 type GrantRow = Rows['grants'][number];
 
