@@ -39,18 +39,17 @@ import { newId } from './store/ids.ts';
 import { type Db, openStore } from './store/open.ts';
 import { type PersonFacts, savePeople } from './store/people.ts';
 import { openSealKey } from './store/seal.ts';
+import { lookOut, repeat, withDeadline } from './upkeep.ts';
 
 const lapseEveryMs = 5_000;
-const switchesEveryMs = 1_000;
-const foundEveryMs = 1_000;
+/** Kill switches and sessions that are to be ended: so often while there is something to do, and when nobody said so. */
+const stoppingMs = { busy: 1_000, idle: 5_000 };
 const authorsEveryMs = 5_000;
 /** A leaver has lost everything within 60 s (ID-12), also when the backend whose turn it was has just died. */
 const leaversEveryMs = 25_000;
 const clocksEveryMs = 10_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
-/** A part that does not stop in this time is left behind: every step of it is repeated at the next start (promise 5). */
-const partDeadlineMs = 10_000;
 
 const packageFacts = z.object({ version: z.string() });
 const version = (): string =>
@@ -94,44 +93,6 @@ const recordRules = async (
       rules: set.ruleIds.length,
     });
   });
-};
-
-/** Runs work at intervals, never twice at once; what fails is logged and tried again the next time. */
-const repeat = (
-  name: string,
-  everyMs: number,
-  work: () => Promise<unknown>,
-  log: Log,
-): { stop: () => Promise<void> } => {
-  let running: Promise<unknown> | null = null;
-  const timer = setInterval(() => {
-    if (running !== null) return;
-    running = work()
-      .catch((error: unknown) => log.error({ event: 'repeated_work_failed', name, error }, 'repeated work failed'))
-      .finally(() => {
-        running = null;
-      });
-  }, everyMs);
-  return {
-    stop: async () => {
-      clearInterval(timer);
-      await running;
-    },
-  };
-};
-
-const withDeadline = async (name: string, work: Promise<void>, log: Log): Promise<void> => {
-  let timer: NodeJS.Timeout | null = null;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), partDeadlineMs);
-  });
-  try {
-    if ((await Promise.race([work, late])) === 'late') log.warn({ event: 'stop_late', name }, 'left behind at stop');
-  } catch (error) {
-    log.error({ event: 'stop_failed', name, error }, 'could not be stopped cleanly');
-  } finally {
-    if (timer !== null) clearTimeout(timer);
-  }
 };
 
 const start = async (log: Log): Promise<() => Promise<void>> => {
@@ -253,15 +214,22 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     log,
   });
 
+  const switches = lookOut('kill switches', stoppingMs, upkeep.enforceSwitches, log);
+  const found = lookOut(
+    'found sessions',
+    stoppingMs,
+    () => endFoundSessions({ db: store.reconcile, aws: { iam, ssm }, config, now, log }),
+    log,
+  );
+  const stopHearing = feed.subscribe(({ event }) => {
+    if (event.topic !== 'me') return;
+    switches.now();
+    found.now();
+  });
   const repeated = [
+    switches,
+    found,
     repeat('lapse', lapseEveryMs, upkeep.lapseDue, log),
-    repeat('kill switches', switchesEveryMs, upkeep.enforceSwitches, log),
-    repeat(
-      'found sessions',
-      foundEveryMs,
-      () => endFoundSessions({ db: store.reconcile, aws: { iam, ssm }, config, now, log }),
-      log,
-    ),
     repeat(
       'authors',
       authorsEveryMs,
@@ -314,6 +282,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
 
   return async () => {
     await withDeadline('calls', served.stop(callsDeadlineMs), log);
+    stopHearing();
     for (const one of repeated) await withDeadline('repeated work', one.stop(), log);
     await withDeadline('members', members.stop(), log);
     await withDeadline('inventory', inventory.stop(), log);

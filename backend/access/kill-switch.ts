@@ -81,7 +81,7 @@ const assertNotOn = async (tx: Tx, reach: NamedReach, byId: string): Promise<voi
 
 /**
  * Pulls a kill switch: nothing within its reach begins any more, everything that lives there ends, and requests that wait are taken back.
- * @returns the switch with its progress so far; the rest is done within a second by `enforceSwitches`.
+ * @returns the switch with its progress so far; the rest is done within some seconds by `enforceSwitches`.
  * @throws Refusal `not_found`, `not_allowed`, `invalid_input` (what is to be typed is not there), `wrong_state` (it is on already).
  */
 export const pull = async (deps: AccessDeps, caller: Reader, input: PullInput): Promise<KillSwitch> => {
