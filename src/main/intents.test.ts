@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SavedDraft } from '../shared/desktop.ts';
 import { createState } from './app-state.ts';
-import { createAccessActions, createMainHandlers, type IntentDeps } from './intents.ts';
+import { createAccessActions, createMainHandlers, exportTexts, type IntentDeps } from './intents.ts';
 import { PlainFault } from './ports.ts';
 import { snapshot } from './testing/snapshots.ts';
 
@@ -62,4 +62,36 @@ describe('a full disk', () => {
     expect(() => handlers.toggleFavourite({ instance })).toThrow('the old ones are kept');
     expect(state.get()).toEqual(before);
   });
+});
+
+it('an export is asked for part by part, and tells how far it is', async () => {
+  const told: unknown[] = [];
+  const state = createState(snapshot(), () => undefined);
+  const cursor = { part: 'rows' as const, to: 3, rows: 3, after: 2 };
+  const asked: unknown[] = [];
+  const parts = [
+    { text: 'one\ntwo\n', rows: 2, of: 3, next: cursor },
+    { text: 'three\n', rows: 1, of: 3, next: null },
+  ];
+  const backend = {
+    exportAudit: async (input: unknown) => {
+      asked.push(input);
+      return parts[asked.length - 1] ?? { text: '', rows: 0, of: 3, next: null };
+    },
+  };
+  const wish = { format: 'jsonl' as const, requestId: null };
+  const texts: string[] = [];
+  for await (const text of exportTexts({ state }, backend, wish)) {
+    texts.push(text);
+    told.push(state.get().exporting);
+  }
+  expect(texts.join('')).toBe('one\ntwo\nthree\n');
+  expect(asked).toEqual([
+    { ...wish, cursor: null },
+    { ...wish, cursor },
+  ]);
+  expect(told).toEqual([
+    { rows: 2, of: 3 },
+    { rows: 3, of: 3 },
+  ]);
 });

@@ -102,7 +102,11 @@ const fileNameOf = (format: 'jsonl' | 'csv', requestId: string | null): string =
   `curfew-audit${requestId === null ? '' : `-${requestId}`}.${format}`;
 
 /** Every part of an export, told to the windows as it comes: a trail of years takes minutes. */
-async function* exportTexts({ state }: Pick<IntentDeps, 'state'>, backend: Services['backend'], wish: ExportWish) {
+export async function* exportTexts(
+  { state }: Pick<IntentDeps, 'state'>,
+  backend: Pick<Services['backend'], 'exportAudit'>,
+  wish: ExportWish,
+): AsyncGenerator<string> {
   let rows = 0;
   let cursor: ExportCursor | null = null;
   do {
