@@ -40,16 +40,18 @@ export const standingOf = (person: { enabled: boolean } | null): Standing => {
   return person.enabled ? 'enabled' : 'disabled';
 };
 
+const rowOf = (facts: PersonFacts) => ({
+  user_name: facts.userName,
+  display_name: facts.displayName,
+  email: facts.email,
+  enabled: facts.enabled,
+  groups: facts.groups,
+  checked_at: facts.checkedAt,
+});
+
 /** Writes what the identity store says about a person now. */
 export const savePerson = async (db: Db, facts: PersonFacts): Promise<void> => {
-  const row = {
-    user_name: facts.userName,
-    display_name: facts.displayName,
-    email: facts.email,
-    enabled: facts.enabled,
-    groups: facts.groups,
-    checked_at: facts.checkedAt,
-  };
+  const row = rowOf(facts);
   await db
     .insertInto('people')
     .values({ id: facts.id, ...row })
@@ -62,17 +64,7 @@ const rowsAtOnce = 500;
 /** Writes what the identity store says about these people, but where something newer is known. Each person once. */
 export const savePeople = async (db: Db, people: readonly PersonFacts[]): Promise<void> => {
   // In one order, so that two backends that write the same people do not wait for each other.
-  const rows = people
-    .map((facts) => ({
-      id: facts.id,
-      user_name: facts.userName,
-      display_name: facts.displayName,
-      email: facts.email,
-      enabled: facts.enabled,
-      groups: facts.groups,
-      checked_at: facts.checkedAt,
-    }))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const rows = people.map((facts) => ({ id: facts.id, ...rowOf(facts) })).sort((a, b) => (a.id < b.id ? -1 : 1));
   for (let at = 0; at < rows.length; at += rowsAtOnce) {
     await db
       .insertInto('people')
