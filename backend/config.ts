@@ -123,6 +123,8 @@ const fields = z.strictObject({
   intervals: z
     .strictObject({
       inventorySeconds: seconds(3600, 60),
+      /** Tags of instances that are known. */
+      tagsSeconds: seconds(3600, 300),
       sweepSeconds: seconds(3600, 60),
       auditHeadSeconds: seconds(60, 60),
       /** Quiet time after an end until its receipt is sealed (design 7); shorter ones are for exercises on local-aws. */

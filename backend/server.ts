@@ -174,6 +174,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     ssm,
     accounts: config.accounts,
     intervalMs: config.intervals.inventorySeconds * 1000,
+    tagsMs: config.intervals.tagsSeconds * 1000,
     now,
     log,
   });

@@ -16,7 +16,7 @@ import { accounts, test as base } from './stack-fixture.ts';
 const iamUsers = {
   directory: { kind: 'iam-users', groups: ['curfew-users'], adminGroup: 'curfew-admins' },
   signIn: { accounts: [accounts.dev], stsRegion: 'eu-central-1' },
-  intervals: { inventorySeconds: 3, sweepSeconds: 10, auditHeadSeconds: 10 },
+  intervals: { inventorySeconds: 3, tagsSeconds: 3, sweepSeconds: 10, auditHeadSeconds: 10 },
 };
 
 const accountWith = (principal: Record<string, string>) => ({

@@ -107,7 +107,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
           folder,
           say: () => undefined,
           durable: false,
-          configure: { intervals: { inventorySeconds: 3, sweepSeconds: 10, auditHeadSeconds: 10 } },
+          configure: { intervals: { inventorySeconds: 3, tagsSeconds: 3, sweepSeconds: 10, auditHeadSeconds: 10 } },
         });
         try {
           await use(stack);

@@ -18,15 +18,17 @@ import { createLooks } from './session-looks.ts';
 /** An active session as SSM tells it. The owner is an assumed-role or user ARN. */
 export type ActiveSession = { region: string; id: string; owner: string; target: string; startedAt: Date | null };
 
-/** One instance that SSM manages, with its tags. */
-export type FoundInstance = {
+/** One instance as SSM tells it: all but its tags, which EC2 has. */
+export type ManagedInstance = {
   instanceId: string;
+  /** What SSM calls it: the name of a hybrid node, the host name of others, else its id. */
   name: string;
   kind: 'ec2' | 'hybrid';
   platform: 'Linux' | 'Windows' | 'MacOS';
-  tags: Record<string, string>;
   online: boolean;
 };
+
+export type Tags = Record<string, string>;
 
 /** All of it throws AwsProblem when AWS says no for good. */
 export type Ssm = {
@@ -34,8 +36,10 @@ export type Ssm = {
   activeSessions: (accountId: string, region: string, owner: string | null) => Promise<ActiveSession[]>;
   /** Ends a session for good; one that is gone already counts as ended. */
   terminate: (accountId: string, region: string, sessionId: string) => Promise<void>;
-  /** Every instance that SSM knows in a region. */
-  findInstances: (accountId: string, region: string) => Promise<FoundInstance[]>;
+  /** Every instance that SSM knows in a region; only these ones when ids are given. */
+  managedInstances: (accountId: string, region: string, ids?: readonly string[]) => Promise<ManagedInstance[]>;
+  /** Tags of EC2 instances, by id. One that EC2 does not know has none. */
+  tagsOf: (accountId: string, region: string, ids: readonly string[]) => Promise<ReadonlyMap<string, Tags>>;
   /** A session document's content, as JSON; null: there is none of that name. */
   sessionDocument: (accountId: string, region: string, name: string) => Promise<string | null>;
 };
@@ -48,17 +52,35 @@ const activeSession = (region: string, session: Session): ActiveSession[] => {
 };
 
 const platforms = z.enum(['Linux', 'Windows', 'MacOS']).catch('Linux');
-/** EC2 takes at most 200 values in one filter. */
-const idsAtOnce = 200;
+/** Most values in one filter. */
+const idsAtOnce = { ec2: 200, ssm: 100 };
 
 const chunks = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size));
 
+const managedInstance = (information: InstanceInformation): ManagedInstance[] => {
+  const id = instanceId.safeParse(information.InstanceId);
+  if (!id.success) return [];
+  return [
+    {
+      instanceId: id.data,
+      name: information.Name ?? information.ComputerName ?? id.data,
+      kind: id.data.startsWith('mi-') ? 'hybrid' : 'ec2',
+      platform: platforms.parse(information.PlatformType),
+      online: information.PingStatus === 'Online',
+    },
+  ];
+};
+
 export const createSsm = (broker: Broker): Ssm => {
-  const managed = (accountId: string, region: string): Promise<InstanceInformation[]> => {
+  const informed = (accountId: string, region: string, ids: readonly string[] | null) => {
     const { ssm, call } = broker.account(accountId);
-    return allPages(async (token) => {
-      const input = { MaxResults: 50, ...(token === undefined ? {} : { NextToken: token }) };
+    return allPages<InstanceInformation>(async (token) => {
+      const input = {
+        MaxResults: 50,
+        ...(ids === null ? {} : { Filters: [{ Key: 'InstanceIds', Values: [...ids] }] }),
+        ...(token === undefined ? {} : { NextToken: token }),
+      };
       const send = () => ssm(region).send(new DescribeInstanceInformationCommand(input));
       const page = await call('ssm:DescribeInstanceInformation', 'inventory', send, region);
       return { items: page.InstanceInformationList ?? [], next: page.NextToken };
@@ -77,17 +99,6 @@ export const createSsm = (broker: Broker): Ssm => {
       const page = await call('ec2:DescribeInstances', 'inventory', send, region);
       return { items: (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []), next: page.NextToken };
     });
-  };
-
-  const tagsOf = async (accountId: string, region: string, ids: readonly string[]) => {
-    const tags = new Map<string, Record<string, string>>();
-    for (const some of chunks(ids, idsAtOnce)) {
-      for (const { InstanceId, Tags } of await described(accountId, region, some)) {
-        const pairs = (Tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? '']);
-        if (InstanceId !== undefined) tags.set(InstanceId, Object.fromEntries(pairs));
-      }
-    }
-    return tags;
   };
 
   const looks = new Map<string, (owner: string | null) => Promise<ActiveSession[]>>();
@@ -133,24 +144,22 @@ export const createSsm = (broker: Broker): Ssm => {
         if (!(error instanceof AwsProblem && error.kind === 'gone')) throw error;
       }
     },
-    findInstances: async (accountId, region) => {
-      const informed = (await managed(accountId, region)).flatMap((information) => {
-        const id = instanceId.safeParse(information.InstanceId);
-        return id.success ? [{ id: id.data, information }] : [];
-      });
-      const ec2Ids = informed.flatMap(({ id }) => (id.startsWith('i-') ? [id] : []));
-      const tags = await tagsOf(accountId, region, ec2Ids);
-      return informed.map(({ id, information }) => {
-        const own = tags.get(id) ?? {};
-        return {
-          instanceId: id,
-          name: own['Name'] ?? information.Name ?? information.ComputerName ?? id,
-          kind: id.startsWith('mi-') ? ('hybrid' as const) : ('ec2' as const),
-          platform: platforms.parse(information.PlatformType),
-          tags: own,
-          online: information.PingStatus === 'Online',
-        };
-      });
+    managedInstances: async (accountId, region, ids) => {
+      const found: ManagedInstance[] = [];
+      for (const some of ids === undefined ? [null] : chunks(ids, idsAtOnce.ssm)) {
+        found.push(...(await informed(accountId, region, some)).flatMap(managedInstance));
+      }
+      return found;
+    },
+    tagsOf: async (accountId, region, ids) => {
+      const tags = new Map<string, Tags>();
+      for (const some of chunks(ids, idsAtOnce.ec2)) {
+        for (const { InstanceId, Tags: told } of await described(accountId, region, some)) {
+          const pairs = (told ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? '']);
+          if (InstanceId !== undefined) tags.set(InstanceId, Object.fromEntries(pairs));
+        }
+      }
+      return tags;
     },
     sessionDocument: async (accountId, region, Name) => {
       const { ssm, call } = broker.account(accountId);

@@ -162,8 +162,15 @@ const checkInstances = ({ ssm }: AccountDeps, account: AccountConfig, region: st
     { area: `${areaOf(account)} ${region}`, check: 'instances' },
     `Compare the policies of ${account.brokerRoleArn} with ${template}.`,
     async () => {
-      const found = await ssm.findInstances(account.id, region);
-      const offline = found.filter(({ online }) => !online).map(({ name }) => name);
+      const found = await ssm.managedInstances(account.id, region);
+      // Asked of all of them: what the inventory may not read would be told as its problem otherwise.
+      const tags = await ssm.tagsOf(
+        ...([account.id, region] as const),
+        found.flatMap(({ kind, instanceId }) => (kind === 'ec2' ? [instanceId] : [])),
+      );
+      const offline = found
+        .filter(({ online }) => !online)
+        .map(({ instanceId, name }) => tags.get(instanceId)?.['Name'] ?? name);
       const online = found.length - offline.length;
       if (online === 0) {
         return notOk(

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AwsProblem } from '../aws/errors.ts';
-import type { FoundInstance } from '../aws/ssm.ts';
+import type { ManagedInstance } from '../aws/ssm.ts';
 import { apiOne, openScene, prod, type Scene, sceneConfig } from '../provisioner/testing/scene.ts';
 import { type Inventory, type InventoryDeps, startInventory } from './inventory.ts';
 
@@ -22,6 +23,7 @@ const refreshed = async (change: Partial<InventoryDeps> = {}): Promise<void> => 
     ssm,
     accounts,
     intervalMs: 3_600_000,
+    tagsMs: 3_600_000,
     now: () => new Date(),
     log: scene.log,
     ...change,
@@ -67,9 +69,9 @@ test('RQ-07 a changed tag and an instance that went offline are there after the 
 test('what is no longer there is kept as gone, and comes back when it is seen again', async () => {
   await refreshed();
   const { ssm } = scene.aws;
-  const without = async (accountId: string, region: string): Promise<FoundInstance[]> =>
-    (await ssm.findInstances(accountId, region)).filter(({ instanceId }) => instanceId !== apiOne.instanceId);
-  await refreshed({ ssm: { findInstances: without } });
+  const without = async (accountId: string, region: string): Promise<ManagedInstance[]> =>
+    (await ssm.managedInstances(accountId, region)).filter(({ instanceId }) => instanceId !== apiOne.instanceId);
+  await refreshed({ ssm: { ...ssm, managedInstances: without } });
   expect((await instanceRow(apiOne.instanceId))?.gone_at).toBeInstanceOf(Date);
   await refreshed();
   expect((await instanceRow(apiOne.instanceId))?.gone_at).toBeNull();
@@ -77,7 +79,7 @@ test('what is no longer there is kept as gone, and comes back when it is seen ag
 
 test('a place that cannot be read keeps what was known and says what is wrong; the others are read', async () => {
   await refreshed();
-  const findInstances: InventoryDeps['ssm']['findInstances'] = (accountId, region) => {
+  const managedInstances: InventoryDeps['ssm']['managedInstances'] = (accountId, region) => {
     if (accountId === prod && region === 'eu-central-1') {
       const advice = 'AWS does not let Curfew do this in this account.';
       throw new AwsProblem({
@@ -87,9 +89,9 @@ test('a place that cannot be read keeps what was known and says what is wrong; t
         call: 'ssm:DescribeInstanceInformation',
       });
     }
-    return scene.aws.ssm.findInstances(accountId, region);
+    return scene.aws.ssm.managedInstances(accountId, region);
   };
-  await refreshed({ ssm: { findInstances } });
+  await refreshed({ ssm: { ...scene.aws.ssm, managedInstances } });
   const places = await scene.store.db
     .selectFrom('inventory_places')
     .selectAll()
@@ -99,4 +101,101 @@ test('a place that cannot be read keeps what was known and says what is wrong; t
     [prod, 'eu-central-1', 'AWS does not let Curfew do this in this account.'],
   ]);
   expect((await instanceRow(apiOne.instanceId))?.gone_at).toBeNull();
+});
+
+describe('tags are read less often than who is online', () => {
+  const apiOneAsItWas = { name: 'payments-api-1', online: true, tags: { env: 'production' } };
+  const restored = () => scene.control('changeInstance', { id: apiOne.instanceId, ...apiOneAsItWas });
+
+  /** An inventory that is due all the time, and what it asked SSM and EC2 for. */
+  const watched = async (change: Partial<InventoryDeps> = {}) => {
+    await restored();
+    await scene.store.db.deleteFrom('duties').execute();
+    await refreshed();
+    const { accounts } = sceneConfig;
+    const { ssm } = scene.aws;
+    const listed: string[] = [];
+    const tagged: string[] = [];
+    const deps: InventoryDeps = {
+      ...{ db: scene.store.db, accounts, log: scene.log, now: () => new Date(), intervalMs: 20, tagsMs: 3_600_000 },
+      ssm: {
+        managedInstances: (accountId, region) => {
+          listed.push(`${accountId}/${region}`);
+          return ssm.managedInstances(accountId, region);
+        },
+        tagsOf: (accountId, region, ids) => {
+          tagged.push(...ids);
+          return ssm.tagsOf(accountId, region, ids);
+        },
+      },
+      ...change,
+    };
+    return { deps, listed, tagged };
+  };
+
+  test('a known one that goes offline is seen by the list, its new tag with the next reading of tags', async () => {
+    const { deps, tagged } = await watched();
+    running = startInventory(deps);
+    await running.refresh();
+    const before = tagged.length;
+    const change = { online: false, name: 'renamed', tags: { env: 'staging' } };
+    await scene.control('changeInstance', { id: apiOne.instanceId, ...change });
+    await expect.poll(async () => (await instanceRow(apiOne.instanceId))?.online).toBe(false);
+    expect(tagged.slice(before)).toEqual([]);
+    const known = { name: 'payments-api-1', tags: expect.objectContaining({ env: 'production' }) };
+    expect(await instanceRow(apiOne.instanceId)).toMatchObject(known);
+    // Whoever asks for it gets all of it.
+    await running.refresh();
+    await running.stop();
+    const now = { name: 'renamed', tags: expect.objectContaining({ env: 'staging' }) };
+    expect(await instanceRow(apiOne.instanceId)).toMatchObject(now);
+  });
+
+  test('those of one that was not known are read with the list', async () => {
+    const { deps, tagged } = await watched();
+    running = startInventory(deps);
+    await running.refresh();
+    const before = tagged.length;
+    await scene.store.db.deleteFrom('instances').where('instance_id', '=', apiOne.instanceId).execute();
+    await expect.poll(async () => (await instanceRow(apiOne.instanceId))?.tags).toMatchObject({ team: 'payments' });
+    await running.stop();
+    expect(new Set(tagged.slice(before))).toEqual(new Set([apiOne.instanceId]));
+  });
+
+  test('a place that another backend has just read is left to it', async () => {
+    const { deps, listed } = await watched();
+    running = startInventory(deps);
+    await running.refresh();
+    const reading = (where: string, minutes: number) =>
+      sql`update duties set taken_at = clock_timestamp() + make_interval(mins => ${minutes}::integer)
+        where name = ${`inventory/${where}`}`.execute(scene.store.db);
+    for (const where of new Set(listed)) await reading(where, 60);
+    const before = listed.length;
+    const mine = `${prod}/eu-central-1`;
+    await reading(mine, -60);
+    await expect.poll(() => listed.slice(before).filter((where) => where === mine).length).toBeGreaterThan(2);
+    await running.stop();
+    // One that was under way may still come in.
+    const others = listed.slice(before).filter((where) => where !== mine);
+    expect(others.length).toBe(new Set(others).size);
+  });
+
+  test('tags that could not be read are due at the next reading', async () => {
+    const { deps } = await watched({ intervalMs: 3_600_000 });
+    running = startInventory({ ...deps, ssm: { ...deps.ssm, tagsOf: () => Promise.reject(new Error('lost')) } });
+    await running.refresh();
+    await running.stop();
+    const duties = await scene.store.db.selectFrom('duties').select('name').execute();
+    expect(duties.filter(({ name }) => name.startsWith('tags/'))).toEqual([]);
+  });
+
+  test('what was read earlier than a row was checked does not take its place', async () => {
+    const { deps } = await watched({ intervalMs: 3_600_000, now: () => new Date(Date.now() - 60_000) });
+    await scene.control('changeInstance', { id: apiOne.instanceId, tags: { env: 'staging' } });
+    running = startInventory(deps);
+    await running.refresh();
+    await running.stop();
+    expect((await instanceRow(apiOne.instanceId))?.tags).toMatchObject({ env: 'production' });
+    await restored();
+  });
 });

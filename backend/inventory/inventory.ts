@@ -1,11 +1,15 @@
 /**
  * The inventory: which instances there are, as AWS tells it, kept in our rows. Access policies are built from these rows
  * only (threats RQ-01). A place that cannot be read keeps what was known of it and says what is wrong.
+ *
+ * Which instances there are and whether they answer is SSM's list, read often. Tags are EC2's: some 5 kB of XML for each instance, of which
+ * we want the tags. So those of instances that are known are read less often, those of new ones at once.
  */
 import { AwsProblem } from '../aws/errors.ts';
-import type { FoundInstance, Ssm } from '../aws/ssm.ts';
+import type { ManagedInstance, Ssm, Tags } from '../aws/ssm.ts';
 import type { AccountConfig } from '../config.ts';
 import type { Log } from '../log.ts';
+import { takeDuty } from '../store/backends.ts';
 import { recordChange } from '../store/changes.ts';
 import type { InstanceRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
@@ -13,15 +17,18 @@ import type { Db, Tx } from '../store/open.ts';
 export type InventoryDeps = {
   /** The store's `reconcile` pool. */
   db: Db;
-  ssm: Pick<Ssm, 'findInstances'>;
+  ssm: Pick<Ssm, 'managedInstances' | 'tagsOf'>;
   accounts: readonly AccountConfig[];
+  /** Milliseconds between two readings of SSM's list, by whichever backend. */
   intervalMs: number;
+  /** Milliseconds between two readings of all tags of a place. */
+  tagsMs: number;
   now: () => Date;
   log: Log;
 };
 
 export type Inventory = {
-  /** Reads every place now, or joins the refresh that runs. Never rejects: what failed stands with its place. */
+  /** Reads every place now with all tags, or joins such a refresh. Never rejects: what failed stands with its place. */
   refresh: () => Promise<void>;
   /** Resolves when a running refresh is done. */
   stop: () => Promise<void>;
@@ -35,54 +42,62 @@ const shown = (text: string): string => text.replaceAll(/\p{Cc}/gu, ' ').slice(0
 const shownTags = (tags: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(tags).map(([key, value]) => [shown(key), shown(value)]));
 
-const tagText = (tags: Record<string, string>): string =>
-  JSON.stringify(Object.entries(tags).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+const tagText = (tags: Tags): string => JSON.stringify(Object.entries(tags).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
-const differs = (row: InstanceRow | undefined, found: FoundInstance, place: Place): boolean =>
+/** `tags` null: they were not read, so that the name which the tag `Name` gives is not known either. */
+type Found = ManagedInstance & { tags: Tags | null };
+
+const nameOf = (found: Found): string => shown(found.tags?.['Name'] ?? found.name);
+
+const differs = (row: InstanceRow | undefined, found: Found, place: Place): boolean =>
   row === undefined ||
   row.gone_at !== null ||
   row.online !== found.online ||
-  row.name !== shown(found.name) ||
   row.platform !== found.platform ||
   row.account_name !== place.accountName ||
-  tagText(row.tags) !== tagText(shownTags(found.tags));
+  (found.tags !== null && (row.name !== nameOf(found) || tagText(row.tags) !== tagText(shownTags(found.tags))));
 
-/** Instances a place reports at once: each becomes a row of eleven parameters, and Postgres takes 65,535. */
+/** Instances a place reports at once: each becomes a row of twelve parameters, and Postgres takes 65,535. */
 const rowsAtOnce = 1000;
 
-const keepFound = async (tx: Tx, place: Place, found: readonly FoundInstance[], now: Date): Promise<void> => {
-  for (let from = 0; from < found.length; from += rowsAtOnce) {
-    await tx
-      .insertInto('instances')
-      .values(
-        found.slice(from, from + rowsAtOnce).map((instance) => ({
-          account_id: place.accountId,
-          region: place.region,
-          instance_id: instance.instanceId,
-          account_name: place.accountName,
-          name: shown(instance.name),
-          kind: instance.kind,
-          platform: instance.platform,
-          tags: JSON.stringify(shownTags(instance.tags)),
-          online: instance.online,
-          first_seen_at: now,
-          checked_at: now,
-          gone_at: null,
-        })),
-      )
-      .onConflict((conflict) =>
-        // `first_seen_at` stays: it says since when we know the instance.
-        conflict.columns(['account_id', 'region', 'instance_id']).doUpdateSet((eb) => ({
-          account_name: eb.ref('excluded.account_name'),
-          name: eb.ref('excluded.name'),
-          platform: eb.ref('excluded.platform'),
-          tags: eb.ref('excluded.tags'),
-          online: eb.ref('excluded.online'),
-          checked_at: eb.ref('excluded.checked_at'),
-          gone_at: null,
-        })),
-      )
-      .execute();
+/** Rows that were read later than this stay as they are. */
+const keepFound = async (tx: Tx, place: Place, found: readonly Found[], readAt: Date): Promise<void> => {
+  for (const [withTags, alike] of Map.groupBy(found, ({ tags }) => tags !== null)) {
+    for (let from = 0; from < alike.length; from += rowsAtOnce) {
+      await tx
+        .insertInto('instances')
+        .values(
+          alike.slice(from, from + rowsAtOnce).map((instance) => ({
+            account_id: place.accountId,
+            region: place.region,
+            instance_id: instance.instanceId,
+            account_name: place.accountName,
+            name: nameOf(instance),
+            kind: instance.kind,
+            platform: instance.platform,
+            tags: JSON.stringify(shownTags(instance.tags ?? {})),
+            online: instance.online,
+            first_seen_at: readAt,
+            checked_at: readAt,
+            gone_at: null,
+          })),
+        )
+        .onConflict((conflict) =>
+          // `first_seen_at` stays: it says since when we know the instance.
+          conflict
+            .columns(['account_id', 'region', 'instance_id'])
+            .doUpdateSet((eb) => ({
+              account_name: eb.ref('excluded.account_name'),
+              platform: eb.ref('excluded.platform'),
+              online: eb.ref('excluded.online'),
+              checked_at: eb.ref('excluded.checked_at'),
+              gone_at: null,
+              ...(withTags ? { name: eb.ref('excluded.name'), tags: eb.ref('excluded.tags') } : {}),
+            }))
+            .whereRef('instances.checked_at', '<=', 'excluded.checked_at'),
+        )
+        .execute();
+    }
   }
 };
 
@@ -115,27 +130,30 @@ const keepPlace = async (tx: Tx, place: Place, health: { problem: string | null;
   return before === undefined || before.problem !== health.problem;
 };
 
-/** Writes what a place reports. @returns true when people would see a difference. */
-const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], now: Date): Promise<boolean> =>
+const rowsOf = (db: Db, place: Place) =>
+  db
+    .selectFrom('instances')
+    .selectAll()
+    .where('account_id', '=', place.accountId)
+    .where('region', '=', place.region)
+    .execute();
+
+/** Writes what a place reports. @param readAt when the reading began: nothing in it is older. */
+const keepInstances = (db: Db, place: Place, found: readonly Found[], readAt: Date): Promise<void> =>
   db.transaction().execute(async (tx) => {
-    const rows = await tx
-      .selectFrom('instances')
-      .selectAll()
-      .where('account_id', '=', place.accountId)
-      .where('region', '=', place.region)
-      .execute();
+    const rows = await rowsOf(tx, place);
     const known = new Map(rows.map((row) => [row.instance_id, row]));
     const present = new Set(found.map(({ instanceId }) => instanceId));
     const gone = rows.filter((row) => row.gone_at === null && !present.has(row.instance_id));
     const different = found.filter((one) => differs(known.get(one.instanceId), one, place));
-    const changed = gone.length > 0 || different.length > 0;
-    await keepFound(tx, place, different, now);
+    await keepFound(tx, place, different, readAt);
     if (gone.length > 0) {
       await tx
         .updateTable('instances')
-        .set({ gone_at: now, online: false })
+        .set({ gone_at: readAt, online: false })
         .where('account_id', '=', place.accountId)
         .where('region', '=', place.region)
+        .where('checked_at', '<=', readAt)
         .where(
           'instance_id',
           'in',
@@ -145,14 +163,16 @@ const keepInstances = (db: Db, place: Place, found: readonly FoundInstance[], no
     }
     await tx
       .updateTable('instances')
-      .set({ checked_at: now })
+      .set({ checked_at: readAt })
       .where('account_id', '=', place.accountId)
       .where('region', '=', place.region)
       .where('gone_at', 'is', null)
+      .where('checked_at', '<', readAt)
       .execute();
-    const health = await keepPlace(tx, place, { problem: null, checkedAt: now });
-    if (changed || health) await recordChange(tx, { topic: 'inventory', ref: null, audience: null });
-    return changed;
+    const health = await keepPlace(tx, place, { problem: null, checkedAt: readAt });
+    if (gone.length > 0 || different.length > 0 || health) {
+      await recordChange(tx, { topic: 'inventory', ref: null, audience: null });
+    }
   });
 
 const keepProblem = (db: Db, place: Place, problem: string): Promise<void> =>
@@ -167,43 +187,78 @@ const placesOf = (accounts: readonly AccountConfig[]): Place[] =>
 /** How many places are read at the same time. */
 const placesAtOnce = 4;
 
-const refreshPlace = async (deps: InventoryDeps, place: Place): Promise<void> => {
+/** `now`: all of it, whoever read it last. `when-due`: what no backend has read lately. */
+type Reading = 'now' | 'when-due';
+
+/** What is there, with the tags of all of it or of what nobody knew. */
+const findAll = async ({ db, ssm }: InventoryDeps, place: Place, allTags: boolean): Promise<Found[]> => {
+  const { accountId, region } = place;
+  const managed = await ssm.managedInstances(accountId, region);
+  const rows = allTags ? [] : await rowsOf(db, place);
+  const known = new Set(rows.flatMap((row) => (row.gone_at === null ? [row.instance_id] : [])));
+  const unknown = managed.filter(({ instanceId }) => !known.has(instanceId));
+  const ofEc2 = unknown.flatMap(({ kind, instanceId }) => (kind === 'ec2' ? [instanceId] : []));
+  const tags = await ssm.tagsOf(accountId, region, ofEc2);
+  return managed.map((one) => ({
+    ...one,
+    tags: known.has(one.instanceId) ? null : (tags.get(one.instanceId) ?? {}),
+  }));
+};
+
+const refreshPlace = async (deps: InventoryDeps, place: Place, reading: Reading): Promise<void> => {
+  const { db, intervalMs, tagsMs, now, log } = deps;
+  const where = `${place.accountId}/${place.region}`;
+  const due = async (what: string, everyMs: number): Promise<boolean> => {
+    const taken = await takeDuty(db, `${what}/${where}`, reading === 'now' ? 0 : everyMs);
+    return taken || reading === 'now';
+  };
+  // One backend reads a place for all of them.
+  if (!(await due('inventory', intervalMs * 0.8))) return;
+  const allTags = await due('tags', tagsMs * 0.9);
+  const readAt = now();
   try {
-    const found = await deps.ssm.findInstances(place.accountId, place.region);
-    await keepInstances(deps.db, place, found, deps.now());
+    await keepInstances(db, place, await findAll(deps, place, allTags), readAt);
   } catch (error) {
-    deps.log.error({ error, ...place }, 'an inventory place could not be read');
+    log.error({ error, ...place }, 'an inventory place could not be read');
     const problem = error instanceof AwsProblem ? error.advice : 'Curfew had a fault. Its admin finds it in the log.';
-    await keepProblem(deps.db, place, problem);
+    await keepProblem(db, place, problem);
+    // Whoever reads next reads them.
+    if (allTags) await db.deleteFrom('duties').where('name', '=', `tags/${where}`).execute();
   }
 };
 
-const refreshAll = async (deps: InventoryDeps): Promise<void> => {
+const refreshAll = async (deps: InventoryDeps, reading: Reading): Promise<void> => {
   const places = placesOf(deps.accounts);
   const next = async (): Promise<void> => {
-    for (let place = places.shift(); place !== undefined; place = places.shift()) await refreshPlace(deps, place);
+    for (let place = places.shift(); place !== undefined; place = places.shift()) {
+      await refreshPlace(deps, place, reading);
+    }
   };
   await Promise.all(Array.from({ length: placesAtOnce }, next));
 };
 
 /** Refreshes at once, then at intervals. */
 export const startInventory = (deps: InventoryDeps): Inventory => {
-  let running: Promise<void> | null = null;
-  const refresh = (): Promise<void> => {
-    running ??= refreshAll(deps)
+  let running: { reading: Reading; done: Promise<void> } | null = null;
+  const read = (reading: Reading): Promise<void> => {
+    const before = running;
+    if (before !== null && (before.reading === 'now' || reading === 'when-due')) return before.done;
+    const done = (before?.done ?? Promise.resolve())
+      .then(() => refreshAll(deps, reading))
       .catch((error: unknown) => deps.log.error({ error }, 'the inventory could not be written'))
       .finally(() => {
-        running = null;
+        if (running?.done === done) running = null;
       });
-    return running;
+    running = { reading, done };
+    return done;
   };
-  const timer = setInterval(() => void refresh(), deps.intervalMs);
-  void refresh();
+  const timer = setInterval(() => void read('when-due'), deps.intervalMs);
+  void read('now');
   return {
-    refresh,
+    refresh: () => read('now'),
     stop: async () => {
       clearInterval(timer);
-      await running;
+      await running?.done;
     },
   };
 };

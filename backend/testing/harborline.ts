@@ -40,5 +40,5 @@ export const harborlineConfig = (accounts: AccountConfig[]): Config => ({
   keysFolder: 'keys',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
+  intervals: { inventorySeconds: 60, tagsSeconds: 300, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
 });

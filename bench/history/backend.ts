@@ -56,7 +56,7 @@ const configOf = (): Config => ({
   keysFolder: '',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 8 * 3600, connectWithinSeconds: 8 * 3600, requestLapsesSeconds: 8 * 3600 },
-  intervals: { inventorySeconds: 60, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
+  intervals: { inventorySeconds: 60, tagsSeconds: 300, sweepSeconds: 60, auditHeadSeconds: 60, sealSeconds: 90 },
 });
 
 const directoryOf = (people: readonly PersonFacts[]): Directory => {

@@ -123,7 +123,15 @@ export const openStage = async (another?: Gate): Promise<Stage> => {
       database: (url) => behind(startPostgresProxy(url, gate)),
     },
     // Only what the job itself sets off is to be seen, as far as that can be.
-    configure: { intervals: { inventorySeconds: 3600, sweepSeconds: 3600, auditHeadSeconds: 60, sealSeconds: 1 } },
+    configure: {
+      intervals: {
+        inventorySeconds: 3600,
+        tagsSeconds: 3600,
+        sweepSeconds: 3600,
+        auditHeadSeconds: 60,
+        sealSeconds: 1,
+      },
+    },
   });
   Object.assign(process.env, stack.appEnv);
   const control = controlOf(stack.localAwsUrl);

@@ -82,7 +82,7 @@ beforeAll(async () => {
     folder,
     say: () => undefined,
     durable: false,
-    configure: { intervals: { inventorySeconds: 1, sweepSeconds: 60, auditHeadSeconds: 60 } },
+    configure: { intervals: { inventorySeconds: 1, tagsSeconds: 1, sweepSeconds: 60, auditHeadSeconds: 60 } },
   });
   for (const [name, value] of Object.entries(stack.appEnv)) vi.stubEnv(name, value);
   control = controlOf(stack.localAwsUrl);

@@ -163,7 +163,7 @@ const backendConfig = (world: World, folder: string, port: number): Record<strin
     })),
     rulesFolder: path.join(root, 'deploy', 'rules'),
     keysFolder: path.join(folder, 'keys'),
-    intervals: { inventorySeconds: 20, sweepSeconds: 30, auditHeadSeconds: 30 },
+    intervals: { inventorySeconds: 20, tagsSeconds: 20, sweepSeconds: 30, auditHeadSeconds: 30 },
   };
 };
 
