@@ -68,9 +68,24 @@ describe('the world of the repository', () => {
       expect(textOf('Deny')).toMatch(/UpdateAssumeRolePolicy/);
     }
   });
+
+  it('keeps a policy as it was written, in the order of its keys', () => {
+    const role = world.accounts[0]?.roles.find((one) => one.name === 'CurfewBroker');
+    const kept = Object.values(role?.inlinePolicies ?? {}).flatMap(({ Statement }) => Statement.map(Object.keys));
+    expect(kept.length).toBeGreaterThan(0);
+    for (const keys of kept) expect(keys[0]).toBe('Sid');
+  });
 });
 
 describe('a world file that is wrong', () => {
+  it('in a policy is refused with its place', () => {
+    const wrong = text.replace('Effect: Allow', 'Effect: Perhaps');
+    expect(wrong).not.toBe(text);
+    expect(problemsOf(wrong)).toEqual([
+      { file: 'world.yml', line: lineOf('Effect: Allow'), column: expect.any(Number), message: expect.any(String) },
+    ]);
+  });
+
   it('is refused with line and column', () => {
     const wrong = text.replace('id: i-05d81b70c9e3f4a22', 'id: i-nonsense');
     expect(problemsOf(wrong)).toEqual([

@@ -11,10 +11,18 @@ import { accountId, instanceId, regionName } from '../../src/shared/access.ts';
 
 const name = z.string().regex(/^[\w+=,.@-]{1,128}$/);
 const path = z.string().regex(/^\/(?:[\w./-]+\/)?$/);
-/** An IAM document as a plain object; the evaluator judges what is in it. */
-const policyDocument = z.looseObject({
+const policyShape = z.looseObject({
   Version: z.literal('2012-10-17'),
   Statement: z.array(z.looseObject({ Effect: z.enum(['Allow', 'Deny']) })).min(1),
+});
+/**
+ * An IAM document as a plain object; the evaluator judges what is in it. Kept as it was written: IAM gives back every document in the order
+ * of its keys, and whoever compares it with what they wrote must not see a change.
+ */
+const policyDocument = z.custom<z.infer<typeof policyShape>>().superRefine((document, context) => {
+  for (const { path: at, message } of policyShape.safeParse(document).error?.issues ?? []) {
+    context.addIssue({ code: 'custom', path: at, message });
+  }
 });
 
 const policies = z.record(name, policyDocument).default({});
