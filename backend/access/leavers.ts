@@ -104,13 +104,18 @@ const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
  */
 export const closeLeavers = async (deps: AccessDeps): Promise<number> => {
   const ids = await withSomething(deps, deps.now());
-  const people = await loadPeople(deps.db, ids);
   const { known: standings, failure: unasked } = await deps.directory.standings(ids);
+  const leavers = ids.flatMap((id) => {
+    const why = standings.get(id);
+    return why === undefined || why === 'enabled' ? [] : [{ id, why }];
+  });
+  const people = await loadPeople(
+    deps.db,
+    leavers.map(({ id }) => id),
+  );
   let closed = 0;
   let failure = unasked;
-  for (const id of ids) {
-    const why = standings.get(id);
-    if (why === undefined || why === 'enabled') continue;
+  for (const { id, why } of leavers) {
     try {
       if (await closeAllOf(deps, { person: known(people, id), why, at: deps.now() })) closed += 1;
     } catch (error) {

@@ -33,6 +33,15 @@ const urgencyOf = (rank: number): Urgency => urgencies[rank] ?? 'looking';
  * Costs as much as there is due, however many grants live and however long the history is.
  */
 export const readDue = async (db: Db, holder: number, now: Date): Promise<Due> => {
+  const nobody = { ending: 0, beginning: 0, looking: 0 };
+  // Nearly always there is nothing, and that is cheap to know.
+  const { rows: counts } = await sql<{ waiting: number; held: number; next_at: Date | null }>`
+    select (select count(*) from principals where holder is null and due_at <= ${now})::integer as waiting,
+      (select count(*) from principals where holder = ${holder})::integer as held,
+      (select min(due_at) from principals where holder is null and due_at > ${now}) as next_at
+  `.execute(db);
+  const [{ waiting: free, held, next_at: nextAt } = { waiting: 0, held: 0, next_at: null }] = counts;
+  if (free + held === 0) return { principals: [], waiting: nobody, nextAt };
   const { rows } = await sql<{ id: string; holder: number | null; rank: number }>`
     select p.id, p.holder, case when over.since is not null then 0 when open.begins then 1 else 2 end as rank
     from principals p
@@ -53,17 +62,12 @@ export const readDue = async (db: Db, holder: number, now: Date): Promise<Due> =
     order by rank, (1 + greatest(0, extract(epoch from ${now}::timestamptz - over.since))) * over.exposed desc nulls last, p.due_at
     limit ${mostRead}
   `.execute(db);
-  const { rows: beyond } = await sql<{ waiting: number; next_at: Date | null }>`
-    select (select count(*) from principals where holder is null and due_at <= ${now})::integer as waiting,
-      (select min(due_at) from principals where holder is null and due_at > ${now}) as next_at
-  `.execute(db);
   const principals = rows.map(({ id, rank, holder: by }) => ({ id, holder: by, urgency: urgencyOf(rank) }));
-  const free = principals.filter((one) => one.holder === null);
-  const waiting = { ending: 0, beginning: 0, looking: 0 };
-  for (const { urgency } of free) waiting[urgency] += 1;
+  const waiting = { ...nobody };
+  for (const one of principals) if (one.holder === null) waiting[one.urgency] += 1;
   // Only the least urgent are cut off.
-  waiting.looking += Math.max(0, (beyond[0]?.waiting ?? 0) - free.length);
-  return { principals, waiting, nextAt: beyond[0]?.next_at ?? null };
+  waiting.looking += Math.max(0, free - principals.filter((one) => one.holder === null).length);
+  return { principals, waiting, nextAt };
 };
 
 /**

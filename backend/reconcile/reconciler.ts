@@ -214,8 +214,9 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
     }
     const now = deps.now();
     lookAround(now);
-    await freeForgotten(deps.db, { holder, now }, [...running.keys()]);
     const due = await readDue(deps.db, holder, now);
+    const forgotten = due.principals.some((one) => one.holder !== null && !running.has(one.id));
+    if (forgotten) await freeForgotten(deps.db, { holder, now }, [...running.keys()]);
     raise(due.principals);
     const chosen = stopped ? [] : choose(due.principals);
     const taken = await takePrincipals(

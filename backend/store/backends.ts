@@ -46,8 +46,7 @@ export type BackendsOptions = {
 };
 
 const joined = z.tuple([z.object({ number: z.number().int() })]);
-const beaten = z.array(z.object({ now: z.date() }));
-const counted = z.tuple([z.object({ living: z.number().int() })]);
+const beaten = z.array(z.object({ now: z.date(), living: z.number().int(), lost: z.boolean() }));
 
 const ownName = `${hostname()} ${process.pid}`;
 
@@ -80,20 +79,30 @@ const takeNumber = async (client: pg.Client, version: string): Promise<number> =
   return number;
 };
 
+/** Of `backends b`; `$1` is the class of the locks. */
+const isDead = `seen_at < clock_timestamp() - interval '${deadAfter}' or not exists (
+  select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = $1
+    and l.objid = b.number::oid and l.database = (select oid from pg_database where datname = current_database())
+)`;
+
+/** Of `principals p`. */
+const heldByTheDead = 'holder is not null and not exists (select from backends b where b.number = p.holder)';
+
+/** One statement, as it comes each second: says that this one lives, reads the clock, and looks whether somebody has died. */
+const beatStatement = `with beat as (
+    update backends set seen_at = clock_timestamp(), clock_ahead_ms = $3 where number = $2 returning clock_timestamp() as now
+  )
+  select now, (select count(*) from backends)::integer as living,
+    exists (select from backends b where number <> $2 and (${isDead}))
+      or exists (select from principals p where ${heldByTheDead}) as lost
+  from beat`;
+
 /** Forgets the dead and makes due what they held. @returns whether there was something. */
 const bury = async (client: pg.Client): Promise<boolean> => {
-  await client.query(
-    `delete from backends b where seen_at < clock_timestamp() - interval '${deadAfter}' or not exists (
-       select from pg_locks l where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = $1
-         and l.objid = b.number::oid and l.database = (select oid from pg_database where datname = current_database())
-     )`,
-    [lockClass],
-  );
+  await client.query(`delete from backends b where ${isDead}`, [lockClass]);
   const { rowCount } = await client.query(
     `update principals set holder = null, due_at = least(due_at, clock_timestamp()) where id in (
-       select id from principals p where holder is not null
-         and not exists (select from backends b where b.number = p.holder)
-       for update skip locked
+       select id from principals p where ${heldByTheDead} for update skip locked
      )`,
   );
   return (rowCount ?? 0) > 0;
@@ -120,18 +129,15 @@ export const joinBackends = async (options: BackendsOptions): Promise<Backends> 
 
   const beat = async (client: pg.Client, number: number): Promise<void> => {
     const from = performance.now();
-    const { rows } = await client.query(
-      'update backends set seen_at = clock_timestamp(), clock_ahead_ms = $2 where number = $1 returning clock_timestamp() as now',
-      [number, Math.max(-2_000_000_000, Math.min(2_000_000_000, Math.round(Date.now() - clock.read())))],
-    );
+    const aheadMs = Math.max(-2_000_000_000, Math.min(2_000_000_000, Math.round(Date.now() - clock.read())));
+    const { rows } = await client.query(beatStatement, [lockClass, number, aheadMs]);
     const [row] = beaten.parse(rows);
     // Too late: the others have counted it as dead and work on what it held.
     if (row === undefined) throw new Error('This backend was counted as dead: it had not been heard of for too long.');
     clock.hear(row.now.getTime(), from);
     if (member?.client === client) member.answeredAt = performance.now();
-    if (await bury(client)) onFreed();
-    const count = await client.query('select count(*)::integer as living from backends');
-    [{ living }] = counted.parse(count.rows);
+    living = row.living;
+    if (row.lost && (await bury(client))) onFreed();
   };
 
   const join = async (): Promise<void> => {

@@ -70,6 +70,8 @@ const pool = ({ url, name, connections, waitMs, onIdleError }: PoolOptions): pg.
     application_name: `curfew ${name}`,
     max: connections,
     connectionTimeoutMillis: waitMs,
+    // Longer than what is done each minute waits for its turn.
+    idleTimeoutMillis: 90_000,
     statement_timeout: statementMs,
     idle_in_transaction_session_timeout: idleInTransactionMs,
     types,
