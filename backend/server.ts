@@ -50,6 +50,8 @@ const leaversEveryMs = 25_000;
 const clocksEveryMs = 10_000;
 const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
+/** All of a stop, its parts with their own deadlines among it. */
+const stopDeadlineMs = 60_000;
 
 const packageFacts = z.object({ version: z.string() });
 const version = (): string =>
@@ -309,10 +311,17 @@ const main = async (): Promise<void> => {
       if (stopping) return;
       stopping = true;
       log.info({ event: 'stopping', signal }, 'stopping');
-      void stop().then(() => {
-        log.info({ event: 'stopped' }, 'stopped');
-        process.exit(0);
-      });
+      // Whatever hangs or fails on the way: what is left undone is done at the next start (promise 5).
+      setTimeout(() => process.exit(1), stopDeadlineMs).unref();
+      stop()
+        .then(() => {
+          log.info({ event: 'stopped' }, 'stopped');
+          process.exit(0);
+        })
+        .catch((error: unknown) => {
+          log.error({ event: 'stop_failed', error }, 'could not be stopped cleanly');
+          process.exit(1);
+        });
     };
     process.on('SIGTERM', () => end('SIGTERM'));
     process.on('SIGINT', () => end('SIGINT'));
