@@ -43,6 +43,13 @@ test('the example is taken, with the folders beside it', () => {
   expect(config.limits.tokenLifeSeconds).toBe(28_800);
 });
 
+test('API-15 it is not read where the environment takes any certificate for the right one', () => {
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+  expect(() => load(example)).toThrow(/unset it/);
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', undefined);
+  expect(() => load(example)).not.toThrow();
+});
+
 /** What is replaced by what, where the problem stands, and what is said. */
 const wrong: Array<[what: string, from: string, to: string, at: string, said: RegExp]> = [
   ['a text that is none of the values', 'partition: aws', 'partition: azure', 'aws\n', /^partition: /],

@@ -215,6 +215,9 @@ export const readConfigFile = (file = process.env['CURFEW_CONFIG']) => {
       'Curfew needs a configuration file: set CURFEW_CONFIG to its path (see deploy/curfew.example.yml).',
     );
   }
+  if (process.env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    throw new Error('NODE_TLS_REJECT_UNAUTHORIZED switches off the check of certificates: unset it (threats API-15).');
+  }
   const beside = (path: string) => resolve(dirname(file), path);
   const config = parseYamlFile(configSchema, readFileSync(file, 'utf8'), file);
   const { rulesFolder, keysFolder, auditAnchor } = config;

@@ -78,7 +78,7 @@ test('starts without AWS, says where it listens, and stops when it is told to', 
   expect(out()).not.toContain('canary-of-the-backend');
 });
 
-test('ID-13 beyond loopback it starts neither with a made-up STS nor without https', async () => {
+test('ID-13 API-09 beyond loopback it starts neither with a made-up STS nor without https', async () => {
   const open = { listen: { host: '0.0.0.0', port: 0 } };
   for (const [changed, env] of [
     [{ ...open, origin: 'http://curfew.example.com' }, {}],

@@ -3,7 +3,7 @@
 --
 -- Run it as a superuser in Curfew's own database, before the first migration and after each one; running it twice does no harm:
 --   psql "$ADMIN_URL" -v ON_ERROR_STOP=1 -f deploy/postgres.sql
---   DATABASE_URL=postgres://curfew_owner:…@HOST/curfew npm run migrate
+--   DATABASE_URL=postgres://curfew_owner:…@HOST/curfew?sslmode=verify-full npm run migrate
 --   psql "$ADMIN_URL" -v ON_ERROR_STOP=1 -f deploy/postgres.sql
 -- Then give both a way to sign in (alter role … with login password …, or your cloud's IAM sign-in), and the backend the address of
 -- curfew_backend. Who may be superuser, or curfew_owner, can still change the trail: the anchor (auditAnchor) shows that they did.

@@ -84,7 +84,7 @@ test('TERM-02 titles and the countdown are ours whatever the instance draws', as
   await picture(terminal, 'drawn-over');
 });
 
-test('TERM-04 keys typed into a flood arrive, answers of the terminal do not become commands', async ({
+test('TERM-01 TERM-03 TERM-04 keys typed into a flood arrive; answers, the clipboard and links do nothing by themselves', async ({
   person,
   stack,
 }) => {
@@ -158,6 +158,69 @@ test('TERM-04 keys typed into a flood arrive, answers of the terminal do not bec
     await mira.typeLine('clear; cat ask; sleep 1; echo; ls');
     const screen = await mira.sees(/asked-all[\s\S]*typed/);
     expect(screen).not.toContain('owned\n');
+  });
+
+  await test.step('TERM-01 TERM-03 the clipboard stays ours, and a link shows where it leads before it does', async () => {
+    const link = (target: string, text: string): string => `\u001b]8;;${target}\u0007${text}\u001b]8;;\u0007\r\n`;
+    const leadsTo = 'https://evil.example/take?all=1';
+    plant(
+      stack,
+      'lure',
+      [
+        clearScreen,
+        ...['c;dG91Y2ggb3duZWQK', 'c;?', 'p;?'].map((what) => `\u001b]52;${what}\u0007`),
+        link('javascript:alert(1)', 'a script'),
+        link('file:///etc/passwd', 'a file'),
+        link(`curfew://request/req_${'a'.repeat(26)}`, 'a place'),
+        link(leadsTo, 'https://bank.example'),
+        'lured-all',
+      ].join(''),
+    );
+    await mira.app.evaluate(({ clipboard }) => clipboard.writeText('mine'));
+    await terminal.evaluate(() => {
+      Reflect.set(window, 'clipboardUsed', []);
+      const used = (what: string): void => Reflect.get(window, 'clipboardUsed').push(what);
+      for (const name of ['read', 'readText', 'write', 'writeText']) {
+        Reflect.set(Clipboard.prototype, name, () => Promise.resolve(used(name)));
+      }
+      document.addEventListener('copy', () => used('copy'), true);
+    });
+    await mira.typeLine('clear; cat lure; read -r said; echo "got-[$said]"');
+    await mira.sees('lured-all');
+
+    const click = async (text: string): Promise<void> => {
+      const row = terminal.locator('[role="tabpanel"]:not([hidden]) .xterm-rows > div').filter({ hasText: text });
+      const box = await row.first().boundingBox();
+      if (box === null) throw new Error(`no row shows ${text}`);
+      await terminal.mouse.move(box.x + 20, box.y + box.height / 2);
+      // xterm looks for links when the pointer comes: this one it finds, of the others it makes none.
+      if (text.startsWith('https:')) await terminal.locator('.xterm.xterm-cursor-pointer').waitFor();
+      await terminal.mouse.click(box.x + 20, box.y + box.height / 2);
+    };
+    const question = terminal.getByRole('dialog', { name: 'Open this link?' });
+    const openedNow = (): Promise<number> =>
+      mira.app.evaluate(() => {
+        const opened: unknown = Reflect.get(globalThis, 'openedOutside');
+        return Array.isArray(opened) ? opened.length : -1;
+      });
+    for (const text of ['a script', 'a file', 'a place']) await click(text);
+    await expect(terminal.getByRole('dialog')).toHaveCount(0);
+    await click('https://bank.example');
+    await expect(question.locator('pre')).toHaveText(leadsTo);
+    await question.getByRole('button', { name: 'Stay here' }).click();
+    await expect(question).toHaveCount(0);
+    expect(await openedNow()).toBe(0);
+    await click('https://bank.example');
+    await question.getByRole('button', { name: 'Open in the browser' }).click();
+    await expect(question).toHaveCount(0);
+    expect(await mira.openedOutside()).toBe(leadsTo);
+    expect(await openedNow()).toBe(0);
+    // Had anything been answered, it would stand before what is typed.
+    await expect(terminal.locator('[role="tabpanel"]:not([hidden]) textarea').first()).toBeFocused();
+    await mira.typeLine('enough');
+    await mira.sees('got-[enough]');
+    expect(await terminal.evaluate(() => Reflect.get(window, 'clipboardUsed'))).toEqual([]);
+    expect(await mira.app.evaluate(({ clipboard }) => clipboard.readText())).toBe('mine');
   });
 });
 

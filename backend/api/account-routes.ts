@@ -10,7 +10,7 @@ import { changesSince, everythingChanged, lastChangeId, type RecordedChange, rec
 import { markNoticesRead } from '../store/notices.ts';
 import type { ApiDeps } from './deps.ts';
 import { meOf, overviewOf } from './overview.ts';
-import { revokeToken } from './tokens.ts';
+import { revokeToken, revokeTokensOf } from './tokens.ts';
 import { open, signedIn } from './trpc.ts';
 
 const lastEvent = z
@@ -44,17 +44,19 @@ export const accountRoutes = (deps: ApiDeps) => ({
     }),
 
   signOut: signedIn
-    .input(z.strictObject({ endGrants: z.boolean() }))
+    .input(z.strictObject({ endGrants: z.boolean(), everywhere: z.boolean().default(false) }))
     .mutation(async ({ ctx, input }): Promise<null> => {
       const endedGrants = input.endGrants ? await deps.access.endAllOfPerson(ctx.reader.person) : [];
       await deps.db.transaction().execute(async (tx) => {
         const now = deps.now();
         await revokeToken(tx, ctx.token.hash, now);
+        const otherSignIns = input.everywhere ? await revokeTokensOf(tx, ctx.reader.person.id, now) : 0;
         await appendAudit(tx, {
           kind: 'signed_out',
           at: now.toISOString(),
           actor: { kind: 'person', person: ctx.reader.person },
           endedGrants,
+          ...(input.everywhere ? { otherSignIns } : {}),
         });
         await recordChange(tx, { topic: 'me', ref: null, audience: [ctx.reader.person.id] });
       });

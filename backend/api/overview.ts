@@ -12,6 +12,7 @@ import type { PersonFacts } from '../store/people.ts';
 import { loadRequests } from '../store/requests.ts';
 import { visibleTo } from '../store/visibility.ts';
 import type { Caller } from './caller.ts';
+import { otherSignIns } from './tokens.ts';
 
 export type OverviewDeps = {
   db: Db;
@@ -103,71 +104,73 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
   const before = (days: number): Date => new Date(now.getTime() - days * day);
   const visible = visibleTo(reader);
   const me = reader.person.id;
-  const [about, requests, grants, toDecide, decided, notices, inventory, spreading, switches] = await Promise.all([
-    meOf(deps, facts, token.expiresAt),
-    loadRequests(db, {
-      where: (eb) =>
-        eb.and([
-          eb('requests.requester_id', '=', me),
-          eb.or([eb('requests.state', '=', 'waiting'), eb('requests.submitted_at', '>', before(mine.requestDays))]),
-        ]),
-      now,
-      limit: mine.requests,
-    }),
-    loadGrants(db, (eb) =>
-      eb.and([
-        eb('grants.person_id', '=', me),
-        eb.or([
-          eb('grants.state', 'in', [...liveGrantStates]),
+  const [about, requests, grants, toDecide, decided, notices, inventory, spreading, switches, others] =
+    await Promise.all([
+      meOf(deps, facts, token.expiresAt),
+      loadRequests(db, {
+        where: (eb) =>
           eb.and([
-            eb('grants.closed_at', '>', before(mine.grantDays)),
-            // So that only the newest of somebody's grants are read.
-            eb('grants.approved_at', '>', before(mine.grantDays + longestDays)),
+            eb('requests.requester_id', '=', me),
+            eb.or([eb('requests.state', '=', 'waiting'), eb('requests.submitted_at', '>', before(mine.requestDays))]),
+          ]),
+        now,
+        limit: mine.requests,
+      }),
+      loadGrants(db, (eb) =>
+        eb.and([
+          eb('grants.person_id', '=', me),
+          eb.or([
+            eb('grants.state', 'in', [...liveGrantStates]),
+            eb.and([
+              eb('grants.closed_at', '>', before(mine.grantDays)),
+              // So that only the newest of somebody's grants are read.
+              eb('grants.approved_at', '>', before(mine.grantDays + longestDays)),
+            ]),
           ]),
         ]),
-      ]),
-    ),
-    loadRequests(db, {
-      where: (eb) =>
-        eb.and([
-          visible.requests(eb),
-          eb('requests.state', '=', 'waiting'),
-          eb('requests.id', 'in', ['', ...reader.decidable]),
-        ]),
-      now,
-      order: 'oldest',
-    }),
-    loadRequests(db, {
-      where: (eb) =>
-        eb.and([
-          visible.requests(eb),
-          eb('requests.requester_id', '<>', me),
-          eb('requests.state', 'in', ['approved', 'denied']),
-          eb('requests.closed_at', '>', before(1)),
-          eb(
-            'requests.id',
-            'in',
-            eb
-              .selectFrom('notices')
-              .select('notices.target_id')
-              .where('notices.person_id', '=', me)
-              .where('notices.kind', '=', 'to-approve')
-              .where('notices.target_kind', '=', 'request')
-              .where('notices.at', '>', before(1 + longestDays)),
-          ),
-        ]),
-      now,
-      order: 'latest-closed',
-      limit: 100,
-    }),
-    loadNotices(db, reader),
-    inventoryHealth(deps),
-    spreadingTimes(
-      db,
-      deps.config.accounts.map(({ id }) => id),
-    ),
-    loadSwitches(db, reader, { onOnly: true }),
-  ]);
+      ),
+      loadRequests(db, {
+        where: (eb) =>
+          eb.and([
+            visible.requests(eb),
+            eb('requests.state', '=', 'waiting'),
+            eb('requests.id', 'in', ['', ...reader.decidable]),
+          ]),
+        now,
+        order: 'oldest',
+      }),
+      loadRequests(db, {
+        where: (eb) =>
+          eb.and([
+            visible.requests(eb),
+            eb('requests.requester_id', '<>', me),
+            eb('requests.state', 'in', ['approved', 'denied']),
+            eb('requests.closed_at', '>', before(1)),
+            eb(
+              'requests.id',
+              'in',
+              eb
+                .selectFrom('notices')
+                .select('notices.target_id')
+                .where('notices.person_id', '=', me)
+                .where('notices.kind', '=', 'to-approve')
+                .where('notices.target_kind', '=', 'request')
+                .where('notices.at', '>', before(1 + longestDays)),
+            ),
+          ]),
+        now,
+        order: 'latest-closed',
+        limit: 100,
+      }),
+      loadNotices(db, reader),
+      inventoryHealth(deps),
+      spreadingTimes(
+        db,
+        deps.config.accounts.map(({ id }) => id),
+      ),
+      loadSwitches(db, reader, { onOnly: true }),
+      otherSignIns(db, token, now),
+    ]);
   return {
     serverTime: deps.now().toISOString(),
     me: about,
@@ -179,5 +182,6 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     inventory,
     spreading,
     switches,
+    otherSignIns: others,
   };
 };

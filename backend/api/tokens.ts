@@ -2,12 +2,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import type { StandingSignIn } from '../../src/shared/views.ts';
 import { Secret } from '../log.ts';
 import type { Db } from '../store/open.ts';
 
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();
 const newSecret = (): string => randomBytes(32).toString('base64url');
 
+/** A list is for reading: somebody with more than these ends them all. */
+const signInsShown = 50;
 const tokensKeptMs = 7 * 86_400_000;
 /** Live nonces that the backend keeps at most (threats ID-05). */
 const liveNonces = 10_000;
@@ -92,6 +95,33 @@ export const revokeToken = async (db: Db, hash: Buffer, now: Date): Promise<void
     .where('hash', '=', hash)
     .where('revoked_at', 'is', null)
     .execute();
+};
+
+/** The other sign-ins of the same person that stand, newest first (threats ID-10). */
+export const otherSignIns = async (db: Db, token: TokenFacts, now: Date): Promise<StandingSignIn[]> => {
+  const rows = await db
+    .selectFrom('tokens')
+    .select(['proved_at', 'expires_at'])
+    .where('person_id', '=', token.personId)
+    .where('hash', '<>', token.hash)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .orderBy('proved_at', 'desc')
+    .limit(signInsShown)
+    .execute();
+  return rows.map((row) => ({ since: row.proved_at.toISOString(), until: row.expires_at.toISOString() }));
+};
+
+/** Makes all tokens of a person worthless from now on. @returns how many stood. */
+export const revokeTokensOf = async (db: Db, personId: string, now: Date): Promise<number> => {
+  const revoked = await db
+    .updateTable('tokens')
+    .set({ revoked_at: now })
+    .where('person_id', '=', personId)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return Number(revoked.numUpdatedRows);
 };
 
 /** Deletes tokens that ended a week ago or longer: the audit trail tells of the sign-ins. */

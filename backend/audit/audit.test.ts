@@ -8,6 +8,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FreshStore, freshStore } from '../testing/fresh-store.ts';
 import { wholeExport } from '../testing/whole-export.ts';
+import { anchorHeads, openAnchor, readAnchor } from './anchor.ts';
 import { appendAudit } from './chain.ts';
 import type { AuditEvent } from './event.ts';
 import { csvCell, exportParts } from './export.ts';
@@ -99,8 +100,41 @@ describe('AU-01 any mutation of an export is found', () => {
     expect(verifyExport(joined, key.keyId)).toMatchObject({ ok: false, sequence: 7 });
   });
 
-  test('the key is not taken from the export when one is expected', () => {
-    expect(verifyExport(exported.split('\n'), 'f'.repeat(32))).toMatchObject({ ok: false, line: 1 });
+  test('AU-03 a whole forged trail, well signed by a key of its own, is not ours by fingerprint nor by anchor', async () => {
+    const forger = await freshStore();
+    const ownKey = openAuditKey(path.join(folder, 'forged'));
+    for (let n = 0; n < 12; n += 1) await forger.db.transaction().execute((tx) => appendAudit(tx, event(n, 'nicer')));
+    await signHead(forger.db, ownKey, noon);
+    const wish = { format: 'jsonl' as const, requestId: null };
+    const { lines } = await wholeExport({ db: forger.db, key: ownKey, wish, at: noon, most: 5 });
+    await forger.close();
+    // Nothing in it contradicts itself: only knowing the key from elsewhere helps.
+    expect(verifyExport(lines, null)).toMatchObject({ ok: true, rows: 12, signedTo: 12, keyId: ownKey.keyId });
+    const words = `signed by key ${ownKey.keyId}, but ${key.keyId} was expected`;
+    expect(verifyExport(lines, key.keyId)).toEqual({ ok: false, line: 1, sequence: null, what: words });
+    // The forger writes our fingerprint, or our key itself, into the header.
+    const [top = '', ...rest] = lines;
+    const named = top.replaceAll(ownKey.keyId, key.keyId);
+    expect(verifyExport([named, ...rest], key.keyId)).toEqual({ ok: false, line: 1, sequence: null, what: words });
+    const withOurKey = JSON.stringify({ ...JSON.parse(named), publicKey: key.publicKeyPem });
+    expect(verifyExport([withOurKey, ...rest], key.keyId)).toMatchObject({ ok: false, sequence: 12 });
+    // Or the auditor holds no fingerprint, but what was anchored.
+    const anchored = path.join(folder, 'anchor.jsonl');
+    await anchorHeads(store.db, openAnchor(anchored), noon);
+    expect(verifyExport(exported.split('\n'), null, readAnchor(anchored))).toMatchObject({ ok: true });
+    expect(verifyExport(lines, null, readAnchor(anchored))).toMatchObject({
+      ok: false,
+      what: 'the anchored head of row 12 is not signed by this key',
+    });
+    const file = path.join(folder, 'forged.jsonl');
+    fs.writeFileSync(file, lines.join('\n'));
+    const run = (...args: string[]) =>
+      promisify(execFile)(process.execPath, ['backend/audit/cli.ts', 'verify', file, ...args]);
+    await expect(run('--key', key.keyId)).rejects.toMatchObject({
+      code: 1,
+      stdout: `NOT VERIFIED, line 1: ${words}\n`,
+    });
+    expect((await run()).stdout).toContain('(taken from the export: compare it with the one you know)');
   });
 
   test('an excerpt of one request verifies and says that it is one', async () => {

@@ -24,7 +24,8 @@ type AboutFinding = {
 export type AuditEvent = { at: Instant; actor: Actor } & (
   | { kind: 'signed_in'; arn: string }
   | { kind: 'sign_in_refused'; arn: string | null; why: string }
-  | { kind: 'signed_out'; endedGrants: string[] }
+  /** `otherSignIns`: how many more sign-ins of theirs the person ended with it; missing when only this one. */
+  | { kind: 'signed_out'; endedGrants: string[]; otherSignIns?: number }
   /** The identity store disabled the person or knows them no more (threats ID-12); `tokens`: sign-ins that stood. */
   | {
       kind: 'person_left';

@@ -11,9 +11,10 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kysely } from 'kysely';
+import { assertPrivateFile, openPrivateFolder } from '../store/private-files.ts';
 import type { Schema } from '../store/schema.ts';
 import { canonicalForm } from './chain.ts';
 
@@ -29,18 +30,16 @@ export const keyIdOf = (publicKey: KeyObject): string =>
     .slice(0, 32);
 
 /**
- * Reads `audit.key` of the keys folder; makes it (0600) when missing. @throws Error when others may read it.
+ * Reads `audit.key` of the keys folder; makes both (0700, 0600) when missing. @throws Error when one of them is open to others.
  */
 export const openAuditKey = (folder: string): AuditKey => {
   const file = join(folder, 'audit.key');
+  openPrivateFolder(folder);
   if (!existsSync(file)) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { privateKey } = generateKeyPairSync('ed25519');
     writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' });
   }
-  if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0) {
-    throw new Error(`The audit key ${file} may be read by others: chmod 600 it.`);
-  }
+  assertPrivateFile(file);
   const privateKey = createPrivateKey(readFileSync(file));
   const publicKey = createPublicKey(privateKey);
   return {

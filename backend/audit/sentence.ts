@@ -59,7 +59,7 @@ const sentences: Sentences = {
   signed_in: (e) => `${actorName(e.actor)} signed in as ${e.arn}`,
   sign_in_refused: (e) => `A sign-in${e.arn === null ? '' : ` as ${e.arn}`} was refused: ${e.why}`,
   signed_out: (e) =>
-    `${actorName(e.actor)} signed out${e.endedGrants.length > 0 ? ` and ended ${e.endedGrants.length} grants` : ''}`,
+    `${actorName(e.actor)} signed out${e.otherSignIns === undefined ? '' : ` everywhere (${e.otherSignIns + 1} sign-ins)`}${e.endedGrants.length > 0 ? ` and ended ${e.endedGrants.length} grants` : ''}`,
   person_left: (e) =>
     `${e.person.displayName} is ${leftWords(e)}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,

@@ -5,6 +5,7 @@ import type { Probe } from '../aws/probe.ts';
 import type { Config } from '../config.ts';
 import { loadRules } from '../rules/load.ts';
 import { auditRightsAdvice } from '../store/audit-rights.ts';
+import { databaseAddressProblem } from '../store/database-address.ts';
 import { readSchemaState } from '../store/open.ts';
 import { type Answer, counted, type Finding, look, notOk, ok, someOf, unchecked } from './finding.ts';
 
@@ -72,6 +73,13 @@ const databaseAdvice =
 export const checkDatabase = (url: string | null): Promise<Finding> =>
   look({ area, check: 'Postgres' }, databaseAdvice, async () => {
     if (url === null) return notOk('no database is named', databaseAdvice);
+    const problem = databaseAddressProblem(url);
+    if (problem !== null) {
+      return notOk(
+        problem,
+        'Put ?sslmode=verify-full behind it, and &sslrootcert=FILE where its certificate is of your own authority.',
+      );
+    }
     const { postgres, pending, mayMigrate } = await readSchemaState(url);
     if (pending.length === 0) return ok(`Postgres ${postgres}, at this version’s shape`);
     if (!mayMigrate) {

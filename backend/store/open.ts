@@ -13,6 +13,7 @@ import {
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { auditRightsTooMany } from './audit-rights.ts';
+import { assertDatabaseAddress } from './database-address.ts';
 import { up as init } from './migrations/001-init.ts';
 import { up as principalKinds } from './migrations/002-principal-kinds.ts';
 import { up as backends } from './migrations/003-backends.ts';
@@ -156,8 +157,9 @@ export type SchemaState = {
   auditRightsTooMany: string[];
 };
 
-/** Looks at a database without changing it. @throws Error when it cannot be reached, or is of a newer version of Curfew. */
+/** Looks at a database without changing it. @throws Error for an address like `openStore`'s, when it cannot be reached, or is newer than this. */
 export const readSchemaState = async (url: string): Promise<SchemaState> => {
+  assertDatabaseAddress(url);
   const db = database<unknown>(
     new pg.Pool({
       connectionString: url,
@@ -185,9 +187,11 @@ export const readSchemaState = async (url: string): Promise<SchemaState> => {
 /**
  * Opens the store at a Postgres address and migrates it.
  * @param onIdleError hears of connections that were lost while nobody used them; the pools replace them.
- * @throws Error when the database cannot be reached or migrated.
+ * @throws Error when the address is beyond this machine without `sslmode=verify-full` (threats API-15), or the database cannot be reached
+ * or migrated.
  */
 export const openStore = async (url: string, onIdleError: (error: Error) => void): Promise<Store> => {
+  assertDatabaseAddress(url);
   const migrating = database<unknown>(
     // A migration may take longer than a call, so this pool has no statement time-out.
     new pg.Pool({ connectionString: url, application_name: 'curfew migrate', max: 1 }),

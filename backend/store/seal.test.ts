@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openAuditKey } from '../audit/heads.ts';
 import { type DecisionContent, decisionSealHolds, externalIdOf, openSealKey, sealDecision } from './seal.ts';
 
 let folder: string;
@@ -43,11 +44,27 @@ test('AU-09 a key does not print its bytes', () => {
   for (const text of [inspect(key), JSON.stringify({ key }), String(key)]) expect(text).not.toContain(hex.slice(0, 8));
 });
 
-test('a key that others can read, or that is none, is refused', () => {
+test('API-15 a key or a folder that others can look into is refused, each wider mode of it', () => {
+  const opened = { 'decision.key': openSealKey, 'audit.key': openAuditKey };
+  for (const [name, open] of Object.entries(opened)) {
+    const keys = join(folder, name.replace('.', '-'));
+    open(keys);
+    for (const wider of [0o640, 0o620, 0o610, 0o604, 0o602, 0o601]) {
+      chmodSync(join(keys, name), wider);
+      expect(() => open(keys), wider.toString(8)).toThrow(/can be read by others/);
+    }
+    chmodSync(join(keys, name), 0o600);
+    for (const wider of [0o750, 0o720, 0o710, 0o704, 0o702, 0o701]) {
+      chmodSync(keys, wider);
+      expect(() => open(keys), wider.toString(8)).toThrow(/is open to others/);
+    }
+    chmodSync(keys, 0o700);
+    expect(() => open(keys)).not.toThrow();
+  }
+});
+
+test('a key that is none is refused', () => {
   openSealKey(folder);
-  chmodSync(join(folder, 'decision.key'), 0o640);
-  expect(() => openSealKey(folder)).toThrow(/can be read by others/);
-  chmodSync(join(folder, 'decision.key'), 0o600);
   writeFileSync(join(folder, 'decision.key'), 'changeme');
   expect(() => openSealKey(folder)).toThrow(/not a key of 64 hex digits/);
 });

@@ -7,11 +7,12 @@
  * an ending has come (state, cause, receipt): forging that makes a grant end late at worst at its sealed end.
  */
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import canonicalize from 'canonicalize';
 import type { Selectable } from 'kysely';
 import type { InstanceRef } from '../../src/shared/access.ts';
+import { assertPrivateFile, openPrivateFolder } from './private-files.ts';
 import type { Schema } from './schema.ts';
 
 const keyFile = 'decision.key';
@@ -24,11 +25,11 @@ const alreadyThere = (error: unknown): boolean => error instanceof Error && 'cod
 
 /**
  * The key in `folder`, made (folder 0700, file 0600, 32 random bytes as hex) when it is missing.
- * @throws Error when the file is readable by others than its owner, or is no such key.
+ * @throws Error when the folder or the file is open to others than its owner, or the file is no such key.
  */
 export const openSealKey = (folder: string): SealKey => {
   const file = join(folder, keyFile);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  openPrivateFolder(folder);
   try {
     // `wx` fails when the file exists: two backends that start together agree on one key.
     writeFileSync(file, `${randomBytes(keyBytes).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
@@ -36,9 +37,7 @@ export const openSealKey = (folder: string): SealKey => {
   } catch (error) {
     if (!alreadyThere(error)) throw error;
   }
-  if (process.platform !== 'win32' && (statSync(file).mode & 0o077) !== 0) {
-    throw new Error(`${file} can be read by others: make it 0600, and change the key if somebody may have read it.`);
-  }
+  assertPrivateFile(file);
   const hex = readFileSync(file, 'utf8').trim();
   if (!/^[0-9a-f]{64}$/.test(hex)) throw new Error(`${file} is not a key of 64 hex digits.`);
   return createSecretKey(hex, 'hex');

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { startPostgres } from './supervisor.ts';
 
 let home = '';
@@ -24,9 +26,41 @@ const query = async (url: string, sql: string): Promise<unknown[]> => {
   }
 };
 
-test('a cluster keeps its rows over a stop, and listens on no TCP port', async () => {
+/** What somebody else on this machine hears at the door: a user that nobody has. Needs root, who can be anybody. */
+const knock = (socket: string): Promise<string> => {
+  process.seteuid?.(61_234);
+  try {
+    // The system is asked before this returns.
+    const caller = net.connect(socket);
+    return new Promise<string>((resolve) => {
+      caller.once('connect', () => resolve('let in'));
+      caller.once('error', (error) => resolve('code' in error ? String(error.code) : error.message));
+    }).finally(() => caller.destroy());
+  } finally {
+    process.seteuid?.(0);
+  }
+};
+
+test('API-15 a cluster keeps its rows over a stop, listens on no TCP port, and is open to nobody else here', async () => {
   const folder = path.join(home, 'kept');
   const first = await startPostgres({ folder });
+  const socket = new URL(first.url('postgres')).searchParams.get('host') ?? '';
+  expect(fs.statSync(socket).mode & 0o777).toBe(0o700);
+  const door = path.join(socket, '.s.PGSQL.5432');
+  expect(fs.statSync(door).mode & 0o777).toBe(0o700);
+  const [place] = await query(first.url('postgres'), "select current_setting('data_directory') as data");
+  const { data } = z.object({ data: z.string() }).parse(place);
+  expect(fs.statSync(data).mode & 0o777).toBe(0o700);
+  if (process.getuid?.() === 0) {
+    expect(await knock(door)).toBe('EACCES');
+    // With the folder open to all it is the socket's own mode that keeps them out: so the knock was heard at all.
+    fs.chmodSync(socket, 0o755);
+    expect(await knock(door)).toBe('EACCES');
+    fs.chmodSync(door, 0o777);
+    expect(await knock(door)).toBe('let in');
+    fs.chmodSync(door, 0o700);
+    fs.chmodSync(socket, 0o700);
+  }
   await query(first.url('postgres'), 'create table kept as select 7 as n');
   expect(await query(first.url('postgres'), "select setting from pg_settings where name = 'listen_addresses'")).toEqual(
     [{ setting: '' }],

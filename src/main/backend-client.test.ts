@@ -67,7 +67,7 @@ describe('a backend that is not there', () => {
     await expect(checkBackend(origin)).rejects.toMatchObject(refusal(`Nobody answers at ${host}.`));
   });
 
-  it('a redirect is not followed, and the token goes nowhere else', async () => {
+  it('API-09 a redirect is not followed, and the token goes nowhere else', async () => {
     const seen: Array<string | undefined> = [];
     const elsewhere = await answering((request, response) => {
       seen.push(request.headers.authorization);
@@ -82,7 +82,7 @@ describe('a backend that is not there', () => {
   });
 
   it.each(['http://curfew.example.com', 'https://curfew.example.com/api', 'curfew', 'https://u:p@curfew.example.com'])(
-    'an address like %s is refused before anything is sent',
+    'API-09 an address like %s is refused before anything is sent',
     (url) => {
       expect(() => clientOf(url)).toThrow(Refusal);
     },

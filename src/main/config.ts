@@ -67,11 +67,19 @@ const managedOrganisation = (env: NodeJS.ProcessEnv): Organisation | null => {
   return read.data;
 };
 
+/** Nothing may talk the app into a connection whose other end has not proved who it is (threats API-09). */
+const checkCertificates = (env: NodeJS.ProcessEnv): void => {
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] !== '0') return;
+  throw new ConfigProblem(
+    'NODE_TLS_REJECT_UNAUTHORIZED switches off the check of certificates. Take it out and start Curfew again; for an authority of your own set NODE_EXTRA_CA_CERTS.',
+  );
+};
+
 /** @throws ConfigProblem with a sentence for the person. */
-export const readConfig = (env: NodeJS.ProcessEnv): Config => ({
-  organisation: managedOrganisation(env),
-  notAws: endpointOverrides(env),
-});
+export const readConfig = (env: NodeJS.ProcessEnv): Config => {
+  checkCertificates(env);
+  return { organisation: managedOrganisation(env), notAws: endpointOverrides(env) };
+};
 
 /** The environment of this process. */
 export const processEnvironment = (): NodeJS.ProcessEnv => process.env;

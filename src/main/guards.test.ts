@@ -47,6 +47,11 @@ describe('managed settings and endpoint overrides', () => {
   });
 });
 
+it('API-09 starts with no environment that takes any certificate for the right one', () => {
+  expect(() => readConfig({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toThrow(ConfigProblem);
+  expect(() => readConfig({ NODE_TLS_REJECT_UNAUTHORIZED: '1', NODE_EXTRA_CA_CERTS: '/ca.pem' })).not.toThrow();
+});
+
 describe('what the packaged app does not start with', () => {
   it.each([
     '--remote-debugging-port=0',
@@ -127,6 +132,7 @@ describe('outside', () => {
 
   it.each([
     ['backendUrl', 'http://curfew.example.com'],
+    ['backendUrl', 'http://localhost.evil.example'],
     ['backendUrl', 'http://127.0.0.1.evil.example:8080'],
     ['backendUrl', 'https://curfew.example.com/path'],
     ['backendUrl', 'https://curfew.example.com?x=1'],

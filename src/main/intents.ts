@@ -144,10 +144,10 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
       await services().signIn.reopenBrowser();
       return null;
     },
-    async signOut({ endGrants }) {
+    async signOut({ endGrants, everywhere }) {
       const { signIn, terminals } = services();
       const grantIds = new Set(terminals.tabs().map((tab) => tab.grantId));
-      await signIn.signOut({ endGrants });
+      await signIn.signOut({ endGrants, ...(everywhere ? { everywhere } : {}) });
       if (endGrants) for (const grantId of grantIds) terminals.endAllOf(grantId, 'closed');
       return null;
     },

@@ -21,6 +21,7 @@ import { checkOrganisation, mayOpenOutside } from './outside.ts';
 import { signInNotice, warningsDue } from './own-notices.ts';
 import { createServices, type Services } from './services.ts';
 import { openSettings } from './settings.ts';
+import { sweepSessionLinks } from './terminal/session-link.ts';
 import { createTokenVault } from './token-vault.ts';
 import { createTray } from './tray.ts';
 import type { TrayWish } from './tray-menu.ts';
@@ -63,6 +64,9 @@ const start = (config: Config): void => {
     platform: process.platform,
     onProblem: (error) => log('error', 'the sign-in could not be kept on disk', { error }),
   });
+  sweepSessionLinks(now).catch((error: unknown) =>
+    log('warn', 'links that were left behind were not swept', { error }),
+  );
   log('info', 'started', { version: app.getVersion(), persists: vault.persists, notAws: config.notAws });
 
   // 2. The snapshot, and who sees it.

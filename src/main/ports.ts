@@ -71,12 +71,15 @@ export class PlainFault extends Error {
 }
 
 /** Every call throws `Refusal` (an expected no), `Unreachable`, or another error (a fault). */
+/** `everywhere`: all other sign-ins of the person end too. Left out when not wanted: older backends do not know it. */
+export type SignOutWish = { endGrants: boolean; everywhere?: true };
+
 export type BackendClient = {
   info(): Promise<BackendInfo>;
   nonce(): Promise<{ nonce: string; expiresAt: Instant }>;
   /** Gives a bearer token for a proof. The token never leaves the main process. */
   prove(proof: IdentityProof): Promise<{ token: string; expiresAt: Instant; me: Me }>;
-  signOut(input: { endGrants: boolean }): Promise<void>;
+  signOut(input: SignOutWish): Promise<void>;
   overview(): Promise<Overview>;
   instances(query: InstanceQuery): Promise<InstancePage>;
   refreshInventory(): Promise<void>;
@@ -151,7 +154,7 @@ export type SignIn = {
   cancel(): void;
   reopenBrowser(): Promise<void>;
   /** Ends it here and at Identity Center and the backend. Running terminals are the caller's affair. */
-  signOut(input: { endGrants: boolean }): Promise<void>;
+  signOut(input: SignOutWish): Promise<void>;
   /** At start: uses what the vault kept, refreshes, proves again. Never opens a browser. */
   restore(): Promise<void>;
   /** Throws `Refusal('sign_in_needed')` or `Unreachable`. */

@@ -212,7 +212,7 @@ export const mainIntents = {
   listProfiles: nothing,
   cancelSignIn: nothing,
   reopenBrowser: nothing,
-  signOut: z.strictObject({ endGrants: z.boolean() }),
+  signOut: z.strictObject({ endGrants: z.boolean(), everywhere: z.boolean().default(false) }),
   searchInstances: instanceQuery,
   refreshInventory: nothing,
   previewRequest: requestDraft,

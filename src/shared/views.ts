@@ -69,6 +69,9 @@ export type InventoryHealth = {
 export type SpreadingTime = { accountId: string; medianMs: number; samples: number };
 
 /** All the app needs for tray, badge, countdowns and lists: fetched whole after every change. */
+/** A sign-in that stands: a bearer token, known by its times alone. */
+export type StandingSignIn = { since: Instant; until: Instant };
+
 export type Overview = {
   serverTime: Instant;
   me: Me;
@@ -85,6 +88,8 @@ export type Overview = {
   spreading: SpreadingTime[];
   /** Kill switches that are on: all of them for admins, for others those that stop them. */
   switches?: KillSwitch[];
+  /** My sign-ins that stand besides the one that asks, newest first: other computers of mine, or whoever has a token of mine. */
+  otherSignIns?: StandingSignIn[];
 };
 
 export const instanceQuery = z.strictObject({

@@ -3,8 +3,8 @@
  * one-time word. Phases come in, fresh credentials go out, until it is closed.
  */
 import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
@@ -16,6 +16,10 @@ import {
 } from '../../shared/session-launch.ts';
 
 const helloWithinMs = 2_000;
+const folderPrefix = 'curfew-link-';
+const socketName = 'link';
+/** A folder without a socket is one that is being made right now, unless it is older than this. */
+const makingMs = 60_000;
 
 export type SessionLink = { path: string; word: string; close: () => void };
 
@@ -28,7 +32,7 @@ const sameWord = (given: string, word: string): boolean => {
 const socketPath = (): string =>
   process.platform === 'win32'
     ? `\\\\.\\pipe\\curfew-${randomUUID()}`
-    : join(mkdtempSync(join(tmpdir(), 'curfew-link-')), 'link');
+    : join(mkdtempSync(join(tmpdir(), folderPrefix)), socketName);
 
 type Handlers = {
   onLine: (line: Exclude<LinkFromClient, { type: 'hello' } | { type: 'credentials-wanted' }>) => void;
@@ -37,7 +41,8 @@ type Handlers = {
   onProblem: (what: string) => void;
 };
 
-const serveClient = (socket: Socket, word: string, handlers: Handlers): void => {
+/** @param isOurs says once, and to one alone, that this is the word. */
+const serveClient = (socket: Socket, isOurs: (word: string) => boolean, handlers: Handlers): void => {
   let rest = '';
   let known = false;
   const late = setTimeout(() => {
@@ -56,7 +61,7 @@ const serveClient = (socket: Socket, word: string, handlers: Handlers): void => 
     if (!parsed.success) throw new Error('a line on the session link is not understood');
     const line = parsed.data;
     if (line.type === 'hello') {
-      known = sameWord(line.word, word);
+      known = known || isOurs(line.word);
       if (!known) throw new Error('a stranger spoke on the session link');
       return;
     }
@@ -85,10 +90,17 @@ export const openSessionLink = async (handlers: Handlers): Promise<SessionLink> 
   const path = socketPath();
   const word = randomBytes(32).toString('base64url');
   const clients = new Set<Socket>();
+  let spoken = false;
+  // Whoever reads it later, out of the client's environment say, comes too late.
+  const isOurs = (given: string): boolean => {
+    if (spoken || !sameWord(given, word)) return false;
+    spoken = true;
+    return true;
+  };
   const server = createServer((socket) => {
     clients.add(socket);
     socket.once('close', () => clients.delete(socket));
-    serveClient(socket, word, handlers);
+    serveClient(socket, isOurs, handlers);
   });
   await new Promise<void>((listening, failed) => {
     server.once('error', failed);
@@ -104,4 +116,40 @@ export const openSessionLink = async (handlers: Handlers): Promise<SessionLink> 
       if (process.platform !== 'win32') rmSync(dirname(path), { recursive: true, force: true });
     },
   };
+};
+
+/** What answers at a socket: somebody, nobody any more, or there is no such socket. */
+const whoAnswers = (path: string): Promise<'somebody' | 'nobody' | 'no-socket'> =>
+  new Promise((resolve) => {
+    const knock = connect(path);
+    knock.once('connect', () => {
+      knock.destroy();
+      resolve('somebody');
+    });
+    knock.once('error', (error) => {
+      const code = 'code' in error ? error.code : null;
+      if (code === 'ECONNREFUSED') resolve('nobody');
+      else resolve(code === 'ENOENT' ? 'no-socket' : 'somebody');
+    });
+  });
+
+/**
+ * Takes away what links of this person's apps were killed and left behind (threats APP-14). Folders of others, links that somebody planted
+ * under such a name, and what still answers are left alone: several apps of one person may run beside each other.
+ * @returns how many were taken away. @param now only for how old a folder is.
+ */
+export const sweepSessionLinks = async (now: () => Date): Promise<number> => {
+  if (process.platform === 'win32') return 0;
+  let swept = 0;
+  for (const name of readdirSync(tmpdir()).filter((each) => each.startsWith(folderPrefix))) {
+    const folder = join(tmpdir(), name);
+    const facts = lstatSync(folder, { throwIfNoEntry: false });
+    if (facts === undefined || !facts.isDirectory() || facts.uid !== process.getuid?.()) continue;
+    const answering = await whoAnswers(join(folder, socketName));
+    const left = answering === 'nobody' || (answering === 'no-socket' && now().getTime() - facts.mtimeMs > makingMs);
+    if (!left) continue;
+    rmSync(folder, { recursive: true, force: true });
+    swept += 1;
+  }
+  return swept;
 };

@@ -5,6 +5,7 @@ import {
   cleanPaste,
   createAnswerGate,
   createStringLimit,
+  linkTarget,
   piecesOf,
   tameSequences,
   typedParts,
@@ -202,6 +203,62 @@ describe('titles and notifications', () => {
     expect(await watch(true)).toEqual({ titles: [], answers: [] });
     // The same without our handlers, so that this test can fail.
     expect((await watch(false)).titles).toContain('t');
+  });
+});
+
+describe('the clipboard', () => {
+  test('TERM-01 neither written nor read, whatever else in the window listens for it', async () => {
+    const heard = async (tamed: boolean): Promise<{ heard: string[]; answers: string[] }> => {
+      const { terminal, write, answers } = open({ tamed: false });
+      const heard: string[] = [];
+      // An addon for the clipboard, as it might come with a later xterm: it is asked after ours.
+      terminal.parser.registerOscHandler(52, (data) => {
+        heard.push(data);
+        terminal.input('answer with the clipboard', false);
+        return true;
+      });
+      if (tamed) tameSequences(terminal, () => 0);
+      for (const what of ['c;ZWNobyBvd25lZAo=', 'c;?', ';?', 'p;AAAA', 's0;!', 'c;']) {
+        await write(`\u001b]52;${what}\u0007\u001b]52;${what}\u001b\\\u009d52;${what}\u009c\u001b]052;${what}\u0007`);
+      }
+      return { heard, answers };
+    };
+    expect(await heard(true)).toEqual({ heard: [], answers: [] });
+    // The same without our handlers, so that this test can fail.
+    expect((await heard(false)).heard).toHaveLength(24);
+  });
+});
+
+describe('links', () => {
+  test.each([
+    ['https://wiki.example/a?b=c#d', 'https://wiki.example/a?b=c#d'],
+    ['HTTPS://Wiki.Example:443/', 'https://wiki.example/'],
+    ['https://аpple.example/', 'https://xn--pple-43d.example/'],
+    ['https://evil.example/\u202egro.elpmaxe.knab', 'https://evil.example/%E2%80%AEgro.elpmaxe.knab'],
+    ['https:\\\\evil.example\\@bank.example', 'https://evil.example/@bank.example'],
+  ])('TERM-03 %s is shown and opened as %s', (address, target) => {
+    expect(linkTarget(address)).toBe(target);
+  });
+
+  test.each([
+    'http://wiki.example/',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    ' javascript:alert(1)',
+    'java\nscript:alert(1)',
+    'data:text/html,<script>alert(1)</script>',
+    'curfew://request/req_aaaaaaaaaaaaaaaaaaaaaaaaaa',
+    'vscode://file/etc/passwd',
+    'ssh://host',
+    'https://bank.example@evil.example/',
+    'https://:word@evil.example/',
+    'https://',
+    '//evil.example',
+    'evil.example',
+    '',
+    `https://evil.example/${'a'.repeat(2000)}`,
+  ])('TERM-03 %s stays text', (address) => {
+    expect(linkTarget(address)).toBeNull();
   });
 });
 

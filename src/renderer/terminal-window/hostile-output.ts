@@ -76,6 +76,17 @@ export const tameSequences = (terminal: Terminal, now: () => number): IDisposabl
   };
 };
 
+/**
+ * Where a link leads that a person clicked on, written as the browser will be given it, so that what is shown is what is opened: no look-alike
+ * letters, no marks that turn the text round. Null for what is left alone (threats TERM-03): anything but https (the main process opens nothing
+ * else), names and passwords, which make one host look like another, and addresses that are too long to be looked at.
+ */
+export const linkTarget = (address: string): string | null => {
+  const url = URL.parse(address);
+  if (url === null || url.protocol !== 'https:' || url.username !== '' || url.password !== '') return null;
+  return url.href.length > longestLink ? null : url.href;
+};
+
 /** Longest OSC or DCS string that reaches the terminal, characters. */
 const longestString = 64 * 1024;
 

@@ -12,6 +12,7 @@ import {
   cleanPaste,
   createAnswerGate,
   createStringLimit,
+  linkTarget,
   piecesOf,
   tameSequences,
   typedParts,
@@ -40,6 +41,7 @@ export type Screen = {
 export type ScreenEvents = {
   /** Several lines or much text: a person is asked before it is sent. */
   onPasteToAsk: (tabId: string, paste: { text: string; lines: number }) => void;
+  /** A link was clicked; `url` as the browser would be given it. */
   onLink: (url: string) => void;
   /** A key that belongs to the window; true when it was taken. */
   onKey: (event: KeyboardEvent) => boolean;
@@ -77,8 +79,13 @@ const themeOf = (root: Element): ITheme => {
   };
 };
 
-/** Only https and http leave the terminal; everything else is text (threats TERM-03). */
-const linkAllowed = (url: string): boolean => /^https?:\/\//i.test(url) && URL.canParse(url);
+/** What xterm does with links: by itself it would open a window. */
+const follow =
+  (onLink: (url: string) => void) =>
+  (_event: MouseEvent, address: string): void => {
+    const target = linkTarget(address);
+    if (target !== null) onLink(target);
+  };
 
 const makeTerminal = (fontSize: number, onLink: (url: string) => void): Terminal =>
   new Terminal({
@@ -93,7 +100,7 @@ const makeTerminal = (fontSize: number, onLink: (url: string) => void): Terminal
     screenReaderMode: false,
     theme: themeOf(document.documentElement),
     windowOptions: {},
-    linkHandler: { activate: (_event, url) => linkAllowed(url) && onLink(url), allowNonHttpProtocols: false },
+    linkHandler: { activate: follow(onLink), allowNonHttpProtocols: false },
   });
 
 /** Webgl computed on the processor (SwiftShader, llvmpipe) is slower than xterm's own DOM renderer. */
@@ -137,7 +144,7 @@ export const createScreens = (bridge: TerminalBridge, events: ScreenEvents) => {
     terminal.loadAddon(fitter);
     terminal.loadAddon(search);
     terminal.loadAddon(new UnicodeGraphemesAddon());
-    terminal.loadAddon(new WebLinksAddon((_event, url) => linkAllowed(url) && events.onLink(url)));
+    terminal.loadAddon(new WebLinksAddon(follow(events.onLink)));
     tameSequences(terminal, () => performance.now());
     const limit = createStringLimit();
     const mayAnswer = createAnswerGate(() => performance.now());

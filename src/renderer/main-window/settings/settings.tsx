@@ -2,6 +2,7 @@
 import { Button, Checkbox, Modal, NumberInput, SegmentedControl, Switch, TextInput } from '@mantine/core';
 import { type ReactNode, useEffect, useState } from 'react';
 import type { Settings } from '../../../shared/desktop.ts';
+import type { StandingSignIn } from '../../../shared/views.ts';
 import { cx } from '../../look/class-names.ts';
 import { FailureNote } from '../../look/pieces.tsx';
 import { timeOfDay } from '../../look/time.ts';
@@ -110,13 +111,15 @@ const SignOutDialog = ({ onClose }: { onClose: () => void }) => {
   const leaving = useIntent();
   const live = liveGrants(state);
   const sessions = live.flatMap((grant) => grant.sessions).filter((session) => session.endedAt === null).length;
+  const others = state.overview?.otherSignIns ?? [];
   const [endGrants, setEndGrants] = useState(true);
+  const [everywhere, setEverywhere] = useState(false);
   const will = endGrants && live.length > 0;
   const words = will
     ? `End ${count(live.length, 'grant')}${sessions > 0 ? ` and ${count(sessions, 'session')}` : ''}, sign out`
     : 'Sign out';
   const leave = async (): Promise<void> => {
-    if (await leaving.run(() => send.signOut({ endGrants: will }))) onClose();
+    if (await leaving.run(() => send.signOut({ endGrants: will, everywhere }))) onClose();
   };
   return (
     <Modal opened onClose={onClose} title="Sign out?" closeButtonProps={{ 'aria-label': 'Close' }}>
@@ -134,6 +137,14 @@ const SignOutDialog = ({ onClose }: { onClose: () => void }) => {
                 ? 'Terminals are closed. Their text stays, what runs in them may not.'
                 : 'They go on without you and end on time; you cannot extend them before signing in again.'
             }
+          />
+        )}
+        {others.length > 0 && (
+          <Checkbox
+            checked={everywhere}
+            onChange={(event) => setEverywhere(event.currentTarget.checked)}
+            label={`Sign out everywhere: end ${count(others.length, 'other sign-in')} of yours`}
+            description="A computer that is still signed in to your organisation gets a new one by itself; a copied one is worth nothing."
           />
         )}
         {leaving.failure !== null && <FailureNote failure={leaving.failure} />}
@@ -198,6 +209,7 @@ const Account = ({ onSignOut }: { onSignOut: () => void }) => {
           </>
         )}
         {signIn.state === 'signed-in' && <Fact name="Signed in until">{timeOfDay(signIn.until, Date.now())}</Fact>}
+        {signIn.state === 'signed-in' && <OtherSignIns signIns={overview?.otherSignIns ?? []} />}
         <Fact name="Secrets">
           {state.secretsPersist ? 'kept by this computer’s key store' : 'in memory only: there is no key store here'}
         </Fact>
@@ -213,6 +225,19 @@ const Account = ({ onSignOut }: { onSignOut: () => void }) => {
     </section>
   );
 };
+
+/** Where a person finds out that somebody else has a sign-in of theirs. */
+const OtherSignIns = ({ signIns }: { signIns: readonly StandingSignIn[] }) => (
+  <Fact name="Other sign-ins">
+    {signIns.length === 0
+      ? 'none'
+      : signIns.map(({ since, until }) => (
+          <span key={`${since} ${until}`} className={css['role']}>
+            since {timeOfDay(since, Date.now())}, until {timeOfDay(until, Date.now())} at the latest
+          </span>
+        ))}
+  </Fact>
+);
 
 const Fact = ({ name, children }: { name: string; children: ReactNode }) => (
   <>
