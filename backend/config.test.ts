@@ -60,6 +60,8 @@ const wrong: Array<[what: string, from: string, to: string, at: string, said: Re
   ['a broker role of another account', 'arn:aws:iam::444455556666:role/curfew/broker', 'arn:aws:iam::999988887777:role/curfew/broker', 'arn:aws:iam::444455556666:role/curfew/broker', /is not in account 444455556666/],
   ['a boundary of another account', 'arn:aws:iam::444455556666:policy', 'arn:aws:iam::999988887777:policy', 'arn:aws:iam::444455556666:policy', /is not in account 444455556666/],
   ['a port that is none', 'port: 7420', 'port: 74200', '7420', /^listen\.port: /],
+  ['a trusted tag that stands twice', 'trustedTags: [team, env]', 'trustedTags: [team, team]', '[team, env]', /^trustedTags: one of them stands twice/],
+  ['a trusted tag without a name', 'trustedTags: [team, env]', 'trustedTags: [""]', 'team, env]', /^trustedTags\.0: /],
   ['a word for yes', 'deviceCodeAllowed: false', 'deviceCodeAllowed: "no"', 'false\n\ndirectory', /^signIn\.deviceCodeAllowed: /],
 ]; // biome-ignore format: one case a line reads best
 
@@ -82,6 +84,14 @@ test('limits may be tightened, never widened', () => {
   expect(load(living(600)).limits.tokenLifeSeconds).toBe(600);
   const [problem] = problemsOf(living(86_400));
   expect(problem?.message).toMatch(/^limits\.tokenLifeSeconds: /);
+});
+
+test('RQ-07 trusted tags are those of the default rules unless others are named; none may be', () => {
+  const line = 'trustedTags: [team, env]\n';
+  expect(example).toContain(line);
+  expect(load(example.replace(line, '')).trustedTags).toEqual(['team', 'env']);
+  expect(load(example.replace(line, 'trustedTags: []\n')).trustedTags).toEqual([]);
+  expect(load(example.replace(line, 'trustedTags: ["kubernetes.io/cluster"]\n')).trustedTags).toHaveLength(1);
 });
 
 test('an account that stands twice', () => {

@@ -11,6 +11,11 @@ const policyArn = z.string().regex(/^arn:aws[a-z-]*:iam::\d{12}:policy\/[\w+=,.@
 const iamGroupName = z.string().regex(/^[\w+=,.@-]{1,128}$/);
 const seconds = (most: number, otherwise: number) => z.int().min(1).max(most).default(otherwise);
 
+/** Tags that `deploy/rules` looks at, and `deploy/scp.json` reserves. */
+export const defaultTrustedTags: readonly string[] = ['team', 'env'];
+/** A tag's key as AWS allows it. */
+const tagKey = z.string().min(1).max(128);
+
 const hangsOn = {
   carrier: z.enum(['inline', 'managed']),
   /** How many managed policies a principal may have besides (`inline`) or at all (`managed`); missing: none, or one. */
@@ -105,6 +110,15 @@ const fields = z.strictObject({
   accounts: z.array(account).min(1).superRefine(accountsFit),
   /** Folder with schema.cedarschema and *.cedar, beside this file unless absolute. */
   rulesFolder: z.string().min(1),
+  /**
+   * Tags of instances that rules may look at which give access without a person. Whoever can set them gives themselves access, so each
+   * must be reserved (`deploy/scp.json`), and one that changed in the last 24 h has a person decide (threats RQ-07).
+   */
+  trustedTags: z
+    .array(tagKey)
+    .max(20)
+    .refine((keys) => new Set(keys).size === keys.length, { message: 'one of them stands twice' })
+    .default([...defaultTrustedTags]),
   /** Folder for keys (0700, files 0600): decision.key and audit.key are made when missing. */
   keysFolder: z.string().min(1),
   /** File that every signed head of the trail is appended to, where the database's admins cannot rewrite it (threats AU-02). */

@@ -122,7 +122,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
   const anchor = config.auditAnchor === undefined ? null : openAnchor(config.auditAnchor);
   const trail = { db: store.reconcile, sealKey, key: auditKey, anchor, log, now };
   await keepTrail(trail);
-  const rules = await openRules(config.rulesFolder);
+  const rules = await openRules(config.rulesFolder, config.trustedTags);
   await recordRules(store.reconcile, rules.current(), now);
 
   const metrics = createMetrics();

@@ -7,6 +7,7 @@ import type { AuditEvent } from '../backend/audit/event.ts';
 import { exportFormat } from '../backend/audit/export.ts';
 import { keyIdOf } from '../backend/audit/heads.ts';
 import { verifyExport } from '../backend/audit/verify.ts';
+import { defaultTrustedTags } from '../backend/config.ts';
 import { sampleFacts } from '../backend/rules/facts.ts';
 import { openRules } from '../backend/rules/rules.ts';
 import type { Figure } from './figures.ts';
@@ -23,7 +24,7 @@ const timed = (runs: number, work: () => void): number[] => {
 
 /** One decision: Cedar, the default rules, all three questions that a submit asks for one instance. */
 export const ruleTimes = async (): Promise<Figure[]> => {
-  const rules = (await openRules(path.resolve(import.meta.dirname, '../deploy/rules'))).current();
+  const rules = (await openRules(path.resolve(import.meta.dirname, '../deploy/rules'), defaultTrustedTags)).current();
   const facts = {
     ...sampleFacts,
     person: { ...sampleFacts.person, groups: ['payments-engineers'] },

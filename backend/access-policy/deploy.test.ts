@@ -5,7 +5,7 @@ import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { describe, expect, test } from 'vitest';
 import { parse, type ScalarTag } from 'yaml';
 import { z } from 'zod';
-import { readConfigFile } from '../config.ts';
+import { defaultTrustedTags, readConfigFile } from '../config.ts';
 import { compileAccessPolicy, documentMinutes, documentNameFor, personalCarrier } from './compile.ts';
 
 const folder = resolve(import.meta.dirname, '../../deploy');
@@ -37,7 +37,7 @@ const inline = (name: string) =>
 const boundary = policy.parse(properties('Boundary')['PolicyDocument']);
 const boundaryArn = `arn:aws:iam::${accountId}:policy/curfew/boundary/CurfewBoundary`;
 
-type Question = { action: string; resource: string; context?: Record<string, string> };
+type Question = { action: string; resource: string; context?: Record<string, string | string[]> };
 const judge = async (identity: unknown, question: Question, fence?: unknown): Promise<boolean> => {
   const result = await runSimulation(
     {
@@ -173,6 +173,41 @@ describe('deploy/', () => {
     const start = { action: 'ssm:StartSession', resource: instance };
     expect(await judge(identity, { ...start, context: as(person) })).toBe(true);
     expect(await judge(identity, { ...start, context: as(`arn:aws:iam::${accountId}:role/Admin`) })).toBe(false);
+  });
+
+  test('RQ-07 the service control policy reserves exactly the tags that rules trust, and the one that keeps Curfew out', async () => {
+    const scp: unknown = JSON.parse(readFileSync(resolve(folder, 'scp.json'), 'utf8'));
+    const { trustedTags } = readConfigFile(resolve(folder, 'curfew.example.yml'));
+    expect(trustedTags).toEqual(defaultTrustedTags);
+    const keys = z.looseObject({
+      Sid: z.literal('TagsThatRulesTrust'),
+      Condition: z.looseObject({
+        'ForAnyValue:StringEquals': z.strictObject({ 'aws:TagKeys': z.array(z.string()) }),
+      }),
+    });
+    const reserved = policy.parse(scp).Statement.flatMap((statement) => {
+      const read = keys.safeParse(statement);
+      return read.success ? read.data.Condition['ForAnyValue:StringEquals']['aws:TagKeys'] : [];
+    });
+    expect(reserved.toSorted()).toEqual(['curfew', ...defaultTrustedTags].toSorted());
+
+    const all = { Effect: 'Allow', Action: '*', Resource: '*' };
+    const identity = { Version: '2012-10-17', Statement: [...policy.parse(scp).Statement, all] };
+    const may = (role: string, action: string, tags: string[]) => {
+      const hybrid = action.startsWith('ssm:');
+      return judge(identity, {
+        action,
+        resource: hybrid ? `arn:aws:ssm:eu-central-1:${accountId}:managed-instance/mi-0123456789abcdef0` : instance,
+        context: { 'aws:PrincipalArn': `arn:aws:iam::${accountId}:role/${role}`, 'aws:TagKeys': tags },
+      });
+    };
+    for (const action of ['ec2:CreateTags', 'ec2:DeleteTags', 'ssm:AddTagsToResource', 'ssm:RemoveTagsFromResource']) {
+      for (const key of reserved) {
+        expect([action, key, await may('Admin', action, ['Backup', key])]).toEqual([action, key, false]);
+        expect([action, key, await may('DeploymentPipeline', action, [key])]).toEqual([action, key, true]);
+      }
+      expect([action, await may('Admin', action, ['Backup'])]).toEqual([action, true]);
+    }
   });
 
   test('the example configuration is a whole and valid one', () => {

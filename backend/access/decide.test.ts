@@ -8,6 +8,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { type AccessRequest, type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { Refusal, type RefusalCode } from '../../src/shared/refusal.ts';
 import type { DecideInput } from '../../src/shared/views.ts';
+import { defaultTrustedTags } from '../config.ts';
 import { openRules } from '../rules/rules.ts';
 import { decisionContent, decisionSealHolds } from '../store/seal.ts';
 import { givenBy, together } from './decide.ts';
@@ -43,7 +44,7 @@ const rulesWith = async (name: string, text: string) => {
   const folder = mkdtempSync(join(tmpdir(), 'curfew-rules-'));
   await cp(fileURLToPath(new URL('../../deploy/rules', import.meta.url)), folder, { recursive: true });
   writeFileSync(join(folder, name), text);
-  const book = await openRules(folder);
+  const book = await openRules(folder, defaultTrustedTags);
   rmSync(folder, { recursive: true });
   return book;
 };

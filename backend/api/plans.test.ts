@@ -158,7 +158,7 @@ const ready = async (id: string): Promise<PersonalRole> => ({
 const config = { ...testConfig, accounts: testConfig.accounts.slice(0, 1).map((one) => ({ ...one, id: accountId })) };
 const acting = async () => ({
   db,
-  rules: await openRules(config.rulesFolder),
+  rules: await openRules(config.rulesFolder, config.trustedTags),
   sealKey: createSecretKey(randomBytes(32)),
   config,
   directory: {

@@ -17,12 +17,12 @@ const mostAheadMs = 5_000;
 const problemsShown = 3;
 
 /** Every rule is read and validated as the backend does it. */
-export const checkRules = (config: Pick<Config, 'rulesFolder'>): Promise<Finding> =>
+export const checkRules = (config: Pick<Config, 'rulesFolder' | 'trustedTags'>): Promise<Finding> =>
   look(
     { area, check: 'rules' },
     `Put schema.cedarschema and your *.cedar files into ${config.rulesFolder} (start from deploy/rules), or mend rulesFolder.`,
     async () => {
-      const read = await loadRules(config.rulesFolder);
+      const read = await loadRules(config.rulesFolder, config.trustedTags);
       if (read.ok) return ok(`${counted(read.loaded.rules.size, 'rule')} in ${config.rulesFolder}`);
       const told = read.problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`);
       return notOk(

@@ -9,12 +9,14 @@ import {
   policyToJson,
   preparsePolicySet,
   preparseSchema,
+  schemaToJson,
   statefulIsAuthorized,
   validate,
 } from '@cedar-policy/cedar-wasm/nodejs';
 import type { FileProblem } from '../yaml-file.ts';
 import { question, sampleFacts } from './facts.ts';
 import { type Relevance, relevanceOf } from './relevance.ts';
+import { untrustedReads } from './trusted-tags.ts';
 
 /** One rule with what its annotations say. */
 export type Rule = {
@@ -124,6 +126,18 @@ const rulesOfFile = (file: SourceFile, schema: string): FileRules => {
   return { rules, problems };
 };
 
+/** A rule for a group of actions would cover `autoApprove` without naming it (RQ-07). */
+const actionGroups = (schema: SourceFile): FileProblem[] => {
+  const read = schemaToJson(schema.text);
+  if (read.type === 'failure') return read.errors.map((error) => cedarProblem(schema, error));
+  const grouped = Object.values(read.json)
+    .flatMap(({ actions }) => Object.entries(actions))
+    .filter(([, { memberOf }]) => (memberOf ?? []).length > 0);
+  return grouped.map(([name]) =>
+    problemAt(schema, 0, `the action ${name} is in a group of actions: leave the schema as it came with Curfew`),
+  );
+};
+
 /** Cedar skips a rule that it cannot evaluate, so a schema that does not fit our facts must not get into force. */
 const schemaProblems = (schema: SourceFile, cedarId: string): FileProblem[] => {
   const problems: FileProblem[] = [];
@@ -172,9 +186,10 @@ const doubleIds = (found: ReadonlyArray<{ file: SourceFile; rule: Rule; at: numb
 /**
  * Loads `schema.cedarschema` and every `*.cedar` of a folder. Nothing is in force by loading: the caller keeps the last
  * good set when this one has problems.
+ * @param trustedTags tags of instances that rules may look at which give access without a person.
  * @throws when the folder cannot be read.
  */
-export const loadRules = async (folder: string): Promise<Loaded> => {
+export const loadRules = async (folder: string, trustedTags: readonly string[]): Promise<Loaded> => {
   const files = await readFiles(folder);
   const schema = files.find((file) => file.name === schemaFileName);
   const path = join(folder, schemaFileName);
@@ -187,7 +202,17 @@ export const loadRules = async (folder: string): Promise<Loaded> => {
   }
   const perFile = files.filter((file) => file !== schema).map((file) => ({ file, ...rulesOfFile(file, schema.text) }));
   const found = perFile.flatMap(({ file, rules }) => rules.map((rule) => ({ file, ...rule })));
-  const problems = [...perFile.flatMap((file) => file.problems), ...doubleIds(found)];
+  const untrusted = found.flatMap(({ file, text, policy, at }) =>
+    untrustedReads({ policy, text }, trustedTags).map((read) =>
+      problemAt(file, at + Buffer.byteLength(text.slice(0, read.at), 'utf8'), read.message),
+    ),
+  );
+  const problems = [
+    ...perFile.flatMap((file) => file.problems),
+    ...doubleIds(found),
+    ...untrusted,
+    ...actionGroups(schema),
+  ];
   if (problems.length === 0 && found.length === 0)
     problems.push(problemAt(schema, 0, 'stands alone: no rule in *.cedar'));
   if (problems.length > 0) return { ok: false, problems };

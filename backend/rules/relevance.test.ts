@@ -20,12 +20,14 @@ const load = async (rules: string): Promise<LoadedRules> => {
   folders.push(folder);
   cpSync(defaults, folder, { recursive: true });
   writeFileSync(join(folder, '50-more.cedar'), rules);
-  const loaded = await loadRules(folder);
+  const loaded = await loadRules(folder, ['team', 'env']);
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
   return loaded.loaded;
 };
 const permit = (scope: string, condition: string): string => `@id("one") permit (${scope}) when { ${condition} };`;
 const anybody = 'principal, action, resource';
+/** Where rules may look at any tag (RQ-07). */
+const asking = 'principal, action == Curfew::Action::"request", resource';
 
 const person = fc.record({
   id: fc.constantFrom('a1', 'a2', 'a3'),
@@ -81,8 +83,8 @@ const cedarSays = ({ cedarId }: LoadedRules, { action, facts: told, approver }: 
 test.each([
   ['the default rules alone', '@id("none") forbid (principal, action, resource) when { false };'],
   ['an attribute', permit(anybody, 'resource.accountName == "payments"')],
-  ['a pattern of a name', permit(anybody, 'resource.name like "db-*"')],
-  ['a tag by another tag', permit(anybody, 'resource.hasTag("team") && resource.hasTag(resource.getTag("team"))')],
+  ['a pattern of a name', permit(asking, 'resource.name like "db-*"')],
+  ['a tag by another tag', permit(asking, 'resource.hasTag("team") && resource.hasTag(resource.getTag("team"))')],
   ['one instance', permit('principal, action, resource == Curfew::Instance::"111111111111/eu-central-1/i-1"', 'true')],
   ['one instance in a set', permit(anybody, '[Curfew::Instance::"111111111111/eu-central-1/i-1"].contains(resource)')],
   ['one person', permit('principal == Curfew::Person::"a1", action, resource', 'true')],

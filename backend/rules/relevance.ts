@@ -2,6 +2,7 @@
  * Which facts a set of rules asks about at all. Thousands of instances and people differ in nothing that the rules look at: what
  * is equal in all of that has the same answer, so Cedar is asked once for them.
  */
+import { isNode, type Node, operand } from './cedar-json.ts';
 import type { RuleAction, RuleContext, RuleFacts, RuleInstance, RulePerson } from './facts.ts';
 
 type Of = 'principal' | 'requester' | 'resource';
@@ -20,14 +21,6 @@ export type Relevance = {
   allTags: boolean;
   context: Set<string>;
   allContext: boolean;
-};
-
-type Node = Readonly<Record<string, unknown>>;
-
-const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null && !Array.isArray(value);
-const operand = (node: Node, operator: string): Node | null => {
-  const found = node[operator];
-  return isNode(found) ? found : null;
 };
 
 /** What an expression stands for, when it is one of the three entities of a question. */

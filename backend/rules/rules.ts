@@ -140,16 +140,17 @@ const ruleSet = (loaded: LoadedRules): RuleSet => {
 
 /**
  * Opens the rules in `folder`.
+ * @param trustedTags as in the configuration: the only tags of instances that rules for `autoApprove` may look at.
  * @throws FileError with every problem when the first set does not validate: a backend does not start on bad rules.
  */
-export const openRules = async (folder: string): Promise<RuleBook> => {
-  const first = await loadRules(folder);
+export const openRules = async (folder: string, trustedTags: readonly string[]): Promise<RuleBook> => {
+  const first = await loadRules(folder, trustedTags);
   if (!first.ok) throw new FileError(first.problems);
   let current = ruleSet(first.loaded);
   return {
     current: () => current,
     reload: async () => {
-      const next = await loadRules(folder);
+      const next = await loadRules(folder, trustedTags);
       if (!next.ok) return next;
       if (next.loaded.hash !== current.hash) current = ruleSet(next.loaded);
       return { ok: true, set: current };

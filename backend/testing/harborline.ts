@@ -37,6 +37,7 @@ export const harborlineConfig = (accounts: AccountConfig[]): Config => ({
   directory: { identityStoreId, region: 'eu-central-1', groups: ['curfew-users'], adminGroup: 'curfew-admins' },
   accounts,
   rulesFolder: 'rules',
+  trustedTags: ['team', 'env'],
   keysFolder: 'keys',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 28_800, connectWithinSeconds: 28_800, requestLapsesSeconds: 28_800 },

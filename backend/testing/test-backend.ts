@@ -62,6 +62,7 @@ export const testConfig: Config = {
   },
   accounts: [account(devAccount, 'payments-dev'), account(prodAccount, 'payments-prod')],
   rulesFolder: fileURLToPath(new URL('../../deploy/rules/', import.meta.url)),
+  trustedTags: ['team', 'env'],
   keysFolder: '',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 8 * 3600, connectWithinSeconds: 8 * 3600, requestLapsesSeconds: 8 * 3600 },
@@ -116,7 +117,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
   const log = createLog({ write: (line) => lines.push(line) });
   const store = await openStore(fresh.url, (error) => log.warn({ event: 'database', error }, 'connection lost'));
   const people = testPeople(store.api);
-  const rules = await openRules(config.rulesFolder);
+  const rules = await openRules(config.rulesFolder, config.trustedTags);
   const feed = await startChangeFeed({
     db: store.reconcile,
     listenConnection: store.listenConnection,

@@ -53,6 +53,7 @@ const configOf = (): Config => ({
   directory: { identityStoreId, region, groups: ['curfew-users'], adminGroup: 'curfew-admins' },
   accounts: Array.from({ length: companySizes.accounts }, (_, index) => accountOf(index)),
   rulesFolder: path.resolve(import.meta.dirname, '../../deploy/rules'),
+  trustedTags: ['team', 'env'],
   keysFolder: '',
   ticketUrl: null,
   limits: { tokenLifeSeconds: 8 * 3600, connectWithinSeconds: 8 * 3600, requestLapsesSeconds: 8 * 3600 },
@@ -105,7 +106,7 @@ export const startHistoryBackend = async (url: string, people: readonly PersonFa
   const log = createLog({ write: (line) => process.stderr.write(line) });
   const store = await openStore(url, (error) => log.warn({ error }, 'connection lost'));
   const directory = directoryOf(people);
-  const rules = await openRules(config.rulesFolder);
+  const rules = await openRules(config.rulesFolder, config.trustedTags);
   const metrics = createMetrics();
   metrics.findings(() => countOpenFindings(store.api));
   const feed = await startChangeFeed({

@@ -98,7 +98,7 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
   const store = await openChaosStore(postgresUrl);
   return {
     office,
-    rules: await openRules(office('roles').config.rulesFolder),
+    rules: await openRules(office('roles').config.rulesFolder, office('roles').config.trustedTags),
     sealKey: createSecretKey(Buffer.alloc(32, 7)),
     aws,
     ways: [openWay(), openWay()],

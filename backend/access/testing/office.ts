@@ -7,6 +7,7 @@ import type { Instance, InstanceRef, Person, RequestDraft } from '../../../src/s
 import type { GroupReach } from '../../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../../src/shared/views.ts';
 import { personalRoleArn, personalRoleName } from '../../access-policy/principal.ts';
+import { defaultTrustedTags } from '../../config.ts';
 import { openRules, type RuleBook } from '../../rules/rules.ts';
 import { newId } from '../../store/ids.ts';
 import { type PersonFacts, savePerson, standingOf } from '../../store/people.ts';
@@ -74,6 +75,7 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
   const keys = mkdtempSync(join(tmpdir(), 'curfew-keys-'));
   const rules: RuleBook = await openRules(
     options.rulesFolder ?? fileURLToPath(new URL('../../../deploy/rules', import.meta.url)),
+    defaultTrustedTags,
   );
   let current = rules.current();
   let time = new Date('2026-11-22T10:00:00.000Z');
