@@ -43,6 +43,13 @@ test('the example is taken, with the folders beside it', () => {
   expect(config.limits.tokenLifeSeconds).toBe(28_800);
 });
 
+test('APP-03 nobody signs in by a code unless an admin says so', () => {
+  expect(load(example.replace(/^ *deviceCodeAllowed:.*$/m, '')).signIn.deviceCodeAllowed).toBe(false);
+  expect(
+    load(example.replace(/^( *)stsRegion:/m, '$1deviceCodeAllowed: true\n$1stsRegion:')).signIn.deviceCodeAllowed,
+  ).toBe(true);
+});
+
 test('API-15 it is not read where the environment takes any certificate for the right one', () => {
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
   expect(() => load(example)).toThrow(/unset it/);

@@ -147,19 +147,6 @@ test('TERM-01 TERM-03 TERM-04 keys typed into a flood arrive; answers, the clipb
     expect(typed).not.toMatch(/[\r\n]/);
   });
 
-  await test.step('no report hands remote text to the shell', async () => {
-    plant(
-      stack,
-      'ask',
-      ['\u001b]2;\rtouch owned\r\u0007', '\u001b[21t', '\u001b[20t', '\u0005', '\u001bP$qm\rtouch owned\r\u001b\\']
-        .concat(['\u001b]52;c;?\u0007', '\u001b]10;?\u0007', '\u001bP+q544e\u001b\\', '\u001b[>q', 'asked-all'])
-        .join(''),
-    );
-    await mira.typeLine('clear; cat ask; sleep 1; echo; ls');
-    const screen = await mira.sees(/asked-all[\s\S]*typed/);
-    expect(screen).not.toContain('owned\n');
-  });
-
   await test.step('TERM-01 TERM-03 the clipboard stays ours, and a link shows where it leads before it does', async () => {
     const link = (target: string, text: string): string => `\u001b]8;;${target}\u0007${text}\u001b]8;;\u0007\r\n`;
     const leadsTo = 'https://evil.example/take?all=1';
@@ -192,10 +179,14 @@ test('TERM-01 TERM-03 TERM-04 keys typed into a flood arrive; answers, the clipb
       const row = terminal.locator('[role="tabpanel"]:not([hidden]) .xterm-rows > div').filter({ hasText: text });
       const box = await row.first().boundingBox();
       if (box === null) throw new Error(`no row shows ${text}`);
-      await terminal.mouse.move(box.x + 20, box.y + box.height / 2);
-      // xterm looks for links when the pointer comes: this one it finds, of the others it makes none.
-      if (text.startsWith('https:')) await terminal.locator('.xterm.xterm-cursor-pointer').waitFor();
-      await terminal.mouse.click(box.x + 20, box.y + box.height / 2);
+      const [x, y] = [box.x + 20, box.y + box.height / 2];
+      // xterm looks for links when the pointer comes to a line: the last one it finds, of the others it makes none.
+      await until(`the pointer on ${text}`, async () => {
+        await terminal.mouse.move(x, y + 10 * box.height);
+        await terminal.mouse.move(x, y);
+        return !text.startsWith('https:') || (await terminal.locator('.xterm-cursor-pointer').count()) > 0 || null;
+      });
+      await terminal.mouse.click(x, y);
     };
     const question = terminal.getByRole('dialog', { name: 'Open this link?' });
     const openedNow = (): Promise<number> =>
@@ -207,10 +198,7 @@ test('TERM-01 TERM-03 TERM-04 keys typed into a flood arrive; answers, the clipb
     await expect(terminal.getByRole('dialog')).toHaveCount(0);
     await click('https://bank.example');
     await expect(question.locator('pre')).toHaveText(leadsTo);
-    await question.getByRole('button', { name: 'Stay here' }).click();
-    await expect(question).toHaveCount(0);
     expect(await openedNow()).toBe(0);
-    await click('https://bank.example');
     await question.getByRole('button', { name: 'Open in the browser' }).click();
     await expect(question).toHaveCount(0);
     expect(await mira.openedOutside()).toBe(leadsTo);
@@ -221,6 +209,19 @@ test('TERM-01 TERM-03 TERM-04 keys typed into a flood arrive; answers, the clipb
     await mira.sees('got-[enough]');
     expect(await terminal.evaluate(() => Reflect.get(window, 'clipboardUsed'))).toEqual([]);
     expect(await mira.app.evaluate(({ clipboard }) => clipboard.readText())).toBe('mine');
+  });
+
+  await test.step('no report hands remote text to the shell', async () => {
+    plant(
+      stack,
+      'ask',
+      ['\u001b]2;\rtouch owned\r\u0007', '\u001b[21t', '\u001b[20t', '\u0005', '\u001bP$qm\rtouch owned\r\u001b\\']
+        .concat(['\u001b]52;c;?\u0007', '\u001b]10;?\u0007', '\u001bP+q544e\u001b\\', '\u001b[>q', 'asked-all'])
+        .join(''),
+    );
+    await mira.typeLine('clear; cat ask; sleep 1; echo; ls');
+    const screen = await mira.sees(/asked-all[\s\S]*typed/);
+    expect(screen).not.toContain('owned\n');
   });
 });
 

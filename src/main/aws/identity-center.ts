@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-sso-oidc';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, Unreachable } from '../ports.ts';
+import { checkedDevicePage } from '../start-url.ts';
 
 const scope = 'sso:account:access';
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -167,7 +168,10 @@ export const createIdentityCenter = (options: { ssoRegion: string; now: () => Da
         return {
           deviceCode: must(answer.deviceCode, 'a device code'),
           userCode: must(answer.userCode, 'a user code'),
-          verificationUrl: must(answer.verificationUriComplete ?? answer.verificationUri, 'a page to confirm on'),
+          verificationUrl: checkedDevicePage(
+            must(answer.verificationUriComplete ?? answer.verificationUri, 'a page to confirm on'),
+            registration.origin,
+          ),
           expiresAtMs: now().getTime() + (answer.expiresIn ?? 600) * 1000,
           intervalMs: (answer.interval ?? 5) * 1000,
         };
