@@ -195,7 +195,7 @@ test('the backend stops, and is killed, while a terminal is open: the terminal g
   expect(await aws.activeSessions('Elin Strand', accounts.dev)).toEqual(sessions);
 });
 
-test('access ends on time although the backend is down at the end; nothing is claimed until it came back and verified', async ({
+test('TERM-10 access ends on time although the backend is down at the end; nothing is claimed until it came back and verified', async ({
   person,
   picture,
   stack,

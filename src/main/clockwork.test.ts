@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { TerminalTab } from '../shared/desktop.ts';
+import type { AppState, TerminalTab } from '../shared/desktop.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { ChangeEvent, Overview } from '../shared/views.ts';
 import { createState, terminalStateOf } from './app-state.ts';
-import { grantsToClose } from './endings.ts';
+import { createEndings } from './endings.ts';
 import { signInNotice, warningsDue } from './own-notices.ts';
 import { Unreachable } from './ports.ts';
 import {
@@ -98,15 +98,94 @@ describe('the notice that a sign-in is needed', () => {
 });
 
 describe('the third lock', () => {
+  const grantsToClose = (state: AppState, now: Date) => createEndings(() => 0).toClose(state, now);
   const state = (msLeft: number) =>
     snapshot({ terminals: [tab('g', 'live')], overview: overview({ grants: [grant('g', ['x'], active(msLeft))] }) });
-  it('closes terminals at the end by the backend clock, reachable or not', () => {
+  it('TERM-10 closes terminals at the end by the backend clock, reachable or not', () => {
     expect(grantsToClose(state(1), noon)).toEqual([]);
     expect(grantsToClose(state(0), noon)).toEqual(['g']);
     const ahead = { ...state(1000), clock: { offsetMs: 1000, checkedAt: noon.toISOString() } };
     expect(grantsToClose(ahead, noon)).toEqual(['g']);
     const away = { ...state(0), backend: { state: 'unreachable', lastOkAt: null, what: 'x' } as const };
     expect(grantsToClose(away, noon)).toEqual(['g']);
+  });
+
+  /** A laptop that fetches the overview once, an hour before the end, and hears nothing ever after. */
+  const laptop = async (skewMs: number) => {
+    const trueMs = { wall: noon.getTime(), mono: 5_000_000 };
+    let setBy = skewMs;
+    const holder = createState(snapshot({ terminals: [tab('g', 'live')], overview: null, clock: null }), (run) =>
+      run(),
+    );
+    const endings = createEndings(() => trueMs.mono);
+    const now = () => new Date(trueMs.wall + setBy);
+    let answered = false;
+    const watch = createWatch({
+      backend: {
+        overview: async () => {
+          if (answered) throw new Unreachable('backend x');
+          answered = true;
+          const grants = [grant('g', ['x'], active(60 * minutes))];
+          return overview({ serverTime: new Date(trueMs.wall).toISOString(), grants });
+        },
+        info: () => Promise.reject(new Unreachable('backend x')),
+        subscribe: () => () => undefined,
+      },
+      state: holder,
+      now,
+      timers: { after: () => () => undefined },
+      log: () => undefined,
+      onOverview: () => endings.heard(holder.get(), now()),
+      onTokenRefused: () => undefined,
+    });
+    watch.start();
+    await watch.refresh();
+    expect(holder.get().backend.state).toBe('unreachable');
+    return {
+      /** Time goes by; while it sleeps, the clock that nobody can set stands still. */
+      pass: (ms: number, asleep = false) => {
+        trueMs.wall += ms;
+        if (!asleep) trueMs.mono += ms;
+      },
+      setClock: (byMs: number) => {
+        setBy += byMs;
+      },
+      closes: () => endings.toClose(holder.get(), now()),
+    };
+  };
+  const twoHours = 120 * minutes;
+
+  it.each([-twoHours, 0, twoHours])(
+    'TERM-10 with a clock that is %d ms off it closes them at the end, not before and not after, with the network cut',
+    async (skewMs) => {
+      const one = await laptop(skewMs);
+      one.pass(60 * minutes - 1);
+      expect(one.closes()).toEqual([]);
+      one.pass(1);
+      expect(one.closes()).toEqual(['g']);
+    },
+  );
+
+  it('TERM-10 a clock that is set back meanwhile buys no time, nor does sleeping over the end', async () => {
+    const setBack = await laptop(0);
+    setBack.pass(30 * minutes);
+    setBack.setClock(-twoHours);
+    setBack.pass(30 * minutes - 1);
+    expect(setBack.closes()).toEqual([]);
+    setBack.pass(1);
+    expect(setBack.closes()).toEqual(['g']);
+    const sleeper = await laptop(twoHours);
+    sleeper.pass(60 * minutes, true);
+    expect(sleeper.closes()).toEqual(['g']);
+  });
+
+  it('TERM-10 says itself nothing of an end: what a session client says of one ends no grant', () => {
+    const state = snapshot({
+      terminals: [tab('g', 'ended')],
+      overview: overview({ grants: [grant('g', ['x'], active(minutes))] }),
+    });
+    expect(createEndings(() => 0).toClose(state, noon)).toEqual([]);
+    expect(terminalStateOf(state, null).grants[0]).toMatchObject({ state: 'active', endsAt: inMs(minutes) });
   });
 
   it('closes them when somebody ended the grant before, and leaves others and ended ones alone', () => {

@@ -11,7 +11,7 @@ import { checkBackend } from './backend-client.ts';
 import { type Config, ConfigProblem, processEnvironment, readConfig } from './config.ts';
 import { dangerousSwitch } from './dangerous-switches.ts';
 import { placeOfLink } from './deep-link.ts';
-import { grantsToClose } from './endings.ts';
+import { createEndings } from './endings.ts';
 import { createAccessActions, createMainHandlers, createTerminalHandlers, type IntentDeps } from './intents.ts';
 import { createDoor, failureOf } from './ipc.ts';
 import { createLog } from './log.ts';
@@ -94,6 +94,7 @@ const start = (config: Config): void => {
 
   // 3. Notices: the backend's and our own, in the inbox and on the desktop.
   const notices = createNoticeBox(state, now);
+  const endings = createEndings(() => performance.now());
   const openNotice = (notice: Notice): void => {
     const { place, id } = placeOf(notice);
     state.navigate(place, id);
@@ -123,7 +124,10 @@ const start = (config: Config): void => {
       now,
       timers,
       log,
-      onOverview: notices.merge,
+      onOverview: () => {
+        endings.heard(state.get(), now());
+        notices.merge();
+      },
       onOutput: (tabId, chunk) => windows.push('terminal', channels.terminalOutput, tabId, chunk),
     });
     services = made;
@@ -282,7 +286,7 @@ const start = (config: Config): void => {
     const at = now();
     const live = snapshot.overview?.grants ?? [];
     for (const notice of warningsDue(live, snapshot.terminals, given, backendNow(snapshot, at))) notices.add(notice);
-    for (const grantId of grantsToClose(snapshot, at)) services?.terminals.endAllOf(grantId, 'grant-over');
+    for (const grantId of endings.toClose(snapshot, at)) services?.terminals.endAllOf(grantId, 'grant-over');
     tray.draw(snapshot, at);
   };
   const beats = setInterval(beat, 1000);
