@@ -93,7 +93,7 @@ test('a yes to less gives exactly the less; a no gives its reason', async () => 
   expect(notice).toMatchObject({ title: 'Not approved: p1-payments, 1 h', body: 'Aiko: “Ask for the replica.”' });
 });
 
-test('RQ-03 nobody decides their own, whatever the rules say, nor by a second sign-in of theirs', async () => {
+test('RQ-03 RQ-04 nobody decides their own, whatever the rules say, nor by a second sign-in of theirs', async () => {
   const book = await rulesWith(
     '90-never.cedar',
     '@id("all") permit (principal, action == Curfew::Action::"approve", resource);',
@@ -113,7 +113,7 @@ test('RQ-03 nobody decides their own, whatever the rules say, nor by a second si
   await expect(office.access.decide(without, { ...input, seenHash: now })).rejects.toEqual(refusal('own_request'));
   expect(without.decidable).toEqual([]);
   office.change('mira', { email: 'mira@harborline.example' });
-  // RQ-04: the same mailbox is the same person.
+  // The same mailbox is the same person.
   const elin = await office.reader('elin');
   office.change('elin', { email: 'MIRA@harborline.example' });
   await expect(office.access.decide(elin, input)).rejects.toEqual(refusal('own_request'));

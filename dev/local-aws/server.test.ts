@@ -195,6 +195,21 @@ describe('who is asking', () => {
 });
 
 describe('the server', () => {
+  // Linux has the whole of 127/8 on loopback: what listens on all addresses would answer there too.
+  test.runIf(process.platform === 'linux')('SUP-04 is on 127.0.0.1 and nowhere else', async () => {
+    const { endpoint } = await start();
+    const knock = (host: string): Promise<unknown> => {
+      const caller = connect(Number(new URL(endpoint).port), host);
+      return once(caller, 'connect')
+        .then(() => 'answered')
+        .catch((error: unknown) => (error instanceof Error && 'code' in error ? error.code : error))
+        .finally(() => caller.destroy());
+    };
+    expect(new URL(endpoint).hostname).toBe('127.0.0.1');
+    expect(await knock('127.0.0.1')).toBe('answered');
+    expect(await knock('127.0.0.2')).toBe('ECONNREFUSED');
+  });
+
   test('an operation or service that is not played is said plainly', async () => {
     const aws = await start();
     const signed = await signIdentityCall();
