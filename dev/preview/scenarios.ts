@@ -4,6 +4,10 @@ import { switches } from './admin-world.ts';
 import { asked, at, decided, grants, id, instances, named, noon, overview, people, refs } from './world.ts';
 
 const noonMs = noon;
+const otherSignIns = [
+  { since: at(-12), until: at(468) },
+  { since: at(-125), until: at(355) },
+];
 const signedIn: AppState = {
   ...nothingKnown,
   appVersion: '0.1.0',
@@ -199,8 +203,14 @@ export const scenarios: Record<string, AppState> = {
   '06-exporting': { ...signedIn, ...go('audit'), exporting: { rows: 412_000, of: 1_048_226 } },
   '06-exported': { ...signedIn, ...go('audit') },
   '07-inbox': { ...signedIn, ...go('inbox') },
-  '08-settings': { ...signedIn, ...go('settings'), notAws: ['http://127.0.0.1:4566'], secretsPersist: false },
-  '08-sign-out': { ...signedIn, ...go('settings', 'sign-out') },
+  '08-settings': {
+    ...signedIn,
+    ...go('settings'),
+    overview: { ...overview, otherSignIns },
+    notAws: ['http://127.0.0.1:4566'],
+    secretsPersist: false,
+  },
+  '08-sign-out': { ...signedIn, ...go('settings', 'sign-out'), overview: { ...overview, otherSignIns } },
   '10-admin': { ...signedIn, ...admin, ...go('admin') },
   '10-pulling': { ...signedIn, ...admin, ...go('admin') },
   '10-lifting': { ...signedIn, ...admin, ...go('admin') },
