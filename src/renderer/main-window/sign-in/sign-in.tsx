@@ -198,7 +198,7 @@ const DeviceCode = ({ code, host, expiresAt }: { code: string; host: string; exp
         {code}
       </p>
       <p className={cx(page['small'], page['s3'])}>
-        The code works until {timeOfDay(expiresAt, Date.now())}. Never type a code that somebody sent you.
+        The code works until {timeOfDay(expiresAt, Date.now())}. Never type or confirm a code that somebody sent you.
       </p>
     </Frame>
   );
