@@ -87,7 +87,7 @@ const begin = async (deviceCodeAllowed: boolean): Promise<{ state: SignInState; 
   await signIn.start({ how: 'device-code' });
   const state = await settled;
   // It opens the page after it has shown the code.
-  if (state.state === 'device-code') await vi.waitFor(() => expect(opened).toHaveLength(1));
+  if (state.state === 'device-code') await vi.waitFor(() => expect(opened).toHaveLength(1), 20_000);
   signIn.cancel();
   return { state, opened };
 };
