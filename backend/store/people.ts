@@ -5,7 +5,7 @@ import type { Db } from './open.ts';
 
 type PersonRow = { id: string; user_name: string; display_name: string };
 
-export const personOf = (row: PersonRow): Person => ({
+const personOf = (row: PersonRow): Person => ({
   id: row.id,
   userName: row.user_name,
   displayName: row.display_name,

@@ -7,22 +7,47 @@ import { decisionOf } from './decisions.ts';
 import { instanceOf } from './instances.ts';
 import type { Db } from './open.ts';
 import { personIn } from './people.ts';
-import { instantOf } from './rows.ts';
+import { groupBy, instantOf } from './rows.ts';
 import type { Schema } from './schema.ts';
 import { type Reader, visibleTo } from './visibility.ts';
 
 export type RequestRow = Selectable<Schema['requests']>;
 export type RequestWhere = (eb: ExpressionBuilder<Schema, 'requests'>) => Expression<SqlBool>;
 
+export type RequestQuery = {
+  /** Put `visibleTo(reader).requests` into it unless the backend itself reads. */
+  where: RequestWhere;
+  order?: 'newest' | 'oldest' | 'latest-closed';
+  limit?: number;
+};
+
+const chosenRows = (db: Db, list: string, query: RequestQuery) => {
+  const by = query.order === 'latest-closed' ? 'closed_at' : 'submitted_at';
+  const direction = query.order === 'oldest' ? 'asc' : 'desc';
+  return db
+    .selectFrom('requests')
+    .selectAll()
+    .select(sql<string>`${list}::text`.as('list'))
+    .select(sql`extract(epoch from ${sql.ref(by)}) * ${direction === 'asc' ? 1 : -1}::int`.as('rank'))
+    .where(query.where)
+    .orderBy(by, direction)
+    .orderBy('id')
+    .limit(query.limit ?? 500);
+};
+
 const waits = sql<boolean>`requests.state = 'waiting'`;
 
 /**
- * Requests with all that their views are made of, in one statement: each further one would cost more than reading these few rows, and
- * a list of ids may be planned as a scan of a table that grows, which rows found one by one cannot.
+ * The requests of these lists with all that their views are made of, in one statement: each further one would cost more than reading
+ * these few rows, and a list of ids may be planned as a scan of a table that grows, which rows found one by one cannot.
  */
-const wholeRequests = (db: Db) =>
-  db
-    .selectFrom('requests')
+const wholeRequests = (db: Db, lists: ReadonlyArray<readonly [string, RequestQuery]>) => {
+  const chosen = sql.join(
+    lists.map(([list, query]) => sql`(${chosenRows(db, list, query)})`),
+    sql` union all `,
+  );
+  return db
+    .selectFrom(sql<RequestRow & { list: string; rank: unknown }>`(${chosen})`.as('requests'))
     .selectAll('requests')
     .select((eb) => [
       personIn<Person>('requests.requester_id').as('requester'),
@@ -72,8 +97,12 @@ const wholeRequests = (db: Db) =>
       jsonArrayFrom(
         eb.selectFrom('grants').select('grants.id').whereRef('request_id', '=', 'requests.id').orderBy('grants.id'),
       ).as('grants'),
-    ]);
-type Whole = Awaited<ReturnType<ReturnType<typeof wholeRequests>['executeTakeFirstOrThrow']>>;
+    ])
+    .orderBy('rank')
+    .orderBy('id')
+    .execute();
+};
+type Whole = Awaited<ReturnType<typeof wholeRequests>>[number];
 
 const claimOf = ({ claim }: Whole, now: Date): { by: Person; until: string } | null =>
   claim === null || new Date(claim.until) <= now ? null : { by: claim.by, until: instantOf(claim.until) };
@@ -121,24 +150,20 @@ const requestOf = (row: Whole, now: Date): AccessRequest => ({
   ...stateOf(row, now),
 });
 
-export type RequestQuery = {
-  /** Put `visibleTo(reader).requests` into it unless the backend itself reads. */
-  where: RequestWhere;
-  /** Claims that are over by then are not shown. */
-  now: Date;
-  order?: 'newest' | 'oldest' | 'latest-closed';
-  limit?: number;
+/** Several lists at once, by name, as they stand at one instant. Claims that are over at `now` are not shown. */
+export const loadRequestLists = async <Name extends string>(
+  db: Db,
+  lists: Readonly<Record<Name, RequestQuery>>,
+  now: Date,
+): Promise<(name: Name) => AccessRequest[]> => {
+  const rows = await wholeRequests(db, Object.entries<RequestQuery>(lists));
+  const byList = groupBy(rows, ({ list }) => list);
+  return (name) => (byList.get(name) ?? []).map((row) => requestOf(row, now));
 };
 
 /** Requests that fulfil a condition. The approvers of a waiting one are those who were asked. */
-export const loadRequests = async (db: Db, query: RequestQuery): Promise<AccessRequest[]> => {
-  const order = query.order ?? 'newest';
-  const rows = await wholeRequests(db)
-    .where(query.where)
-    .orderBy(order === 'latest-closed' ? 'closed_at' : 'submitted_at', order === 'oldest' ? 'asc' : 'desc')
-    .orderBy('id')
-    .limit(query.limit ?? 500)
-    .execute();
+export const loadRequests = async (db: Db, query: RequestQuery & { now: Date }): Promise<AccessRequest[]> => {
+  const rows = await wholeRequests(db, [['only', query]]);
   return rows.map((row) => requestOf(row, query.now));
 };
 
