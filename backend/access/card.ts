@@ -30,27 +30,21 @@ const usedOf = (grant: Grant, now: Date): number => {
 /** What this person asked of any of these instances in the last 30 days, without this request. */
 const historyOf = async (db: Db, request: AccessRequest, now: Date): Promise<RequestCard['history']> => {
   const since = new Date(now.getTime() - historyDays * 24 * 3_600_000);
-  // From the person's requests of late, which are few, and not from all that ever was on the instances.
+  // From the person's requests of late, which are few, and not from all that ever was on the instances (see `gather.ts`).
   const rows = await db
-    .with(
-      (cte) => cte('lately').materialized(),
-      (eb) =>
-        eb
-          .selectFrom('requests')
-          .select(['id', 'state', 'submitted_at'])
-          .where('requester_id', '=', request.requester.id)
-          .where('submitted_at', '>', since)
-          .where('id', '<>', request.id),
-    )
-    .selectFrom('lately')
+    .selectFrom('requests')
     .select(['id', 'state', 'submitted_at'])
+    .where('requester_id', '=', request.requester.id)
+    .where('submitted_at', '>', since)
+    .where('id', '<>', request.id)
     .where((eb) =>
       eb.exists(
         eb
           .selectFrom('request_instances')
           .select('request_id')
-          .whereRef('request_id', '=', 'lately.id')
-          .where('instance_id', 'in', ['', ...request.instances.map(({ instanceId }) => instanceId)]),
+          .whereRef('request_id', '=', 'requests.id')
+          .where('instance_id', 'in', ['', ...request.instances.map(({ instanceId }) => instanceId)])
+          .offset(0),
       ),
     )
     .orderBy('submitted_at', 'desc')
@@ -102,8 +96,8 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
   const set = deps.rules.current();
   const now = deps.now();
   const request = await loadRequest(deps.db, caller, requestId, now);
-  const recorded = await gatherRecorded(deps, set, request);
-  const [approver, candidates, history, hasNow, change, row] = await Promise.all([
+  const [recorded, approver, candidates, history, hasNow, change, row] = await Promise.all([
+    gatherRecorded(deps, set, request),
     gatherPerson(deps, caller.person.id),
     gatherCandidates(deps),
     historyOf(deps.db, request, now),

@@ -99,16 +99,21 @@ export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => 
 export const isSamePerson = (a: Pick<PersonFacts, 'id' | 'email'>, b: Pick<PersonFacts, 'id' | 'email'>): boolean =>
   a.id === b.id || (a.email !== null && b.email !== null && a.email.toLowerCase() === b.email.toLowerCase());
 
-/** May this person decide the request, by the rules and by not being who asks (promise 9)? */
-export const mayDecide = (set: RuleSet, ask: Ask, approver: PersonFacts): boolean =>
-  approver.enabled &&
-  !isSamePerson(approver, ask.person) &&
-  ask.instances.every((instance) => set.approve(rulePerson(approver), factsOf(ask, instance)).allowed);
+/** Who may decide the request, by the rules and by not being who asks (promise 9)? */
+const decidersOf = (set: RuleSet, ask: Ask): ((approver: PersonFacts) => boolean) => {
+  const rules = ask.instances.map((instance) => set.approve(factsOf(ask, instance)));
+  return (approver) =>
+    approver.enabled &&
+    !isSamePerson(approver, ask.person) &&
+    rules.every((mayApprove) => mayApprove(rulePerson(approver)).allowed);
+};
+
+export const mayDecide = (set: RuleSet, ask: Ask, approver: PersonFacts): boolean => decidersOf(set, ask)(approver);
 
 export const plainPerson = ({ id, userName, displayName }: Person): Person => ({ id, userName, displayName });
 
 export const approversOf = (set: RuleSet, ask: Ask, candidates: readonly PersonFacts[]): PersonFacts[] =>
-  candidates.filter((candidate) => mayDecide(set, ask, candidate));
+  candidates.filter(decidersOf(set, ask));
 
 /** The verdict as the window shows it. */
 export const verdictOf = (judgement: Judgement, approvers: () => readonly Person[]): Verdict => {

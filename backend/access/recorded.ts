@@ -129,7 +129,7 @@ export const whyNot = async (
   if (request.state !== 'waiting') {
     const row = await deps.db
       .selectFrom('requests')
-      .select(['id', 'state', 'closed_at', 'requester_id'])
+      .select(['id', 'state', 'closed_at'])
       .where('id', '=', request.id)
       .executeTakeFirstOrThrow();
     return row.state === 'waiting' ? new Refusal('changed') : notWaiting(deps.db, row);

@@ -3,6 +3,7 @@
  * changes wait for each other. `for no key update` lets others point at a row that is locked.
  */
 import type { Selectable } from 'kysely';
+import { jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { DecidedBy, InstanceRef, Instant, Person } from '../../src/shared/access.ts';
 import { type GrantAction, grantActions } from '../../src/shared/lifecycle.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
@@ -11,7 +12,7 @@ import type { AuditEvent } from '../audit/event.ts';
 import { deciderOf } from '../store/decisions.ts';
 import { refOfRow } from '../store/instances.ts';
 import type { Db, Tx } from '../store/open.ts';
-import { loadPeople } from '../store/people.ts';
+import { loadPeople, personIn } from '../store/people.ts';
 import { known } from '../store/rows.ts';
 import type { Schema } from '../store/schema.ts';
 import { grantContent, grantSealHolds, type SealKey, sealGrant } from '../store/seal.ts';
@@ -44,33 +45,38 @@ const stateWords = {
 const deciderName = (by: DecidedBy): string => (by.kind === 'rule' ? `rule ${by.ruleId}` : by.person.displayName);
 
 /** What happened to a request that waits no more, as the refusal that a slower person hears. */
-export const notWaiting = async (
-  db: Db,
-  row: Pick<RequestRow, 'id' | 'state' | 'closed_at' | 'requester_id'>,
-): Promise<Refusal> => {
+export const notWaiting = async (db: Db, row: Pick<RequestRow, 'id' | 'state' | 'closed_at'>): Promise<Refusal> => {
   if (row.state === 'waiting') throw new Error(`Request ${row.id} waits.`);
-  const decision = await db
-    .selectFrom('decisions')
-    .select(['id', 'rule_id', 'person_id'])
-    .where('request_id', '=', row.id)
-    .orderBy('at', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  // A kill switch may have taken it back, not who asked.
-  const stopped = await db
-    .selectFrom('kill_switch_hits')
-    .innerJoin('kill_switches', 'kill_switches.id', 'kill_switch_hits.switch_id')
-    .select('by_id')
-    .where('request_id', '=', row.id)
-    .executeTakeFirst();
-  const taker = stopped?.by_id ?? row.requester_id;
-  const people = await loadPeople(db, [taker, ...(decision?.person_id ? [decision.person_id] : [])]);
+  const told = await db
+    .selectFrom('requests')
+    .select((eb) => [
+      personIn<Person>('requests.requester_id').as('requester'),
+      jsonObjectFrom(
+        eb
+          .selectFrom('decisions')
+          .select(['decisions.id', 'decisions.rule_id', personIn<Person | null>('decisions.person_id').as('person')])
+          .whereRef('decisions.request_id', '=', 'requests.id')
+          .orderBy('at', 'desc')
+          .limit(1),
+      ).as('decision'),
+      // A kill switch may have taken it back, not who asked.
+      jsonObjectFrom(
+        eb
+          .selectFrom('kill_switch_hits')
+          .innerJoin('kill_switches', 'kill_switches.id', 'kill_switch_hits.switch_id')
+          .select(personIn<Person>('kill_switches.by_id').as('by'))
+          .whereRef('request_id', '=', 'requests.id')
+          .limit(1),
+      ).as('stopped'),
+    ])
+    .where('requests.id', '=', row.id)
+    .executeTakeFirstOrThrow();
   const decided = row.state === 'approved' || row.state === 'denied';
   const by =
-    decided && decision !== undefined
-      ? deciderName(deciderOf(decision, people))
+    decided && told.decision !== null
+      ? deciderName(deciderOf(told.decision))
       : row.state === 'withdrawn'
-        ? known(people, taker).displayName
+        ? (told.stopped?.by ?? told.requester).displayName
         : null;
   return new Refusal('wrong_state', {
     message: `The request ${stateWords[row.state]}${by === null ? '' : ` by ${by}`}.`,

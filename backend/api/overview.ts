@@ -9,8 +9,8 @@ import { loadSwitches } from '../store/kill-switches.ts';
 import { loadNotices } from '../store/notices.ts';
 import type { Db } from '../store/open.ts';
 import type { PersonFacts } from '../store/people.ts';
-import { loadRequests } from '../store/requests.ts';
-import { visibleTo } from '../store/visibility.ts';
+import { loadRequestLists, type RequestQuery } from '../store/requests.ts';
+import { type Reader, visibleTo } from '../store/visibility.ts';
 import type { Caller } from './caller.ts';
 import { otherSignIns } from './tokens.ts';
 
@@ -97,87 +97,89 @@ const spreadingTimes = async (db: Db, accountIds: readonly string[]): Promise<Sp
   }));
 };
 
+const before = (now: Date, days: number): Date => new Date(now.getTime() - days * day);
+
+const requestLists = (reader: Reader, now: Date): Record<'mine' | 'toDecide' | 'decided', RequestQuery> => {
+  const visible = visibleTo(reader);
+  const me = reader.person.id;
+  return {
+    mine: {
+      // What waits is among them: it lapses within hours. Nothing else bounds how much of somebody's history is read.
+      where: (eb) =>
+        eb.and([eb('requests.requester_id', '=', me), eb('requests.submitted_at', '>', before(now, mine.requestDays))]),
+      limit: mine.requests,
+    },
+    toDecide: {
+      where: (eb) =>
+        eb.and([
+          visible.requests(eb),
+          eb('requests.state', '=', 'waiting'),
+          eb('requests.id', 'in', ['', ...reader.decidable]),
+        ]),
+      order: 'oldest',
+    },
+    decided: {
+      where: (eb) =>
+        eb.and([
+          visible.requests(eb),
+          eb('requests.requester_id', '<>', me),
+          eb('requests.state', 'in', ['approved', 'denied']),
+          eb('requests.closed_at', '>', before(now, 1)),
+          eb(
+            'requests.id',
+            'in',
+            eb
+              .selectFrom('notices')
+              .select('notices.target_id')
+              .where('notices.person_id', '=', me)
+              .where('notices.kind', '=', 'to-approve')
+              .where('notices.target_kind', '=', 'request')
+              .where('notices.at', '>', before(now, 1 + longestDays)),
+          ),
+        ]),
+      order: 'latest-closed',
+      limit: 100,
+    },
+  };
+};
+
 /** Everything of one person, as it stands. */
 export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: Caller): Promise<Overview> => {
   const { db } = deps;
   const now = deps.now();
-  const before = (days: number): Date => new Date(now.getTime() - days * day);
-  const visible = visibleTo(reader);
   const me = reader.person.id;
-  const [about, requests, grants, toDecide, decided, notices, inventory, spreading, switches, others] =
-    await Promise.all([
-      meOf(deps, facts, token.expiresAt),
-      loadRequests(db, {
-        where: (eb) =>
+  const [about, requests, grants, notices, inventory, spreading, switches, others] = await Promise.all([
+    meOf(deps, facts, token.expiresAt),
+    loadRequestLists(db, requestLists(reader, now), now),
+    loadGrants(db, (eb) =>
+      eb.and([
+        eb('grants.person_id', '=', me),
+        eb.or([
+          eb('grants.state', 'in', [...liveGrantStates]),
           eb.and([
-            eb('requests.requester_id', '=', me),
-            eb.or([eb('requests.state', '=', 'waiting'), eb('requests.submitted_at', '>', before(mine.requestDays))]),
-          ]),
-        now,
-        limit: mine.requests,
-      }),
-      loadGrants(db, (eb) =>
-        eb.and([
-          eb('grants.person_id', '=', me),
-          eb.or([
-            eb('grants.state', 'in', [...liveGrantStates]),
-            eb.and([
-              eb('grants.closed_at', '>', before(mine.grantDays)),
-              // So that only the newest of somebody's grants are read.
-              eb('grants.approved_at', '>', before(mine.grantDays + longestDays)),
-            ]),
+            eb('grants.closed_at', '>', before(now, mine.grantDays)),
+            // So that only the newest of somebody's grants are read.
+            eb('grants.approved_at', '>', before(now, mine.grantDays + longestDays)),
           ]),
         ]),
-      ),
-      loadRequests(db, {
-        where: (eb) =>
-          eb.and([
-            visible.requests(eb),
-            eb('requests.state', '=', 'waiting'),
-            eb('requests.id', 'in', ['', ...reader.decidable]),
-          ]),
-        now,
-        order: 'oldest',
-      }),
-      loadRequests(db, {
-        where: (eb) =>
-          eb.and([
-            visible.requests(eb),
-            eb('requests.requester_id', '<>', me),
-            eb('requests.state', 'in', ['approved', 'denied']),
-            eb('requests.closed_at', '>', before(1)),
-            eb(
-              'requests.id',
-              'in',
-              eb
-                .selectFrom('notices')
-                .select('notices.target_id')
-                .where('notices.person_id', '=', me)
-                .where('notices.kind', '=', 'to-approve')
-                .where('notices.target_kind', '=', 'request')
-                .where('notices.at', '>', before(1 + longestDays)),
-            ),
-          ]),
-        now,
-        order: 'latest-closed',
-        limit: 100,
-      }),
-      loadNotices(db, reader),
-      inventoryHealth(deps),
-      spreadingTimes(
-        db,
-        deps.config.accounts.map(({ id }) => id),
-      ),
-      loadSwitches(db, reader, { onOnly: true }),
-      otherSignIns(db, token, now),
-    ]);
+      ]),
+    ),
+    loadNotices(db, reader),
+    inventoryHealth(deps),
+    spreadingTimes(
+      db,
+      deps.config.accounts.map(({ id }) => id),
+    ),
+    loadSwitches(db, reader, { onOnly: true }),
+    otherSignIns(db, token, now),
+  ]);
   return {
     serverTime: deps.now().toISOString(),
     me: about,
-    requests,
+    requests: requests('mine'),
     grants,
-    toDecide,
-    decided,
+    toDecide: requests('toDecide'),
+    decided: requests('decided'),
     notices,
     inventory,
     spreading,

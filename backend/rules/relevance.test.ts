@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { question, type RuleAction, type RuleFacts, type RulePerson, sampleFacts } from './facts.ts';
 import { type LoadedRules, loadRules } from './load.ts';
-import { questionKey, type Relevance } from './relevance.ts';
+import { questionKeys, type Relevance } from './relevance.ts';
 
 const defaults = fileURLToPath(new URL('../../deploy/rules', import.meta.url));
 const folders: string[] = [];
@@ -132,7 +132,7 @@ test.each([
   fc.assert(
     fc.property(fc.array(asked, { minLength: 30, maxLength: 60 }), (questions) => {
       for (const one of questions) {
-        const key = questionKey(loaded.relevance, one.action, one);
+        const key = questionKeys(loaded.relevance, one.action, one.facts)(one.approver);
         const said = cedarSays(loaded, one);
         expect(known.get(key) ?? said).toBe(said);
         known.set(key, said);
@@ -152,7 +152,7 @@ test('with the default rules, instances and people that differ in nothing of int
       instance: { ...instance, instanceId: change.name ?? 'i-1', name: change.name ?? 'a' },
       context: { ...context, reason: change.reason ?? 'r' },
     };
-    return questionKey(of, 'approve', { facts: told, approver });
+    return questionKeys(of, 'approve', told)(approver);
   };
   expect(key(relevance, { name: 'i-2' })).toBe(key(relevance, {}));
   expect(key(relevance, { reason: 'other' })).toBe(key(relevance, {}));

@@ -171,20 +171,23 @@ const instanceKey = (instance: RuleInstance, relevance: Relevance): unknown[] =>
 const contextKey = (context: RuleContext, relevance: Relevance): unknown[] =>
   Object.entries(context).filter(([name]) => relevance.allContext || relevance.context.has(name));
 
-/** Equal for two questions only when every rule of the set must answer both alike. */
-export const questionKey = (
+/**
+ * Equal for two questions only when every rule of the set must answer both alike. What is asked is put together once, however many
+ * approvers there are.
+ * @returns by who would decide, for `approve`; null for the other actions.
+ */
+export const questionKeys = (
   relevance: Relevance,
   action: RuleAction,
-  { facts, approver }: { facts: RuleFacts; approver: RulePerson | null },
-): string => {
-  const { person, instance, context } = facts;
-  const same = approver === null || approver.id === person.id;
-  return JSON.stringify([
-    action,
-    personKey('principal', same ? person : approver, relevance),
-    approver === null ? null : personKey('requester', person, relevance),
-    approver !== null && relevance.samePerson ? same : null,
-    instanceKey(instance, relevance),
-    contextKey(context, relevance),
-  ]);
+  { person, instance, context }: RuleFacts,
+): ((approver: RulePerson | null) => string) => {
+  const about = JSON.stringify([action, instanceKey(instance, relevance), contextKey(context, relevance)]);
+  const requester = JSON.stringify(personKey('requester', person, relevance));
+  return (approver) => {
+    const same = approver === null || approver.id === person.id;
+    const principal = JSON.stringify(personKey('principal', same ? person : approver, relevance));
+    // JSON texts say themselves where they end.
+    if (approver === null) return about + principal;
+    return about + requester + (relevance.samePerson ? same : '') + principal;
+  };
 };

@@ -91,10 +91,10 @@ test('the default rules: production needs one lead of the owning team, strangers
   });
   expect(rules.request(facts(production, { person: stranger }))).toMatchObject({ allowed: false, ruleIds: [] });
   expect(rules.request(facts({ env: 'prod' })).allowed).toBe(false);
-  expect(rules.approve(lead, facts(production)).allowed).toBe(true);
-  expect(rules.approve(engineer, facts(production, { person: lead })).allowed).toBe(false);
-  expect(rules.approve(stranger, facts(production)).allowed).toBe(false);
-  expect(rules.approve(lead, facts(production, { person: lead }))).toMatchObject({
+  expect(rules.approve(facts(production))(lead).allowed).toBe(true);
+  expect(rules.approve(facts(production, { person: lead }))(engineer).allowed).toBe(false);
+  expect(rules.approve(facts(production))(stranger).allowed).toBe(false);
+  expect(rules.approve(facts(production, { person: lead }))(lead)).toMatchObject({
     allowed: false,
     ruleIds: ['nobody-approves-their-own'],
     advice: 'Nobody approves their own request.',

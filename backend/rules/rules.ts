@@ -7,7 +7,7 @@ import { durationWords } from '../../src/shared/countdown.ts';
 import { FileError, type FileProblem } from '../yaml-file.ts';
 import { type Question, question, type RuleAction, type RuleFacts, type RulePerson } from './facts.ts';
 import { type LoadedRules, loadRules, type Rule } from './load.ts';
-import { questionKey } from './relevance.ts';
+import { questionKeys } from './relevance.ts';
 
 export type RuleAnswer = {
   allowed: boolean;
@@ -29,8 +29,8 @@ export type RuleSet = {
   request: (facts: RuleFacts) => RuleAnswer;
   /** Is a person's yes needless? */
   autoApprove: (facts: RuleFacts) => RuleAnswer;
-  /** May `approver` decide what the person of the facts asks for? Never consulted for one's own request alone. */
-  approve: (approver: RulePerson, facts: RuleFacts) => RuleAnswer;
+  /** May an approver decide what the person of the facts asks for? To be asked of many. Never consulted for one's own request alone. */
+  approve: (facts: RuleFacts) => (approver: RulePerson) => RuleAnswer;
 };
 
 export type RuleBook = {
@@ -106,22 +106,24 @@ const answersKept = 20_000;
 /** Asks Cedar once for all that is alike to these rules; the oldest answers are forgotten. */
 const remembering = (loaded: LoadedRules) => {
   const answers = new Map<string, Said>();
-  return (action: RuleAction, who: { facts: RuleFacts; approver: RulePerson | null }): Said => {
-    const key = questionKey(loaded.relevance, action, who);
-    const known = answers.get(key);
-    if (known !== undefined) return known;
-    const said = askCedar(loaded, question(action, who.facts, who.approver));
-    const [oldest] = answers.keys();
-    if (answers.size >= answersKept && oldest !== undefined) answers.delete(oldest);
-    answers.set(key, said);
-    return said;
+  return (action: RuleAction, facts: RuleFacts) => {
+    const keyOf = questionKeys(loaded.relevance, action, facts);
+    return (approver: RulePerson | null): Said => {
+      const key = keyOf(approver);
+      const known = answers.get(key);
+      if (known !== undefined) return known;
+      const said = askCedar(loaded, question(action, facts, approver));
+      const [oldest] = answers.keys();
+      if (answers.size >= answersKept && oldest !== undefined) answers.delete(oldest);
+      answers.set(key, said);
+      return said;
+    };
   };
 };
 
 const ruleSet = (loaded: LoadedRules): RuleSet => {
   const ask = remembering(loaded);
-  const judge = (action: RuleAction, facts: RuleFacts, approver: RulePerson | null): RuleAnswer => {
-    const { allowed, ids, broken } = ask(action, { facts, approver });
+  const judged = ({ allowed, ids, broken }: Said, facts: RuleFacts): RuleAnswer => {
     if (broken.length > 0) {
       // Cedar skips a rule that fails, and a skipped forbid would open what it closes: so this is a no.
       return refused(broken, `The rule ${broken.join(', ')} could not be evaluated: tell an admin.`);
@@ -132,9 +134,12 @@ const ruleSet = (loaded: LoadedRules): RuleSet => {
   return {
     hash: loaded.hash,
     ruleIds: [...loaded.rules.keys()],
-    request: (facts) => judge('request', facts, null),
-    autoApprove: (facts) => judge('autoApprove', facts, null),
-    approve: (approver, facts) => judge('approve', facts, approver),
+    request: (facts) => judged(ask('request', facts)(null), facts),
+    autoApprove: (facts) => judged(ask('autoApprove', facts)(null), facts),
+    approve: (facts) => {
+      const askAbout = ask('approve', facts);
+      return (approver) => judged(askAbout(approver), facts);
+    },
   };
 };
 

@@ -1,28 +1,31 @@
 /** Decisions as views. */
 import type { Selectable } from 'kysely';
 import type { DecidedBy, Decision, Person } from '../../src/shared/access.ts';
-import { known } from './rows.ts';
+import { instantOf } from './rows.ts';
 import type { Schema } from './schema.ts';
 
-export type DecisionRow = Selectable<Schema['decisions']>;
+type DecisionRow = Selectable<Schema['decisions']>;
 
-/** @param people those whom the row may name, by id. */
-export const deciderOf = (
-  row: Pick<DecisionRow, 'id' | 'rule_id' | 'person_id'>,
-  people: ReadonlyMap<string, Person>,
-): DecidedBy => {
-  if (row.person_id !== null) return { kind: 'person', person: known(people, row.person_id) };
+/** What says who decided; `person` is read with `personIn`. */
+type Decider = Pick<DecisionRow, 'id' | 'rule_id'> & { person: Person | null };
+
+export const deciderOf = (row: Decider): DecidedBy => {
+  if (row.person !== null) return { kind: 'person', person: row.person };
   if (row.rule_id !== null) return { kind: 'rule', ruleId: row.rule_id };
   throw new Error(`Decision ${row.id} names neither a rule nor a person.`);
 };
 
-/** @param people those whom the row may name, by id. */
-export const decisionOf = (row: DecisionRow, people: ReadonlyMap<string, Person>): Decision => {
+type Told = Decider &
+  Pick<DecisionRow, 'request_id' | 'verdict' | 'instances' | 'duration_seconds' | 'comment' | 'rule_set_hash'> & {
+    at: string;
+  };
+
+export const decisionOf = (row: Told): Decision => {
   const common = {
     id: row.id,
     requestId: row.request_id,
-    by: deciderOf(row, people),
-    at: row.at.toISOString(),
+    by: deciderOf(row),
+    at: instantOf(row.at),
     comment: row.comment,
     ruleSetHash: row.rule_set_hash,
   };

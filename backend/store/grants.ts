@@ -1,21 +1,14 @@
 /** Grants as views, built from their rows. */
-import type { Expression, ExpressionBuilder, Selectable, SqlBool } from 'kysely';
-import {
-  type EndCause,
-  type Grant,
-  type GrantState,
-  type Instance,
-  type Receipt,
-  refKey,
-  type Session,
-} from '../../src/shared/access.ts';
+import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely';
+import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
+import type { EndCause, Grant, GrantState, Locks, Person, Receipt } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { deciderOf } from './decisions.ts';
-import { instanceOf, loadInstancesByRef, refOfRow } from './instances.ts';
+import { instanceOf, refOfRow } from './instances.ts';
 import { locksOf } from './locks.ts';
 import type { Db } from './open.ts';
-import { loadPeople } from './people.ts';
-import { groupBy, known } from './rows.ts';
+import { personIn } from './people.ts';
+import { instantOf, instantOrNull } from './rows.ts';
 import type { Schema } from './schema.ts';
 import { type Reader, visibleTo } from './visibility.ts';
 
@@ -28,40 +21,37 @@ const present = <T>(value: T | null, row: GrantRow, column: string): T => {
   return value;
 };
 
-const text = (at: Date): string => at.toISOString();
-const textOrNull = (at: Date | null): string | null => at?.toISOString() ?? null;
-
 const stateOf = (row: GrantRow): GrantState => {
-  const endsAt = () => text(present(row.ends_at, row, 'ends_at'));
-  const connectedAt = () => text(present(row.connected_at, row, 'connected_at'));
-  const closedAt = () => text(present(row.closed_at, row, 'closed_at'));
+  const endsAt = () => instantOf(present(row.ends_at, row, 'ends_at'));
+  const connectedAt = () => instantOf(present(row.connected_at, row, 'connected_at'));
+  const closedAt = () => instantOf(present(row.closed_at, row, 'closed_at'));
   const cause = (): EndCause => present(row.cause, row, 'cause');
   const receipt = (): Receipt => present(row.receipt, row, 'receipt');
   switch (row.state) {
     case 'ready':
-      return { state: 'ready', activateBy: text(row.activate_by) };
+      return { state: 'ready', activateBy: instantOf(row.activate_by) };
     case 'granting':
       return { state: 'granting', connectedAt: connectedAt(), endsAt: endsAt() };
     case 'active':
       return {
         state: 'active',
         connectedAt: connectedAt(),
-        activeAt: text(present(row.active_at, row, 'active_at')),
+        activeAt: instantOf(present(row.active_at, row, 'active_at')),
         endsAt: endsAt(),
       };
     case 'ending':
       return {
         state: 'ending',
-        connectedAt: textOrNull(row.connected_at),
+        connectedAt: instantOrNull(row.connected_at),
         endsAt: endsAt(),
         cause: cause(),
-        policyGoneAt: textOrNull(row.policy_gone_at),
+        policyGoneAt: instantOrNull(row.policy_gone_at),
         sessionsLeft: row.sessions_left,
       };
     case 'ended':
       return {
         state: 'ended',
-        connectedAt: textOrNull(row.connected_at),
+        connectedAt: instantOrNull(row.connected_at),
         endsAt: endsAt(),
         cause: cause(),
         endedAt: closedAt(),
@@ -79,87 +69,95 @@ const stateOf = (row: GrantRow): GrantState => {
   }
 };
 
-const loadParts = async (db: Db, rows: readonly GrantRow[]) => {
-  const grantIds = rows.map((row) => row.id);
-  const requestIds = [...new Set(rows.map((row) => row.request_id))];
-  const live = rows.filter(({ state }) => state === 'granting' || state === 'active');
-  const [requests, requestInstances, decisions, refs, sessions, principals] = await Promise.all([
-    db
-      .selectFrom('requests')
-      .select(['id', 'reason', 'ticket', 'duration_seconds'])
-      .where('id', 'in', requestIds)
-      .execute(),
-    db
-      .selectFrom('request_instances')
-      .select(['request_id', 'account_id'])
-      .where('request_id', 'in', requestIds)
-      .execute(),
-    db
-      .selectFrom('decisions')
-      .select(['id', 'request_id', 'rule_id', 'person_id'])
-      .where('request_id', 'in', requestIds)
-      .where('verdict', '=', 'yes')
-      .orderBy('at')
-      .execute(),
-    db.selectFrom('grant_instances').selectAll().where('grant_id', 'in', grantIds).orderBy('position').execute(),
-    db.selectFrom('sessions').selectAll().where('grant_id', 'in', grantIds).orderBy('started_at').execute(),
-    db
-      .selectFrom('principals')
-      .select(['id', 'document_at', 'due_at', 'problem'])
-      .where('id', 'in', ['', ...new Set(live.map((row) => row.principal_id))])
-      .execute(),
-  ]);
-  const instances = await loadInstancesByRef(db, refs.map(refOfRow));
-  const people = await loadPeople(db, [
-    ...rows.map((row) => row.person_id),
-    ...decisions.flatMap((decision) => decision.person_id ?? []),
-  ]);
-  return {
-    people,
-    instances,
-    requests: new Map(requests.map((request) => [request.id, request])),
-    asked: groupBy(requestInstances, (row) => `${row.request_id} ${row.account_id}`),
-    decisions: groupBy(decisions, (row) => row.request_id),
-    refs: groupBy(refs, (row) => row.grant_id),
-    sessions: groupBy(sessions, (row) => row.grant_id),
-    principals: new Map(principals.map((row) => [row.id, row])),
-  };
-};
-type Parts = Awaited<ReturnType<typeof loadParts>>;
+/** Grants with all that their views are made of, in one statement, for the same reasons as requests. */
+const wholeGrants = (db: Db) =>
+  db
+    .selectFrom('grants')
+    .selectAll('grants')
+    .select((eb) => [
+      personIn<Person>('grants.person_id').as('person'),
+      jsonObjectFrom(
+        eb
+          .selectFrom('requests')
+          .select(['reason', 'ticket', 'requests.duration_seconds'])
+          .select(
+            sql<number>`(select count(*) from request_instances part
+              where part.request_id = requests.id and part.account_id = grants.account_id)`.as('instances'),
+          )
+          .whereRef('requests.id', '=', 'grants.request_id'),
+      ).as('asked'),
+      jsonArrayFrom(
+        eb
+          .selectFrom('decisions')
+          .select(['decisions.id', 'rule_id', personIn<Person | null>('decisions.person_id').as('person')])
+          .whereRef('decisions.request_id', '=', 'grants.request_id')
+          .where('verdict', '=', 'yes')
+          .orderBy('at'),
+      ).as('yeses'),
+      jsonArrayFrom(
+        eb
+          .selectFrom('grant_instances as part')
+          .innerJoin('instances', (join) =>
+            join
+              .onRef('instances.account_id', '=', 'part.account_id')
+              .onRef('instances.region', '=', 'part.region')
+              .onRef('instances.instance_id', '=', 'part.instance_id'),
+          )
+          .selectAll('instances')
+          .whereRef('part.grant_id', '=', 'grants.id')
+          .orderBy('part.position'),
+      ).as('instances'),
+      jsonArrayFrom(
+        eb.selectFrom('sessions').selectAll().whereRef('grant_id', '=', 'grants.id').orderBy('started_at'),
+      ).as('sessions'),
+      jsonObjectFrom(
+        eb
+          .selectFrom('principals')
+          .select(['document_at', 'due_at', 'problem'])
+          .whereRef('principals.id', '=', 'grants.principal_id')
+          .where(sql<boolean>`grants.state in ('granting', 'active')`),
+      ).as('principal'),
+    ]);
+type Whole = Awaited<ReturnType<ReturnType<typeof wholeGrants>['executeTakeFirstOrThrow']>>;
 
-const sessionOf = (row: Selectable<Schema['sessions']>): Session => ({
-  id: row.id,
-  grantId: row.grant_id,
-  instance: refOfRow(row),
-  startedAt: text(row.started_at),
-  endedAt: textOrNull(row.ended_at),
-});
+const dateOf = (at: string | null): Date | null => (at === null ? null : new Date(at));
 
-const grantOf = (row: GrantRow, parts: Parts): Grant => {
-  const request = known(parts.requests, row.request_id);
-  const instances: Instance[] = (parts.refs.get(row.id) ?? []).map((ref) =>
-    instanceOf(known(parts.instances, refKey(refOfRow(ref)))),
+const locksIn = (row: Whole): Locks | null => {
+  const { principal, sessions } = row;
+  if (principal === null) return null;
+  return locksOf(
+    row,
+    { ...principal, document_at: dateOf(principal.document_at), due_at: dateOf(principal.due_at) },
+    sessions.map(({ ended_at, closes_at }) => ({ ended_at: dateOf(ended_at), closes_at: dateOf(closes_at) })),
   );
-  const asked = parts.asked.get(`${row.request_id} ${row.account_id}`)?.length ?? 0;
-  const less = asked > instances.length || request.duration_seconds > row.duration_seconds;
-  const principal = parts.principals.get(row.principal_id);
-  const locks = principal === undefined ? null : locksOf(row, principal, parts.sessions.get(row.id) ?? []);
-  const approvedBy = (parts.decisions.get(row.request_id) ?? []).map((decision) => deciderOf(decision, parts.people));
+};
+
+const grantOf = (row: Whole): Grant => {
+  const asked = present(row.asked, row, 'its request');
+  const instances = row.instances.map(instanceOf);
+  const less = asked.instances > instances.length || asked.duration_seconds > row.duration_seconds;
+  const locks = locksIn(row);
   return {
     id: row.id,
     requestId: row.request_id,
-    person: known(parts.people, row.person_id),
+    person: row.person,
     accountId: row.account_id,
     accountName: instances[0]?.accountName ?? row.account_id,
     instances,
     capability: row.capability,
     durationSeconds: row.duration_seconds,
-    reason: request.reason,
-    ticket: request.ticket,
-    approvedBy,
-    approvedAt: text(row.approved_at),
-    askedFor: less ? { instances: asked, durationSeconds: request.duration_seconds } : null,
-    sessions: (parts.sessions.get(row.id) ?? []).map(sessionOf),
+    reason: asked.reason,
+    ticket: asked.ticket,
+    approvedBy: row.yeses.map(deciderOf),
+    approvedAt: instantOf(row.approved_at),
+    askedFor: less ? { instances: asked.instances, durationSeconds: asked.duration_seconds } : null,
+    sessions: row.sessions.map((session) => ({
+      id: session.id,
+      grantId: session.grant_id,
+      instance: refOfRow(session),
+      startedAt: instantOf(session.started_at),
+      endedAt: instantOrNull(session.ended_at),
+    })),
     ...(locks === null ? {} : { locks }),
     ...stateOf(row),
   };
@@ -170,17 +168,8 @@ const grantOf = (row: GrantRow, parts: Parts): Grant => {
  * itself reads.
  */
 export const loadGrants = async (db: Db, where: GrantWhere, limit = 500): Promise<Grant[]> => {
-  const rows = await db
-    .selectFrom('grants')
-    .selectAll()
-    .where(where)
-    .orderBy('approved_at', 'desc')
-    .orderBy('id')
-    .limit(limit)
-    .execute();
-  if (rows.length === 0) return [];
-  const parts = await loadParts(db, rows);
-  return rows.map((row) => grantOf(row, parts));
+  const rows = await wholeGrants(db).where(where).orderBy('approved_at', 'desc').orderBy('id').limit(limit).execute();
+  return rows.map(grantOf);
 };
 
 /** One grant. @throws Refusal `not_found` when it does not exist or this reader may not see it: the same answer. */

@@ -2,6 +2,7 @@
 import { type Expression, type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely';
 import { type Instance, type InstanceRef, refKey } from '../../src/shared/access.ts';
 import type { Db } from './open.ts';
+import { instantOf } from './rows.ts';
 import type { Schema } from './schema.ts';
 
 export type InstanceRow = Selectable<Schema['instances']>;
@@ -12,8 +13,13 @@ export const refOfRow = (row: { account_id: string; region: string; instance_id:
   instanceId: row.instance_id,
 });
 
+type Times = 'first_seen_at' | 'checked_at' | 'gone_at';
+
+/** An instance within another row, as JSON: its instants are texts. */
+type InnerInstance = Omit<InstanceRow, Times> & { first_seen_at: string; checked_at: string; gone_at: string | null };
+
 /** A row that is gone from the inventory is never online. */
-export const instanceOf = (row: InstanceRow): Instance => ({
+export const instanceOf = (row: InstanceRow | InnerInstance): Instance => ({
   ...refOfRow(row),
   accountName: row.account_name,
   name: row.name,
@@ -21,8 +27,8 @@ export const instanceOf = (row: InstanceRow): Instance => ({
   platform: row.platform,
   tags: row.tags,
   online: row.online && row.gone_at === null,
-  firstSeenAt: row.first_seen_at.toISOString(),
-  checkedAt: row.checked_at.toISOString(),
+  firstSeenAt: instantOf(row.first_seen_at),
+  checkedAt: instantOf(row.checked_at),
 });
 
 type InstanceWhere = (eb: ExpressionBuilder<Schema, 'instances'>) => Expression<SqlBool>;
@@ -63,10 +69,14 @@ export const createInventoryCopy = (db: Db): (() => Promise<readonly Instance[]>
 /** The named instances by `refKey`, also those that are gone. What is not in the inventory is left out. */
 export const loadInstancesByRef = async (db: Db, refs: readonly InstanceRef[]): Promise<Map<string, InstanceRow>> => {
   if (refs.length === 0) return new Map();
+  const each = (part: keyof InstanceRef): string[] => [...new Set(refs.map((ref) => ref[part]))];
+  // All three columns of the key, or every instance there is would be looked at.
   const rows = await db
     .selectFrom('instances')
     .selectAll()
-    .where('instance_id', 'in', [...new Set(refs.map((ref) => ref.instanceId))])
+    .where('account_id', 'in', each('accountId'))
+    .where('region', 'in', each('region'))
+    .where('instance_id', 'in', each('instanceId'))
     .execute();
   const wanted = new Set(refs.map(refKey));
   return new Map(rows.map((row) => [refKey(refOfRow(row)), row] as const).filter(([key]) => wanted.has(key)));

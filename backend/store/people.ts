@@ -1,10 +1,11 @@
 /** People as last seen in the identity store. */
+import { type RawBuilder, sql } from 'kysely';
 import type { Person } from '../../src/shared/access.ts';
 import type { Db } from './open.ts';
 
 type PersonRow = { id: string; user_name: string; display_name: string };
 
-export const personOf = (row: PersonRow): Person => ({
+const personOf = (row: PersonRow): Person => ({
   id: row.id,
   userName: row.user_name,
   displayName: row.display_name,
@@ -13,6 +14,11 @@ export const personOf = (row: PersonRow): Person => ({
 /** Where a person is looked up, in words: ids of IAM users begin with AIDA, those of Identity Center are UUIDs (decision 10). */
 export const directoryWords = (personId: string): string =>
   personId.startsWith('AIDA') ? 'the IAM groups that may use Curfew' : 'the identity store';
+
+/** The person whose id is in this column (`table.column`), for the statement that reads its row: null where the column is. */
+export const personIn = <T extends Person | null>(column: string): RawBuilder<T> => sql<T>`
+  (select json_build_object('id', one.id, 'userName', one.user_name, 'displayName', one.display_name)
+   from people one where one.id = ${sql.ref(column)})`;
 
 /** The people with these ids, by id. */
 export const loadPeople = async (db: Db, ids: Iterable<string>): Promise<Map<string, Person>> => {

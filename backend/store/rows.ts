@@ -1,4 +1,9 @@
 /** How rows of several tables are put together. */
+import type { Instant } from '../../src/shared/access.ts';
+
+/** A row's instant: a date, or a text where the row came within another one, as JSON. */
+export const instantOf = (at: Date | string): Instant => new Date(at).toISOString();
+export const instantOrNull = (at: Date | string | null): Instant | null => (at === null ? null : instantOf(at));
 
 /** What a key that another row points at stands for: foreign keys promise it, so a missing one is a fault. */
 export const known = <T>(map: ReadonlyMap<string, T>, key: string): T => {
