@@ -107,7 +107,7 @@ describe('every byte arrives, in order, once', () => {
   /** Waits for all of it before it lets the program end: the agent gives unacknowledged output no more than 2 s after that. */
   const allOf = async (client: ReturnType<typeof runClient>, content: Buffer) => {
     // As the agent does: up to three bytes that look like the start of a character wait for more, here for the end.
-    await until('all has come', () => client.bytes().length >= content.length + 2, 50_000);
+    await until('all has come', () => client.bytes().length >= content.length + 2, 150_000);
     client.type('q');
     expect(await client.exited).toBe(0);
     expect(client.bytes().subarray(5).equals(content)).toBe(true);
@@ -119,7 +119,7 @@ describe('every byte arrives, in order, once', () => {
     await client.shows('ready');
     client.type('g');
     await allOf(client, content);
-  }, 60_000);
+  }, 180_000);
 
   test('5 MB over a line that loses, corrupts, repeats and reorders frames both ways', async () => {
     const faults = { loseShare: 0.01, corruptShare: 0.01, duplicateShare: 0.02, reorderShare: 0.05 };
@@ -128,7 +128,7 @@ describe('every byte arrives, in order, once', () => {
     await client.shows('ready');
     client.type('g');
     await allOf(client, content);
-  }, 60_000);
+  }, 180_000);
 
   test('5 MB with the connection cut in the middle of every one of them', async () => {
     const { bench, content } = await prepare({ faults: { latencyMs: 2 } }, 5);
@@ -149,7 +149,7 @@ describe('every byte arrives, in order, once', () => {
     expect(client.bytes().subarray(5).equals(content)).toBe(true);
     expect(bench.calls.map((call) => call.operation)).toEqual(Array(5).fill('ResumeSession'));
     expect(link.phases().filter((phase) => phase === 'reconnecting')).toHaveLength(5);
-  }, 60_000);
+  }, 180_000);
 
   test('3 MB into a terminal that stops reading for a while', async () => {
     const { bench, content } = await prepare({}, 3);
@@ -161,7 +161,7 @@ describe('every byte arrives, in order, once', () => {
     await new Promise((done) => setTimeout(done, 400));
     client.pty.resume();
     await allOf(client, content);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe('a cut connection', () => {
