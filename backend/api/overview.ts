@@ -84,10 +84,11 @@ const inventoryHealth = async ({ db, config }: OverviewDeps): Promise<InventoryH
   return { refreshedAt: times.at(-1) ?? null, places };
 };
 
-const spreadingTimes = async (db: Db, accountIds: readonly string[]): Promise<SpreadingTime[]> => {
+/** Where this person has access now: elsewhere nothing is waited for. */
+const spreadingTimes = async (db: Db, personId: string): Promise<SpreadingTime[]> => {
   const { rows } = await sql<{ account_id: string; median: number; samples: number }>`
     select account_id, percentile_cont(0.5) within group (order by ms) as median, count(*)::int as samples
-    from unnest(${[...accountIds]}::text[]) as account(account_id),
+    from (select distinct account_id from grants where person_id = ${personId} and state in (${sql.join([...liveGrantStates])})) account,
       lateral (select ms from spreading s where s.account_id = account.account_id order by at desc limit ${spreadingSamples}) latest
     group by account_id order by account_id`.execute(db);
   return rows.map((row) => ({
@@ -166,10 +167,7 @@ export const overviewOf = async (deps: OverviewDeps, { reader, facts, token }: C
     ),
     loadNotices(db, reader),
     inventoryHealth(deps),
-    spreadingTimes(
-      db,
-      deps.config.accounts.map(({ id }) => id),
-    ),
+    spreadingTimes(db, me),
     loadSwitches(db, reader, { onOnly: true }),
     otherSignIns(db, token, now),
   ]);

@@ -85,6 +85,7 @@ export type Overview = {
   decided: AccessRequest[];
   notices: Notice[];
   inventory: InventoryHealth;
+  /** Of the accounts in which I have live access. */
   spreading: SpreadingTime[];
   /** Kill switches that are on: all of them for admins, for others those that stop them. */
   switches?: KillSwitch[];
