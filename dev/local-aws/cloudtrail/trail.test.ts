@@ -26,8 +26,16 @@ const open = () => {
     now: () => new Date(now),
     delayMs: () => 300_000,
   });
+  const record = (
+    about: { service: string; caller: Caller },
+    operation: string,
+    input: unknown,
+    errorCode: string | null,
+  ) => trail.record({ ...about, operation, region: 'eu-central-1', input, userAgent: 'cli', errorCode });
   const call = (operation: string, input: unknown, errorCode: string | null = null, caller = alice) =>
-    trail.record({ service: 'iam', operation, region: 'eu-central-1', caller, input, userAgent: 'cli', errorCode });
+    record({ service: 'iam', caller }, operation, input, errorCode);
+  const callSsm = (operation: string, input: unknown, errorCode: string | null = null) =>
+    record({ service: 'ssm', caller: alice }, operation, input, errorCode);
   const lookUp = async (input: object, region = 'us-east-1', caller = alice) => {
     const request: SignedRequest = {
       ...{ method: 'POST', path: '/', query: new URLSearchParams(), headers: {}, body: Buffer.alloc(0) },
@@ -35,7 +43,7 @@ const open = () => {
     };
     return answered.parse(await trail.service.operations['LookupEvents']?.(input, caller, request));
   };
-  return { call, lookUp, asked, pass: (ms: number) => (now += ms) };
+  return { call, callSsm, lookUp, asked, pass: (ms: number) => (now += ms) };
 };
 const about = (AttributeValue: string) => ({ LookupAttributes: [{ AttributeKey: 'ResourceName', AttributeValue }] });
 
@@ -81,4 +89,27 @@ test('it says who, whereto and whether it was refused, and nothing of another ac
     userIdentity: { type: 'IAMUser', arn: alice.arn, userName: 'alice' },
     requestParameters: { roleName: 'one', policyDocument: '{}' },
   });
+});
+
+test('AWS-12 what was done to a session document is told in its own region only, by the operation’s name, refused or not', async () => {
+  const { callSsm: ssm, lookUp, pass } = open();
+  const named = { Name: 'Curfew-Shell-060' };
+  ssm('UpdateDocument', { ...named, Content: '{}', DocumentVersion: '$LATEST' });
+  ssm('UpdateDocumentDefaultVersion', { ...named, DocumentVersion: '2' });
+  ssm('DeleteDocument', named, 'AccessDeniedException');
+  pass(300_000);
+  const by = (AttributeValue: string) => ({ LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue }] });
+  const [updated] = (await lookUp(by('UpdateDocument'), 'eu-central-1')).Events;
+  expect(JSON.parse(updated?.CloudTrailEvent ?? '')).toMatchObject({
+    eventSource: 'ssm.amazonaws.com',
+    eventName: 'UpdateDocument',
+    awsRegion: 'eu-central-1',
+    requestParameters: { name: 'Curfew-Shell-060', content: '{}', documentVersion: '$LATEST' },
+    readOnly: false,
+  });
+  const [refused] = (await lookUp(by('DeleteDocument'), 'eu-central-1')).Events;
+  expect(JSON.parse(refused?.CloudTrailEvent ?? '')).toMatchObject({ errorCode: 'AccessDeniedException' });
+  expect((await lookUp(by('UpdateDocument'))).Events).toEqual([]);
+  // Nowhere does AWS say that a document is found by its name.
+  expect((await lookUp(about('Curfew-Shell-060'), 'eu-central-1')).Events).toEqual([]);
 });

@@ -1,6 +1,13 @@
 /** Reading what a caller of SSM sent, with AWS's words for what is wrong. */
 import type { z } from 'zod';
-import { AwsError } from '../service.ts';
+import { AwsError, type Caller, type SignedRequest } from '../service.ts';
+
+/** Where a call is made: everything of SSM is in one account and region. */
+export type Place = { accountId: string; region: string };
+export const placeOf = (caller: Caller, request: SignedRequest): Place => ({
+  accountId: caller.accountId,
+  region: request.region,
+});
 
 /** @throws AwsError ValidationException in the shape that SSM uses. */
 export const parseInput = <S extends z.ZodType>(schema: S, input: unknown): z.output<S> => {

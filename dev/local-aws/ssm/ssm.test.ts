@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { DeleteRolePolicyCommand, type IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import {
+  CreateDocumentCommand,
+  DeleteDocumentCommand,
   DescribeDocumentCommand,
   DescribeInstanceInformationCommand,
   DescribeSessionsCommand,
@@ -15,13 +17,23 @@ import {
   SSMClient,
   StartSessionCommand,
   TerminateSessionCommand,
+  UpdateDocumentCommand,
+  UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
 import { HttpRequest } from '@smithy/protocol-http';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type LocalAws, startLocalAws } from '../start.ts';
-import { asBroker, asPerson, assumeRole, type Credentials, iamClient, makePersonalRole } from '../testing/act-as.ts';
+import {
+  asBroker,
+  asPerson,
+  assumeRole,
+  type Credentials,
+  iamClient,
+  keysOf,
+  makePersonalRole,
+} from '../testing/act-as.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'local-aws-ssm-'));
 const prod = '482011773306';
@@ -381,6 +393,34 @@ describe('inventory and documents', () => {
     expect((await failure(broker.send(new GetDocumentCommand({ Name: 'SSM-SessionManagerRunShell' })))).name).toBe(
       'AccessDeniedException',
     );
+  });
+
+  it('AWS-12 let whoever may change a session document, in one region, from the version on that is the default', async () => {
+    const Name = 'Curfew-Shell-120';
+    const by = keysOf(aws, 'break-glass');
+    const [here, elsewhere] = [ssmOf(by), ssmOf(by, 'eu-west-1')];
+    const contentIn = async (ssm: SSMClient) => (await ssm.send(new GetDocumentCommand({ Name }))).Content ?? '';
+    const before = await contentIn(here);
+    const Content = before.replace('"maxSessionDuration":"120"', '"maxSessionDuration":"1440"');
+    const update = { Name, Content, DocumentVersion: '$LATEST' };
+    expect((await failure(broker.send(new UpdateDocumentCommand(update)))).name).toBe('AccessDeniedException');
+    const { DocumentDescription } = await here.send(new UpdateDocumentCommand(update));
+    expect(DocumentDescription).toMatchObject({ DocumentVersion: '2', LatestVersion: '2', DefaultVersion: '1' });
+    expect(await contentIn(here)).toBe(before);
+    await here.send(new UpdateDocumentDefaultVersionCommand({ Name, DocumentVersion: '2' }));
+    expect(await contentIn(here)).toBe(Content);
+    const again = { ...update, Name: `arn:aws:ssm:${region}:${prod}:document/${Name}` };
+    expect((await failure(here.send(new UpdateDocumentCommand(again)))).name).toBe('DuplicateDocumentContent');
+    const bad = { ...update, Content: 'no JSON' };
+    expect((await failure(here.send(new UpdateDocumentCommand(bad)))).name).toBe('InvalidDocumentContent');
+
+    await here.send(new DeleteDocumentCommand({ Name }));
+    expect((await failure(contentIn(here))).name).toBe('InvalidDocument');
+    expect((await failure(here.send(new DeleteDocumentCommand({ Name })))).name).toBe('InvalidDocument');
+    const made = { Name, Content: before, DocumentType: 'Session' } as const;
+    await here.send(new CreateDocumentCommand(made));
+    expect((await failure(here.send(new CreateDocumentCommand(made)))).name).toBe('DocumentAlreadyExists');
+    expect([await contentIn(here), await contentIn(elsewhere)]).toEqual([before, before]);
   });
 });
 

@@ -2,7 +2,6 @@
  * Systems Manager as Curfew and its session client use it: inventory, sessions, session documents (aws-facts 4 to 8).
  * Every operation is authorised on the resources that AWS names for it, before it looks whether they exist.
  */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import {
   type Action,
@@ -13,9 +12,10 @@ import {
   type SignedRequest,
 } from '../service.ts';
 import type { SessionHost } from '../session-host/host-types.ts';
-import type { World, WorldInstance, WorldSessionDocument } from '../world.ts';
-import { epochSeconds, pageOf, parseInput } from './input.ts';
+import type { World, WorldInstance } from '../world.ts';
+import { epochSeconds, type Place, pageOf, parseInput, placeOf } from './input.ts';
 import { describeInstanceInformation, listTagsForResource } from './instance-information.ts';
+import { createSessionDocuments, documentArn } from './session-documents.ts';
 import { newSessionId, type SessionRecord, type SessionTable } from './session-table.ts';
 
 const startInput = z.object({
@@ -39,33 +39,6 @@ const sessionsInput = z.object({
     .min(1)
     .max(6)
     .default([]),
-});
-const documentInput = z.object({ Name: z.string().min(1).max(128) });
-
-/** The JSON of a session document (aws-facts 8.3), as deploy/curfew-account.yml makes it. */
-const sessionDocumentContent = (document: WorldSessionDocument): string =>
-  JSON.stringify({
-    schemaVersion: '1.0',
-    description: document.description,
-    sessionType: 'Standard_Stream',
-    inputs: {
-      s3BucketName: '',
-      s3KeyPrefix: '',
-      s3EncryptionEnabled: false,
-      cloudWatchLogGroupName: '',
-      cloudWatchEncryptionEnabled: false,
-      kmsKeyId: '',
-      runAsEnabled: document.runAsUser !== null,
-      runAsDefaultUser: document.runAsUser ?? '',
-      idleSessionTimeout: String(document.idleMinutes),
-      maxSessionDuration: String(document.maxSessionMinutes),
-    },
-  });
-
-type Place = { accountId: string; region: string };
-const placeOf = (caller: Caller, request: SignedRequest): Place => ({
-  accountId: caller.accountId,
-  region: request.region,
 });
 
 /** The ARN is built from the place of the call: an id of another account or region is simply not there. */
@@ -109,16 +82,10 @@ export const createSsm = (options: {
 }): JsonService => {
   const { world, host, sessions, authorise, now } = options;
   const startedAt = now();
+  const documents = createSessionDocuments({ world, authorise, now });
 
   const instanceAt = (place: Place, id: string): WorldInstance | undefined =>
     world.instances.find((one) => one.id === id && one.account === place.accountId && one.region === place.region);
-
-  const documentAt = (place: Place, name: string): WorldSessionDocument => {
-    const account = world.accounts.find((one) => one.id === place.accountId);
-    const document = account?.sessionDocuments.find((one) => one.name === name);
-    if (!document) throw new AwsError('InvalidDocument', `Document with name ${name} does not exist.`);
-    return document;
-  };
 
   const targetResource = (place: Place, target: string): Action['resources'][number] => ({
     arn: targetArn(place, target),
@@ -127,9 +94,6 @@ export const createSsm = (options: {
       ...tagKeys(instanceAt(place, target)?.tags ?? {}),
     },
   });
-
-  const documentArn = ({ accountId, region }: Place, name: string): string =>
-    `arn:aws:ssm:${region}:${accountId}:document/${name}`;
 
   const anywhere = ({ accountId, region }: Place): Action['resources'] => [
     { arn: `arn:aws:ssm:${region}:${accountId}:*` },
@@ -166,7 +130,7 @@ export const createSsm = (options: {
       action: 'ssm:StartSession',
       resources: [targetResource(place, wanted.Target), { arn: documentArn(place, wanted.DocumentName), contextKeys }],
     });
-    const document = documentAt(place, wanted.DocumentName);
+    const document = documents.at(place, wanted.DocumentName);
     const instance = instanceAt(place, wanted.Target);
     if (!instance?.online) throw new AwsError('TargetNotConnected', `${wanted.Target} is not connected.`);
     const session: SessionRecord = {
@@ -255,13 +219,6 @@ export const createSsm = (options: {
     return { Target, Status: instanceAt(place, Target)?.online === true ? 'connected' : 'notconnected' };
   };
 
-  const document = (input: unknown, caller: Caller, request: SignedRequest) => {
-    const { Name } = parseInput(documentInput, input);
-    const place = placeOf(caller, request);
-    authorise(caller, { action: `ssm:${request.operation}`, resources: [{ arn: documentArn(place, Name) }] });
-    return { place, found: documentAt(place, Name) };
-  };
-
   return {
     service: 'ssm',
     protocol: 'json',
@@ -282,39 +239,7 @@ export const createSsm = (options: {
         authorise(caller, { action: 'ssm:ListTagsForResource', resources: anywhere(place) });
         return listTagsForResource(input, { world, ...place });
       },
-      GetDocument: (input, caller, request) => {
-        const { found } = document(input, caller, request);
-        return {
-          Name: found.name,
-          Content: sessionDocumentContent(found),
-          DocumentVersion: '1',
-          DocumentType: 'Session',
-          DocumentFormat: 'JSON',
-          Status: 'Active',
-          CreatedDate: epochSeconds(startedAt),
-        };
-      },
-      DescribeDocument: (input, caller, request) => {
-        const { place, found } = document(input, caller, request);
-        return {
-          Document: {
-            Name: found.name,
-            Description: found.description,
-            Hash: createHash('sha256').update(sessionDocumentContent(found)).digest('hex'),
-            HashType: 'Sha256',
-            Owner: place.accountId,
-            CreatedDate: epochSeconds(startedAt),
-            Status: 'Active',
-            DocumentVersion: '1',
-            LatestVersion: '1',
-            DefaultVersion: '1',
-            DocumentType: 'Session',
-            DocumentFormat: 'JSON',
-            SchemaVersion: '1.0',
-            PlatformTypes: ['Linux', 'MacOS', 'Windows'],
-          },
-        };
-      },
+      ...documents.operations,
     },
   };
 };
