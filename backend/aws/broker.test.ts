@@ -11,6 +11,8 @@ import {
   sceneConfig,
 } from '../provisioner/testing/scene.ts';
 import { openBroker } from './broker.ts';
+import { type Buckets, localBuckets } from './budget.ts';
+import { createCloudTrail } from './cloudtrail.ts';
 import { onErrand } from './errand.ts';
 import { createIam, createRoleCheck } from './iam.ts';
 
@@ -71,6 +73,23 @@ test('work that is another backend’s by now calls AWS no more', async () => {
   await expect(work).rejects.toThrow('taken over');
   expect(callList.parse(await scene.control('calls'))).toEqual([]);
   broker.close();
+});
+
+test('AWS-12 lookups in CloudTrail’s history of one region cost those of another nothing', async () => {
+  const kept: string[] = [];
+  const buckets: Buckets = (name, rate) => {
+    kept.push(name);
+    return localBuckets(() => new Date())(name, rate);
+  };
+  const broker = openBroker({ config: sceneConfig, as: 'broker', buckets });
+  const trail = createCloudTrail(broker);
+  const time = { from: new Date(0), until: new Date() };
+  await trail.newestAbout(prod, { resource: roleNameOf(mira), ...time }, () => true);
+  for (const region of ['eu-west-1', 'us-east-1'])
+    await trail.newestAbout(prod, { operation: 'UpdateDocument', region, ...time }, () => true);
+  broker.close();
+  // IAM’s region is one of them, whatever is asked about there.
+  expect(kept).toEqual([`lookup-events/${prod}/us-east-1`, `lookup-events/${prod}/eu-west-1`]);
 });
 
 describe('createRoleCheck', () => {

@@ -15,7 +15,7 @@ import { currentErrand, type Urgency } from './errand.ts';
 import { AwsProblem, awsProblem, isThrottling } from './errors.ts';
 
 /**
- * What costs a call: IAM writes and reads per account, the SSM calls per account and region. The rates of SSM are AWS's own
+ * What costs a call: IAM writes and reads per account, calls of SSM and CloudTrail per account and region. The rates of SSM are AWS's own
  * (aws-facts 5), its buckets are larger than ours: calls that come a little unevenly are not throttled. IAM's rates are not
  * published; reads were never seen throttled at this one.
  */
@@ -58,8 +58,9 @@ export type AccountAccess = {
   iam: IAMClient;
   ssm: (region: string) => SSMClient;
   ec2: (region: string) => EC2Client;
-  /** Where IAM’s events are. */
-  cloudtrail: () => CloudTrailClient;
+  /** Where IAM and its events are. */
+  iamRegion: string;
+  cloudtrail: (region: string) => CloudTrailClient;
   /**
    * Makes one call within its budget, as urgently as the present errand says, and again when the error may go away (backoff
    * with full jitter). AWS's throttling lowers the budget for a while.
@@ -147,7 +148,8 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
     maxAttempts: 1,
     requestHandler,
   };
-  const iam = new IAMClient({ ...shared, region: iamRegions[config.partition] });
+  const iamRegion = iamRegions[config.partition];
+  const iam = new IAMClient({ ...shared, region: iamRegion });
   const listener = clockListener((facts) => clockHeard?.(account, facts));
   iam.middlewareStack.add(listener, clockStep);
   const ssm = new Map<string, SSMClient>();
@@ -172,8 +174,8 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
         client.middlewareStack.add(listener, clockStep);
         return client;
       }),
-    cloudtrail: () =>
-      cached(cloudtrail, '', () => new CloudTrailClient({ ...shared, region: iamRegions[config.partition] })),
+    iamRegion,
+    cloudtrail: (region) => cached(cloudtrail, region, () => new CloudTrailClient({ ...shared, region })),
     ec2: (region) => cached(ec2, region, () => new EC2Client({ ...shared, region })),
     call: async (call, budget, send, region = '') => {
       const rate = awsRates[budget];

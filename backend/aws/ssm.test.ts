@@ -47,6 +47,7 @@ beforeAll(async () => {
       account,
       iam: new IAMClient({ ...client, region }),
       ec2: () => new EC2Client({ ...client, region }),
+      iamRegion: region,
       cloudtrail: () => new CloudTrailClient({ ...client, region }),
       ssm: (wanted) => new SSMClient({ ...client, region: wanted }),
       call: (_call, _budget, send) => send(),

@@ -6,7 +6,7 @@ import {
   sessionDocuments,
 } from '../access-policy/session-document.ts';
 import type { EnteredAs } from '../aws/broker.ts';
-import type { CloudTrail } from '../aws/cloudtrail.ts';
+import type { CloudTrail, TrailLookup } from '../aws/cloudtrail.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import { createRoleCheck, type Iam, roleSetting } from '../aws/iam.ts';
 import type { Probe } from '../aws/probe.ts';
@@ -117,14 +117,25 @@ const checkTrailReads = ({ trail, now }: AccountDeps, account: AccountConfig): P
     `Allow cloudtrail:LookupEvents to ${account.brokerRoleArn}: ${template} has it.`,
     async () => {
       const until = now();
-      const about = { resource: roleNameOf(account.brokerRoleArn), from: new Date(until.getTime() - 3_600_000), until };
-      try {
-        await trail.newestAbout(account.id, about, () => true);
-        return ok('findings say who did it');
-      } catch (error) {
-        if (!(error instanceof AwsProblem && error.kind === 'permanent')) throw error;
-        return ok(`not allowed (${error.code}), so findings do not say who did it; ${template} allows it`);
+      const time = { from: new Date(until.getTime() - 3_600_000), until };
+      // IAM’s events are in one region, those of session documents in their own.
+      const lookups: Array<[string, TrailLookup]> = [
+        ['IAM', { resource: roleNameOf(account.brokerRoleArn) }],
+        ...account.regions.map((region): [string, TrailLookup] => [region, { operation: 'UpdateDocument', region }]),
+      ];
+      const refused: string[] = [];
+      for (const [where, lookup] of lookups) {
+        try {
+          await trail.newestAbout(account.id, { ...lookup, ...time }, () => true);
+        } catch (error) {
+          if (!(error instanceof AwsProblem && error.kind === 'permanent')) throw error;
+          refused.push(`${where} (${error.code})`);
+        }
       }
+      if (refused.length === 0) return ok('findings say who did it');
+      return ok(
+        `not allowed for ${refused.join(', ')}, so findings there do not say who did it; ${template} allows it`,
+      );
     },
   );
 

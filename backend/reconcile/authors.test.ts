@@ -6,13 +6,24 @@ import {
   IAMClient,
   PutRolePolicyCommand,
 } from '@aws-sdk/client-iam';
+import {
+  CreateDocumentCommand,
+  DeleteDocumentCommand,
+  GetDocumentCommand,
+  SSMClient,
+  UpdateDocumentCommand,
+  UpdateDocumentDefaultVersionCommand,
+} from '@aws-sdk/client-ssm';
+import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Finding, FindingKind } from '../../src/shared/views.ts';
 import { accessPolicyName, peoplePath, personalRoleArn } from '../access-policy/principal.ts';
-import type { CloudTrail, TrailEvent } from '../aws/cloudtrail.ts';
+import type { CloudTrail, TrailEvent, TrailLookup } from '../aws/cloudtrail.ts';
 import {
   addGrant,
   apiOne,
+  apiThree,
   callList,
   endGrant,
   jonas,
@@ -71,6 +82,7 @@ describe('what is believed, and for how long it is asked', () => {
     noteFinding(scene.store.db, { ...changed, kind, ...words }, { at: new Date(), adminGroup: null });
   const event = (before: number, more: Partial<TrailEvent> = {}): TrailEvent => ({
     name: 'UpdateAssumeRolePolicy',
+    source: 'iam.amazonaws.com',
     at: new Date(Date.now() - before),
     who: breakGlass,
     role: null,
@@ -119,6 +131,70 @@ describe('what is believed, and for how long it is asked', () => {
     expect((await round(trailWith(theirs, mending), 30 * minute))[0]?.author).toMatchObject({ who: breakGlass });
   });
 
+  const [elsewhere, document] = ['eu-west-1', 'Curfew-Shell-060'];
+  const documentArn = `arn:aws:ssm:${elsewhere}:${prod}:document/${document}`;
+  const foundDocument = () => {
+    const about = {
+      kind: 'session_document_changed' as const,
+      accountId: prod,
+      region: elsewhere,
+      subject: documentArn,
+    };
+    return noteFinding(scene.store.db, { ...about, ...words }, { at: new Date(), adminGroup: null });
+  };
+  const written = (more: Partial<TrailEvent> = {}): TrailEvent =>
+    event(5_000, { name: 'UpdateDocument', source: 'ssm.amazonaws.com', parameters: { name: document }, ...more });
+
+  test('AWS-12 of a session document each way to write it is looked up in its own region, by its name or its ARN', async () => {
+    await foundDocument();
+    const asked: TrailLookup[] = [];
+    const trail: CloudTrail = {
+      newestAbout: async (_account, { from: _from, until: _until, ...lookup }, wanted) => {
+        asked.push(lookup);
+        return [written({ parameters: { name: documentArn } })].find(wanted) ?? null;
+      },
+    };
+    expect((await round(trail, 0))[0]?.author).toMatchObject({ kind: 'known', who: breakGlass, did: 'UpdateDocument' });
+    const writes = ['UpdateDocumentDefaultVersion', 'CreateDocument', 'DeleteDocument', 'UpdateDocument'];
+    expect(asked).toEqual(writes.map((operation) => ({ operation, region: elsewhere })));
+  });
+
+  test('AWS-12 another document, a namesake elsewhere, another service and what leaves the content are no author', async () => {
+    await foundDocument();
+    const others = [
+      written({ parameters: { name: 'Curfew-Shell-015' } }),
+      written({ parameters: { name: documentArn.replace(elsewhere, 'eu-central-1') } }),
+      written({ source: 'workdocs.amazonaws.com' }),
+      written({ name: 'ModifyDocumentPermission' }),
+      written({ parameters: {} }),
+    ];
+    expect((await round(trailWith(...others), 30 * minute))[0]?.author).toEqual({ kind: 'waiting' });
+  });
+
+  test('AWS-12 Curfew writes no session document: who did it with its role is named', async () => {
+    await foundDocument();
+    const role = oneAccount.accounts[0]?.brokerRoleArn ?? '';
+    const who = `arn:aws:sts::${prod}:assumed-role/CurfewBroker/somebody`;
+    expect((await round(trailWith(written({ who, role })), 0))[0]?.author).toMatchObject({ kind: 'known', who });
+  });
+
+  test('AWS-12 while one backend looks through the lookups of a finding, another does not', async () => {
+    await foundDocument();
+    let asked = 0;
+    const trail: CloudTrail = {
+      newestAbout: async () => {
+        asked += 1;
+        if (asked > 1) return null;
+        await scene.store.db.deleteFrom('duties').execute();
+        const now = () => new Date();
+        await findAuthors({ db: scene.store.db, trail, config: oneAccount, now, log: scene.log });
+        return null;
+      },
+    };
+    await round(trail, 0);
+    expect(asked).toBe(4);
+  });
+
   test('AWS-13 it is asked for an hour, less and less often, and then given up', async () => {
     await found();
     const asked: number[] = [];
@@ -143,6 +219,7 @@ describe('over local-aws', () => {
     reconciler ??= reconcilerOver(scene, { timing: { sealMs: 100, appTellsMs: 0 } });
     return reconciler;
   };
+  const calledLookups = { service: 'cloudtrail', operation: 'LookupEvents' };
   const any = { Effect: 'Allow', Action: 'ssm:StartSession', Resource: '*' };
   const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [any] });
 
@@ -192,6 +269,60 @@ describe('over local-aws', () => {
     }
   });
 
+  /** As somebody who took over the backend would: with its role’s credentials. */
+  const asBroker = async (): Promise<SSMClient> => {
+    const [account] = oneAccount.accounts;
+    const { Credentials: given } = await new STSClient({ region }).send(
+      new AssumeRoleCommand({
+        RoleArn: account?.brokerRoleArn,
+        RoleSessionName: 'curfew-backend',
+        ExternalId: account?.externalId,
+      }),
+    );
+    const [accessKeyId, secretAccessKey] = [given?.AccessKeyId ?? '', given?.SecretAccessKey ?? ''];
+    const sessionToken = given?.SessionToken ?? '';
+    return new SSMClient({ region: apiThree.region, credentials: { accessKeyId, secretAccessKey, sessionToken } });
+  };
+
+  test('AWS-12 a changed and a deleted session document: their author is found where they are, or it is said that nobody may look', async () => {
+    const ssm = new SSMClient({ ...byHand, region: apiThree.region });
+    const [changed, deleted] = ['Curfew-Shell-060', 'Curfew-Shell-720'];
+    const contentOf = async (Name: string): Promise<string> =>
+      (await ssm.send(new GetDocumentCommand({ Name }))).Content ?? '';
+    const kept = await contentOf(deleted);
+    const Content = (await contentOf(changed)).replace('"runAsDefaultUser":""', '"runAsDefaultUser":"root"');
+    // Our budgets run ten times as fast here.
+    await scene.control('changeSettings', { trailDelayMs: 0, rateLimits: false });
+    await ssm.send(new UpdateDocumentCommand({ Name: changed, Content, DocumentVersion: '$LATEST' }));
+    await ssm.send(new UpdateDocumentDefaultVersionCommand({ Name: changed, DocumentVersion: '2' }));
+    await ssm.send(new DeleteDocumentCommand({ Name: deleted }));
+    const ours = await asBroker();
+    for (const Name of [changed, deleted])
+      await expect(ours.send(new DeleteDocumentCommand({ Name }))).rejects.toThrow('not authorized');
+    try {
+      await start().sweep();
+      const match = { service: 'cloudtrail', operation: 'LookupEvents', region: apiThree.region };
+      const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 };
+      await scene.control('addFault', { match, times: null, effect });
+      await scene.control('forgetCalls');
+      const refused = await round(scene.trail, 0);
+      expect(refused.map(({ kind, region: where, author }) => [kind, where, author])).toEqual(
+        [1, 2].map(() => ['session_document_changed', apiThree.region, { kind: 'refused' }]),
+      );
+      await scene.control('clearFaults');
+      const known = await round(scene.trail, minute);
+      const by = { kind: 'known', who: breakGlass, from: '127.0.0.1' };
+      const authorOf = (name: string) => known.find(({ subject }) => subject.endsWith(`/${name}`))?.author;
+      expect(authorOf(changed)).toMatchObject({ ...by, did: 'UpdateDocumentDefaultVersion' });
+      expect(authorOf(deleted)).toMatchObject({ ...by, did: 'DeleteDocument' });
+      const lookups = z.array(z.object({ region: z.string() })).parse(await scene.control('calls', calledLookups));
+      expect(new Set(lookups.map(({ region: where }) => where))).toEqual(new Set([apiThree.region]));
+    } finally {
+      await ssm.send(new UpdateDocumentDefaultVersionCommand({ Name: changed, DocumentVersion: '1' }));
+      await ssm.send(new CreateDocumentCommand({ Name: deleted, Content: kept, DocumentType: 'Session' }));
+    }
+  });
+
   test('AWS-13 a changed document is mended before anybody knows who it was; what is refused is no error', async () => {
     const grantId = await addGrant(scene, { instances: [apiOne] });
     const active = async () =>
@@ -203,7 +334,7 @@ describe('over local-aws', () => {
     await new IAMClient(byHand).send(new PutRolePolicyCommand({ ...name, PolicyDocument }));
     await start().sweep();
     await start().idle();
-    const match = { service: 'cloudtrail', operation: 'LookupEvents' };
+    const match = calledLookups;
     const effect = { kind: 'error', code: 'AccessDeniedException', status: 400 };
     await scene.control('addFault', { match, times: 1, effect });
     const [refused] = await round(scene.trail, 0);

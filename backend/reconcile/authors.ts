@@ -1,10 +1,10 @@
 /**
- * Who did what a finding in IAM is about, asked of CloudTrail (threats AWS-13). It comes late and may be forbidden, so nothing waits for
+ * Who did what a finding is about, asked of CloudTrail (threats AWS-12, AWS-13). It comes late and may be forbidden, so nothing waits for
  * it: the finding is written and mended without, and is asked about again, less and less often, for an hour.
  */
 import { sql } from 'kysely';
-import type { FindingKind, FoundAuthor } from '../../src/shared/views.ts';
-import { accessPolicyName, grantsPath, managedPolicyArn } from '../access-policy/principal.ts';
+import type { FoundAuthor } from '../../src/shared/views.ts';
+import { managedPolicyArn } from '../access-policy/principal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { CloudTrail, TrailEvent } from '../aws/cloudtrail.ts';
 import { onErrand } from '../aws/errand.ts';
@@ -14,6 +14,7 @@ import type { Log } from '../log.ts';
 import { takeDuty } from '../store/backends.ts';
 import { recordChange } from '../store/changes.ts';
 import type { Db } from '../store/open.ts';
+import { questionOf } from './author-questions.ts';
 import type { FindingRow } from './findings.ts';
 
 export type AuthorDeps = {
@@ -34,71 +35,7 @@ const askedForMs = 60 * minute;
 /** A change is found by the next sweep; one long before that is another one. */
 const lookBackMs = 24 * 60 * minute;
 
-/** Where to look, and which calls did it. */
-type Question = { resources: readonly string[]; did: (event: TrailEvent) => boolean };
-
-const policyWrites = /^(Put|Delete|Attach|Detach)(Role|User|Group)Policy$/;
-const policyAdds = /^(Put|Attach)(Role|User|Group)Policy$/;
-const versionWrites = /^(Create|Delete)Policy(Version)?$|^SetDefaultPolicyVersion$/;
-const roleWrites =
-  /^(CreateRole|UpdateAssumeRolePolicy|(Put|Delete)RolePermissionsBoundary|TagRole|UntagRole|UpdateRole)$/;
-
-const lastPart = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
-const isHolder = ({ parameters }: TrailEvent, name: string): boolean =>
-  [parameters['roleName'], parameters['userName'], parameters['groupName']].includes(name);
-
-/** Whose policy changed: the inline one of our name, or one of ours below the path of spilled access. */
-const aboutAccess = (arn: string, managed: readonly string[]): Question => {
-  const name = lastPart(arn);
-  return {
-    resources: [name, ...managed],
-    did: (event) => {
-      const { policyName, policyArn = '' } = event.parameters;
-      if (versionWrites.test(event.name)) return managed.includes(policyArn);
-      const ours = policyName === accessPolicyName || policyArn.includes(`:policy${grantsPath}`);
-      return policyWrites.test(event.name) && isHolder(event, name) && ours;
-    },
-  };
-};
-
-/** Who put it there: on one of our roles (`<role ARN> <policy>`), or a managed policy below our path. */
-const aboutLeftover = (subject: string): Question => {
-  const [holder = '', policy] = subject.split(' ');
-  if (policy === undefined) {
-    const name = lastPart(holder);
-    return {
-      resources: [holder, name],
-      did: ({ name: did, parameters: { policyArn, policyName } }) =>
-        (policyArn === holder && (policyAdds.test(did) || did === 'CreatePolicyVersion')) ||
-        (policyName === name && did === 'CreatePolicy'),
-    };
-  }
-  return {
-    resources: [lastPart(holder)],
-    did: (event) => {
-      const { policyName, policyArn } = event.parameters;
-      const that = policyName === policy || policyArn === policy;
-      return policyAdds.test(event.name) && isHolder(event, lastPart(holder)) && that;
-    },
-  };
-};
-
-/**
- * What to ask about a finding; null: nothing of IAM.
- * @param managed ARNs of the managed policies that carry access of the same principal.
- */
-const questionOf = (
-  { kind, subject }: { kind: FindingKind; subject: string },
-  managed: readonly string[],
-): Question | null => {
-  if (kind === 'changed_document') return aboutAccess(subject, managed);
-  if (kind === 'leftover_policy') return aboutLeftover(subject);
-  if (kind !== 'role_not_ours') return null;
-  const name = lastPart(subject);
-  return { resources: [name], did: (event) => roleWrites.test(event.name) && event.parameters['roleName'] === name };
-};
-
-/** Our own two roles write all the time. */
+/** Our own two roles. */
 const isOurs = ({ brokerRoleArn, provisionerRoleArn }: AccountConfig, { role }: TrailEvent): boolean =>
   role === brokerRoleArn || role === provisionerRoleArn;
 
@@ -116,21 +53,23 @@ const managedOf = async ({ db, config }: AuthorDeps, { kind, subject }: FindingR
 const mendingMs = 2_000;
 
 /**
- * The newest call that did it before it was found, when it is somebody else's. When it is one of ours, what somebody did after it is not
- * known yet, and what somebody did before it was put right by it.
+ * The newest call that did it before it was found. Where Curfew writes too it must be somebody else's: when it is one of ours, what
+ * somebody did after it is not known yet, and what somebody did before it was put right by it.
  */
 const ask = async (deps: AuthorDeps, row: FindingRow, account: AccountConfig): Promise<TrailEvent | null> => {
-  const question = questionOf(row, await managedOf(deps, row));
+  const { kind, subject, region } = row;
+  const question = questionOf({ kind, subject, region, managed: await managedOf(deps, row) });
   if (question === null) return null;
   const time = { from: new Date(row.since.getTime() - lookBackMs), until: row.since };
+  const ours = (event: TrailEvent): boolean => question.weWriteToo && isOurs(account, event);
   const did = (event: TrailEvent): boolean =>
-    question.did(event) && !(isOurs(account, event) && event.at.getTime() > row.since.getTime() - mendingMs);
+    question.did(event) && !(ours(event) && event.at.getTime() > row.since.getTime() - mendingMs);
   let newest: TrailEvent | null = null;
-  for (const resource of question.resources) {
-    const found = await deps.trail.newestAbout(account.id, { resource, ...time }, did);
+  for (const lookup of question.lookups) {
+    const found = await deps.trail.newestAbout(account.id, { ...lookup, ...time }, did);
     if (found !== null && (newest === null || found.at > newest.at)) newest = found;
   }
-  return newest !== null && isOurs(account, newest) ? null : newest;
+  return newest !== null && ours(newest) ? null : newest;
 };
 
 /** CloudTrail's answer as it stands. One that is older than two sweeps may be of another change: the right one is on its way perhaps. */
@@ -185,6 +124,20 @@ const keep = (deps: AuthorDeps, row: FindingRow, kept: { author: FoundAuthor; du
     await recordChange(tx, { topic: 'me', ref: null, audience: [] });
   });
 
+/** So long a finding is one backend's: several lookups at one a second take their time. */
+const claimMs = minute;
+
+/** @returns false when another backend is at it. */
+const claim = async ({ db, now }: AuthorDeps, row: FindingRow): Promise<boolean> => {
+  const claimed = await db
+    .updateTable('findings')
+    .set({ author_due_at: new Date(now().getTime() + claimMs) })
+    .where('id', '=', row.id)
+    .where('author_due_at', '=', row.author_due_at)
+    .executeTakeFirst();
+  return claimed.numUpdatedRows > 0n;
+};
+
 const askOne = async (deps: AuthorDeps, row: FindingRow): Promise<void> => {
   const now = deps.now().getTime();
   const when = { ageMs: now - row.since.getTime(), sweepMs: deps.config.intervals.sweepSeconds * 1000 };
@@ -196,7 +149,7 @@ const askOne = async (deps: AuthorDeps, row: FindingRow): Promise<void> => {
 
 /**
  * Asks about the findings that are due. Call it every few seconds; it asks AWS only when one is.
- * @returns how many were asked about.
+ * @returns how many were due.
  */
 export const findAuthors = async (deps: AuthorDeps): Promise<number> => {
   const rows = await deps.db
@@ -209,7 +162,7 @@ export const findAuthors = async (deps: AuthorDeps): Promise<number> => {
   if (rows.length === 0 || !(await takeDuty(deps.db, 'authors of findings', everyMs * 0.8))) return 0;
   for (const row of rows) {
     try {
-      await onErrand({ urgency: 'looking' }, () => askOne(deps, row));
+      if (await claim(deps, row)) await onErrand({ urgency: 'looking' }, () => askOne(deps, row));
     } catch (error) {
       deps.log.error({ error, findingId: row.id }, 'a finding’s author could not be looked for');
     }

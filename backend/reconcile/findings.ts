@@ -10,6 +10,7 @@ import { newId } from '../store/ids.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Db, Tx } from '../store/open.ts';
 import type { Schema } from '../store/schema.ts';
+import { hasAuthor } from './author-questions.ts';
 
 /** What a finding is about: the same thing is never listed twice at a time. */
 export type FindingKey = {
@@ -30,9 +31,6 @@ export type NewFinding = FindingKey & {
 };
 
 export type FindingRow = Selectable<Schema['findings']>;
-
-/** What somebody did in IAM: CloudTrail is asked who (authors.ts). */
-const ofIam: ReadonlySet<FindingKind> = new Set(['changed_document', 'leftover_policy', 'role_not_ours']);
 
 const curfew = { kind: 'curfew' } as const;
 const mostCharacters = 300;
@@ -123,7 +121,7 @@ export const noteFinding = (
         last_seen: at,
         mended_at: mended ? at : null,
         author: null,
-        author_due_at: found.accountId !== null && ofIam.has(found.kind) ? at : null,
+        author_due_at: hasAuthor(found) ? at : null,
       })
       // Another backend saw it at the same time.
       .onConflict((conflict) => conflict.doNothing())

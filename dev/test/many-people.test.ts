@@ -184,6 +184,7 @@ describe('IAM users', () => {
           iam: new IAMClient(clientOf(aws)),
           ssm: elsewhere,
           ec2: elsewhere,
+          iamRegion: 'us-east-1',
           cloudtrail: elsewhere,
           call: async (name, _budget, send) => {
             try {

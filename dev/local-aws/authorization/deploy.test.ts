@@ -163,7 +163,10 @@ const commands: Record<string, readonly Use[]> = {
   DescribeInstanceInformation: [use(brokers, 'ssm:DescribeInstanceInformation', '*')],
   GetDocument: [use(brokers, 'ssm:GetDocument', at.document)],
   DescribeInstances: [use(brokers, 'ec2:DescribeInstances', '*')],
-  LookupEvents: [use(brokers, 'cloudtrail:LookupEvents', '*', { 'aws:RequestedRegion': 'us-east-1' })],
+  // IAM’s events, and those of session documents in their own regions.
+  LookupEvents: ['us-east-1', 'eu-central-1'].map((region) =>
+    use(brokers, 'cloudtrail:LookupEvents', '*', { 'aws:RequestedRegion': region }),
+  ),
   GetUserId: [use('backend', 'identitystore:GetUserId', '*')],
   DescribeUser: [use(directory, 'identitystore:DescribeUser', '*')],
   ListUsers: [use('backend', 'identitystore:ListUsers', '*')],
@@ -271,6 +274,11 @@ describe('AWS-07 deploy/ against what Curfew does', () => {
       { action: 'iam:GetRole', resource: at.otherRole },
       { action: 'iam:GetPolicy', resource: `${iam}:policy/other` },
       { action: 'ssm:GetDocument', resource: `${ssm}:document/SSM-SessionManagerRunShell` },
+      ...['CreateDocument', 'UpdateDocument', 'UpdateDocumentDefaultVersion', 'DeleteDocument'].map((name) => ({
+        action: `ssm:${name}`,
+        resource: at.document,
+      })),
+      { action: 'cloudtrail:StopLogging', resource: `arn:aws:cloudtrail:eu-central-1:${accountId}:trail/all` },
       {
         action: 'ssm:TerminateSession',
         resource: 'arn:aws:ssm:eu-central-1:999988887777:session/alice-0123456789abcdef0',
@@ -283,12 +291,6 @@ describe('AWS-07 deploy/ against what Curfew does', () => {
       }
     }
     const users: Array<[Actor, Question]> = [
-      // Whatever else its account does in other regions is none of its business.
-      [
-        'broker',
-        { action: 'cloudtrail:LookupEvents', resource: '*', context: { 'aws:RequestedRegion': 'eu-central-1' } },
-      ],
-      ['broker', { action: 'cloudtrail:LookupEvents', resource: '*' }],
       ['broker', { action: 'iam:PutUserPolicy', resource: at.user }],
       ['broker', { action: 'iam:PutGroupPolicy', resource: at.group }],
       ['broker', { action: 'iam:GetUser', resource: at.user }],
