@@ -9,7 +9,9 @@ import { seen } from '../../look/words.ts';
 import { useMain } from '../app-context.ts';
 import css from './approvals.module.css';
 
-const Changes = ({ changed, now }: { changed: NonNullable<RequestCard['tagChanges']>; now: number }) => {
+type ChangesProps = { changed: NonNullable<RequestCard['tagChanges']>; named: boolean; now: number };
+
+const Changes = ({ changed, named, now }: ChangesProps) => {
   const lines = changed.flatMap(({ instance, name, changes }) =>
     changes.map((change) => ({ ...change, name: name || instance.instanceId, id: instance.instanceId })),
   );
@@ -23,7 +25,7 @@ const Changes = ({ changed, now }: { changed: NonNullable<RequestCard['tagChange
       <ul>
         {lines.map(({ id, name, key, from, to, at }) => (
           <li key={`${id} ${key} ${at}`} className={css['tagChange']}>
-            {changed.length > 1 && <b>{seen(name)}</b>}
+            {named && <b>{seen(name)}</b>}
             <span>
               {seen(key)}: {seen(tagChangeWords({ from, to }))}, {agoWords(at, now)} ago
             </span>
@@ -43,7 +45,7 @@ export const TagChanges = ({ card }: { card: RequestCard }) => {
   const unread = (request.because ?? []).filter(({ kind }) => kind === 'tags-unread');
   return (
     <>
-      {tagChanges.length > 0 && <Changes changed={tagChanges} now={now} />}
+      {tagChanges.length > 0 && <Changes changed={tagChanges} named={request.instances.length > 1} now={now} />}
       {unread.length > 0 && (
         <Note tone="ask" icon={IconTag} title={seen(becauseWords(unread, now))} role="status">
           The names and tags here are as Curfew last read them.
