@@ -52,6 +52,8 @@ const forgetEveryMs = 5 * 60_000;
 const callsDeadlineMs = 5_000;
 /** All of a stop, its parts with their own deadlines among it. */
 const stopDeadlineMs = 60_000;
+/** Somebody who asks or connects waits no longer than this for AWS to tell about tags. */
+const lookPatienceMs = 5_000;
 
 const packageFacts = z.object({ version: z.string() });
 const version = (): string =>
@@ -177,6 +179,8 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     accounts: config.accounts,
     intervalMs: config.intervals.inventorySeconds * 1000,
     tagsMs: config.intervals.tagsSeconds * 1000,
+    trustedTags: config.trustedTags,
+    patienceMs: lookPatienceMs,
     now,
     log,
   });
@@ -192,6 +196,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
     directory,
     roles,
     groupReach,
+    lookAgain: inventory.lookAgain,
     now,
     nudge: reconciler.nudge,
     newId,

@@ -11,7 +11,7 @@ import type { AccessDeps } from './deps.ts';
 import { gatherCandidates, gatherPerson } from './gather.ts';
 import { approversOf, judgeInstances, judgementOf, plainPerson } from './judge.ts';
 import { carrierOf, plannedFor, plannedGrants } from './principals.ts';
-import { gatherRecorded, whyNot } from './recorded.ts';
+import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
 
 const historyDays = 30;
 
@@ -91,6 +91,15 @@ const whyWords = (approvers: number, needed: number, advice: string | null): str
   return advice === null ? people : `${people} ${advice}`;
 };
 
+/** What changed of the tags that rules trust, of those instances where something did. */
+const changedTags = ({ request, tagChanges }: Recorded): Pick<RequestCard, 'tagChanges'> => {
+  const changed = request.instances.flatMap(({ accountId, region, instanceId, name }) => {
+    const changes = tagChanges.get(refKey({ accountId, region, instanceId })) ?? [];
+    return changes.length === 0 ? [] : [{ instance: { accountId, region, instanceId }, name, changes: [...changes] }];
+  });
+  return changed.length === 0 ? {} : { tagChanges: changed };
+};
+
 /** The card of a request that the caller may see. @throws Refusal `not_found`. */
 export const card = async (deps: AccessDeps, caller: Reader, requestId: string): Promise<RequestCard> => {
   const set = deps.rules.current();
@@ -121,6 +130,7 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
     request,
     seenHash: recorded.seenHash,
     wider: recorded.wider,
+    ...(request.state === 'waiting' ? changedTags(recorded) : {}),
     change,
     why: {
       ruleId: row.rule_id,

@@ -1,5 +1,6 @@
 /** Connecting: the first one starts the clock, later ones open another terminal on the same grant. */
-import type { Connection, Grant, Person } from '../../src/shared/access.ts';
+import type { Because, Connection, Grant, Person } from '../../src/shared/access.ts';
+import { becauseWords } from '../../src/shared/person-decides.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { sessionDocumentFor } from '../access-policy/compile.ts';
 import { userOwnerArn } from '../access-policy/principal.ts';
@@ -10,6 +11,7 @@ import type { Db } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherInstances, gatherPerson, gatherRoles, requireRoles } from './gather.ts';
+import { gatherHeld } from './held.ts';
 import { assertNotPaused, beginUnlessPaused, type Matter } from './pause.ts';
 import { assertRoom, carrierOf, plannedGrants } from './principals.ts';
 import { aboutGrant, assertGrantCan, changeGrant, instantOf, lockGrant } from './rows.ts';
@@ -22,11 +24,31 @@ export const requireOwner = (grant: Grant, person: Person): void => {
 };
 
 /**
+ * What a rule gave and does not give any more. @returns the refusal: `busy` when AWS, asked again, could tell.
+ */
+const notByRule = (because: readonly Because[], at: Date): Refusal => {
+  const changed = because.filter(({ kind }) => kind === 'tag-changed');
+  if (changed.length > 0) {
+    return new Refusal('not_allowed', { message: `${becauseWords(changed, at.getTime())} Ask again.` });
+  }
+  const [unread] = because;
+  if (unread === undefined) {
+    return new Refusal('not_allowed', { message: 'The rule that gave this at once does not any more. Ask again.' });
+  }
+  return new Refusal('busy', {
+    message: `A rule gave this, and AWS does not tell whether the tags of ${unread.name} are still the same. Try again in a few seconds.`,
+    retryAfterMs: 5_000,
+  });
+};
+
+/**
  * Judges a grant again right before its clock starts (RQ-14): the rules, the person and the tags may have changed since the
- * yes. What a rule gave must still be given by a rule; what people gave must still be allowed to be asked for.
+ * yes. What a rule gave must still be given by a rule, by tags as AWS has them now; what people gave must still be allowed to be asked
+ * for, and goes on by what is known when AWS cannot tell: they looked.
  */
 const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise<void> => {
   const person = await gatherPerson(deps, grant.person.id);
+  const { unread } = await deps.lookAgain(grant.instances);
   const instances = await gatherInstances(deps.db, grant.instances);
   const { capability, durationSeconds, reason, ticket } = grant;
   const ask = await gatherAsk(deps, {
@@ -38,13 +60,12 @@ const judgeAgain = async (deps: AccessDeps, set: RuleSet, grant: Grant): Promise
     ticket,
     extendsFrom: null,
     requestId: grant.requestId,
+    held: await gatherHeld(deps.db, instances, { now: deps.now(), unread }),
   });
   assertContinuous(ask);
   const judgement = requireAllowed(set, ask);
   const byRule = grant.approvedBy.every((by) => by.kind === 'rule');
-  if (byRule && judgement.kind !== 'at-once') {
-    throw new Refusal('not_allowed', { message: 'The rule that gave this at once does not any more. Ask again.' });
-  }
+  if (byRule && judgement.kind !== 'at-once') throw notByRule(judgement.because, ask.at);
   const carrier = await carrierOf(deps.db, deps, { accountId: grant.accountId, person });
   const planned = await plannedGrants(deps.db, deps, { accountId: grant.accountId, person });
   assertRoom(carrier, grant.accountName, planned);
@@ -131,7 +152,7 @@ const assertNotOver = (grant: Grant, now: Date): void => {
  * The caller connects to a grant of theirs. The first connect starts its clock and records the wish; the reconciler writes
  * the access policy.
  * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `role_missing`, `limit_reached`, `policy_full`,
- * `paused` (somebody pulled a kill switch).
+ * `paused` (somebody pulled a kill switch), `busy` (a rule gave it, and AWS cannot tell the tags now).
  */
 export const connect = (
   deps: AccessDeps,

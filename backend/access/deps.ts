@@ -1,5 +1,5 @@
 /** What the access decisions need from outside: readers, a clock, and a bell. Nothing here touches AWS. */
-import type { Person } from '../../src/shared/access.ts';
+import type { InstanceRef, Person } from '../../src/shared/access.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../src/shared/views.ts';
 import type { Config } from '../config.ts';
@@ -26,6 +26,9 @@ export type PersonalRoles = {
   check: (accountId: string, person: Person) => Promise<PersonalRole>;
 };
 
+/** Instances whose tags AWS could not tell now, by `refKey`. What it told stands in the inventory. */
+export type LookedAgain = { unread: ReadonlySet<string> };
+
 export type AccessDeps = {
   db: Db;
   rules: Pick<RuleBook, 'current'>;
@@ -35,6 +38,8 @@ export type AccessDeps = {
   roles: PersonalRoles;
   /** Who gets what is granted in this account, at most a minute old; null: nobody but the person who asks. */
   groupReach: (accountId: string) => Promise<GroupReach | null>;
+  /** Has the inventory read these instances from AWS before access to them is given (threats RQ-07). Costs the time of one or two calls. */
+  lookAgain: (refs: readonly InstanceRef[]) => Promise<LookedAgain>;
   now: () => Date;
   /** Called after a commit that gives the reconciler work; losing it costs time only. */
   nudge: () => void;

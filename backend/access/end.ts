@@ -1,4 +1,5 @@
 /** Ending before the time: by the owner, by whoever may decide it, by an admin, or by signing out. */
+
 import type { Expression, SqlBool } from 'kysely';
 import type { EndCause, Grant, Person } from '../../src/shared/access.ts';
 import type { Stays } from '../../src/shared/kill-switch.ts';
@@ -13,6 +14,7 @@ import type { Tx } from '../store/open.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
+import { nothingHeld } from './held.ts';
 import { type Ask, mayDecide } from './judge.ts';
 import { presentPerson } from './recorded.ts';
 import { aboutGrant, changeGrant, closeRequest, instantOf, lockGrant } from './rows.ts';
@@ -96,6 +98,7 @@ export const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant):
     at: deps.now(),
     usedSeconds: new Map(),
     asksLately: new Map(),
+    held: nothingHeld,
   };
   return mayDecide(deps.rules.current(), ask, approver);
 };

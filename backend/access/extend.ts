@@ -10,6 +10,7 @@ import type { Reader } from '../store/visibility.ts';
 import { requireOwner } from './connect.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson } from './gather.ts';
+import { gatherHeld } from './held.ts';
 import { type Ask, plainPerson } from './judge.ts';
 import { extendGrant, insertDecision, insertRequest, type NewRequest } from './make.ts';
 import { beginUnlessPaused } from './pause.ts';
@@ -79,6 +80,7 @@ const approveByRule = async (
 };
 
 const gatherExtension = async (deps: AccessDeps, grant: LiveGrant, input: ExtendInput): Promise<Ask> => {
+  const { unread } = await deps.lookAgain(grant.instances);
   const instances = await gatherInstances(deps.db, grant.instances);
   return gatherAsk(deps, {
     person: await gatherPerson(deps, grant.person.id),
@@ -88,6 +90,7 @@ const gatherExtension = async (deps: AccessDeps, grant: LiveGrant, input: Extend
     reason: input.reason ?? grant.reason,
     ticket: grant.ticket,
     extendsFrom: new Date(grant.endsAt),
+    held: await gatherHeld(deps.db, instances, { now: deps.now(), unread }),
   });
 };
 
@@ -96,7 +99,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
   const judgement = requireAllowed(set, ask);
   const approvers =
     judgement.kind === 'person'
-      ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), needed: judgement.approvalsNeeded })
+      ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), judgement })
       : [];
   const requester = plainPerson(ask.person);
   const { id: grantId, accountId, accountName } = grant;
@@ -123,6 +126,7 @@ const extendBy = async (deps: AccessDeps, set: RuleSet, { grant, ask }: { grant:
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
       wider,
+      because: judgement.kind === 'person' ? judgement.because : [],
     };
     const id = await insertRequest(tx, deps, request);
     if (judgement.kind === 'person') {

@@ -151,7 +151,7 @@ export const gatherCandidates = async (deps: Pick<AccessDeps, 'directory' | 'con
   );
 };
 
-type AskInput = Pick<Ask, 'person' | 'instances' | 'capability' | 'durationSeconds' | 'reason' | 'ticket'> & {
+type AskInput = Pick<Ask, 'person' | 'instances' | 'capability' | 'durationSeconds' | 'reason' | 'ticket' | 'held'> & {
   /** The present end of the grant that is extended; null for a new request. */
   extendsFrom: Date | null;
   /** The request itself when it is on record already: it does not count as one before it. */

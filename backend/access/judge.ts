@@ -1,10 +1,19 @@
 /** What the rules say about a whole request: every instance by itself, then the strictest of them. Reads nothing. */
-import { type Capability, type Instance, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import {
+  type Because,
+  type Capability,
+  type Instance,
+  type InstanceRef,
+  type Person,
+  refKey,
+} from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
+import { becauseWords } from '../../src/shared/person-decides.ts';
 import type { Verdict } from '../../src/shared/views.ts';
 import type { RuleContext, RuleFacts, RulePerson } from '../rules/facts.ts';
 import type { RuleAnswer, RuleSet } from '../rules/rules.ts';
 import type { PersonFacts } from '../store/people.ts';
+import type { Held } from './held.ts';
 
 /** A request as the rules see it. Maps are by `refKey`. */
 export type Ask = {
@@ -19,6 +28,8 @@ export type Ask = {
   usedSeconds: ReadonlyMap<string, number>;
   /** How often this person asked for it in the last 24 h. */
   asksLately: ReadonlyMap<string, number>;
+  /** What no rule may give by itself. */
+  held: Held;
 };
 
 const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
@@ -47,12 +58,20 @@ export const factsOf = (ask: Ask, instance: Instance): RuleFacts => ({
   context: contextOf(ask, instance),
 });
 
-export type InstanceJudgement = { instance: Instance; request: RuleAnswer; auto: RuleAnswer };
+export type InstanceJudgement = {
+  instance: Instance;
+  request: RuleAnswer;
+  auto: RuleAnswer;
+  /** Why a person decides though `auto` allows it; empty: nothing keeps the rule from giving it. */
+  because: readonly Because[];
+};
 
 export const judgeInstances = (set: RuleSet, ask: Ask): InstanceJudgement[] =>
   ask.instances.map((instance) => {
     const facts = factsOf(ask, instance);
-    return { instance, request: set.request(facts), auto: set.autoApprove(facts) };
+    const auto = set.autoApprove(facts);
+    const because = auto.allowed ? (ask.held.get(refKey(instance)) ?? []) : [];
+    return { instance, request: set.request(facts), auto, because };
   });
 
 /** A rule speaks of it, so the person may know that it is there; with no rule at all it stays hidden (threats API-01). */
@@ -61,10 +80,19 @@ export const isHidden = ({ request }: InstanceJudgement): boolean => !request.al
 const names = (answers: readonly RuleAnswer[]): string =>
   [...new Set(answers.flatMap((answer) => answer.ruleIds))].join(', ');
 
+/** `because`: a rule would give some of it at once, and why it does not. */
+export type PersonDecides = {
+  kind: 'person';
+  ruleId: string;
+  approvalsNeeded: number;
+  advice: string | null;
+  because: readonly Because[];
+};
+
 export type Judgement =
   | { kind: 'no'; ruleId: string | null; advice: string; instances: Instance[] }
   | { kind: 'at-once'; ruleId: string; advice: string | null }
-  | { kind: 'person'; ruleId: string; approvalsNeeded: number; advice: string | null };
+  | PersonDecides;
 
 const firstAdvice = (answers: readonly RuleAnswer[]): string | null =>
   answers.find((answer) => answer.advice !== null)?.advice ?? null;
@@ -81,7 +109,7 @@ export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => 
       instances: refused.map(({ instance }) => instance),
     };
   }
-  const notAtOnce = judged.filter(({ auto }) => !auto.allowed);
+  const notAtOnce = judged.filter(({ auto, because }) => !auto.allowed || because.length > 0);
   if (notAtOnce.length === 0) {
     const answers = judged.map(({ auto }) => auto);
     return { kind: 'at-once', ruleId: names(answers), advice: firstAdvice(answers) };
@@ -92,6 +120,7 @@ export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => 
     ruleId: names(answers),
     approvalsNeeded: Math.max(...answers.map((answer) => answer.approvals)),
     advice: firstAdvice(answers),
+    because: judged.flatMap(({ because }) => because),
   };
 };
 
@@ -116,19 +145,28 @@ export const approversOf = (set: RuleSet, ask: Ask, candidates: readonly PersonF
   candidates.filter(decidersOf(set, ask));
 
 /** The verdict as the window shows it. */
-export const verdictOf = (judgement: Judgement, approvers: () => readonly Person[]): Verdict => {
+export const verdictOf = (judgement: Judgement, approvers: () => readonly Person[], at: Date): Verdict => {
   if (judgement.kind !== 'person') {
     return judgement.kind === 'at-once'
       ? judgement
       : { kind: 'no', ruleId: judgement.ruleId, advice: judgement.advice };
   }
   const people = approvers().map(plainPerson);
-  if (people.length >= judgement.approvalsNeeded) return { ...judgement, approvers: people };
-  return { kind: 'no', ruleId: judgement.ruleId, advice: tooFewApprovers(people.length, judgement.approvalsNeeded) };
+  const { because, ...person } = judgement;
+  if (people.length >= judgement.approvalsNeeded) {
+    return { ...person, approvers: people, ...(because.length === 0 ? {} : { because: [...because] }) };
+  }
+  return { kind: 'no', ruleId: judgement.ruleId, advice: tooFewApprovers(judgement, people.length, at) };
 };
 
-export const tooFewApprovers = (there: number, needed: number): string =>
-  `It needs ${needed === 1 ? 'a person' : `${needed} persons`} who may decide all of it, and there ${there === 1 ? 'is' : 'are'} ${there === 0 ? 'none' : `only ${there}`}. Ask for instances of one team at a time.`;
+export const tooFewApprovers = (
+  { approvalsNeeded: needed, because }: PersonDecides,
+  there: number,
+  at: Date,
+): string => {
+  const few = `It needs ${needed === 1 ? 'a person' : `${needed} persons`} who may decide all of it, and there ${there === 1 ? 'is' : 'are'} ${there === 0 ? 'none' : `only ${there}`}. Ask for instances of one team at a time.`;
+  return because.length === 0 ? few : `${becauseWords(because, at.getTime())} ${few}`;
+};
 
 /** Durations that the window offers, seconds, longest first: what is tried to find the nearest possible. */
 const usualSeconds = [12, 8, 4, 2, 1, 0.5, 0.25].map((hours) => hours * 3600);

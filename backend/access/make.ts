@@ -1,5 +1,12 @@
 /** Writes requests, decisions and the grants that a yes creates; each with its audit row in the same transaction. */
-import { type DecidedBy, type Instance, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import {
+  type Because,
+  type DecidedBy,
+  type Instance,
+  type InstanceRef,
+  type Person,
+  refKey,
+} from '../../src/shared/access.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
@@ -35,6 +42,8 @@ export type NewRequest = {
   ruleSetHash: string;
   /** IAM groups whose members all get what is granted. */
   wider: readonly GroupReach[];
+  /** Why a person decides though a rule would give it at once. */
+  because: readonly Because[];
 };
 
 /** Puts a waiting request on record. @returns its id. */
@@ -54,6 +63,7 @@ export const insertRequest = async (tx: Tx, deps: Pick<AccessDeps, 'newId'>, req
     ticket: request.ticket,
     ruleSetHash: request.ruleSetHash,
     ...widely(request.wider),
+    ...(request.because.length === 0 ? {} : { because: [...request.because] }),
   });
   await tx
     .insertInto('requests')
@@ -73,6 +83,7 @@ export const insertRequest = async (tx: Tx, deps: Pick<AccessDeps, 'newId'>, req
       rule_id: request.ruleId,
       rule_set_hash: request.ruleSetHash,
       audit_sequence,
+      because: request.because.length === 0 ? null : JSON.stringify(request.because),
     })
     .execute();
   await tx

@@ -7,6 +7,7 @@ import type { RuleSet } from '../rules/rules.ts';
 import type { PersonFacts } from '../store/people.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherAsk, gatherCandidates, gatherInstances, gatherPerson, gatherRoles, plainRef } from './gather.ts';
+import { gatherHeld } from './held.ts';
 import {
   type Ask,
   approversOf,
@@ -36,12 +37,12 @@ const verdicts = (set: RuleSet, ask: Ask, candidates: readonly PersonFacts[]): V
   const tooLong = ask.instances.some((instance) => totalSeconds(ask, instance) > limits.longestGrantSeconds);
   const whole: Verdict = tooLong
     ? { kind: 'no', ruleId: null, advice: 'Access without a break ends after 12 h. Ask for less, or after a pause.' }
-    : verdictOf(judgementOf(judged), () => approversFor(ask.instances));
+    : verdictOf(judgementOf(judged), () => approversFor(ask.instances), ask.at);
   return {
     verdict: whole,
     perInstance: judged.map((one) => ({
       instance: plainRef(one.instance),
-      verdict: verdictOf(judgementOf([one]), () => approversFor([one.instance])),
+      verdict: verdictOf(judgementOf([one]), () => approversFor([one.instance]), ask.at),
     })),
   };
 };
@@ -57,7 +58,9 @@ export const preview = async (deps: AccessDeps, caller: Person, draft: RequestDr
     gatherPerson(deps, caller.id),
     gatherCandidates(deps),
   ]);
-  const ask = await gatherAsk(deps, { ...draft, person, instances, extendsFrom: null });
+  // AWS is not asked while somebody types: what changed since the last reading is found when it is sent.
+  const held = await gatherHeld(deps.db, instances, { now: deps.now(), unread: new Set() });
+  const ask = await gatherAsk(deps, { ...draft, person, instances, extendsFrom: null, held });
   const said = verdicts(set, ask, candidates);
   const [roles, wider, paused] = await Promise.all([
     gatherRoles(deps, person, instances),

@@ -1,7 +1,7 @@
 /** A request that is on record, as it stands to be judged now: the approver's card and the decision read it the same way. */
 import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { type AccessRequest, type Instance, type Person, refKey } from '../../src/shared/access.ts';
+import { type AccessRequest, type Instance, type Person, refKey, type TagChange } from '../../src/shared/access.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { RuleSet } from '../rules/rules.ts';
@@ -9,6 +9,7 @@ import { instanceOf, loadInstancesByRef } from '../store/instances.ts';
 import { directoryWords, type PersonFacts } from '../store/people.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherAsk } from './gather.ts';
+import { changedLately, nothingHeld } from './held.ts';
 import { type Ask, isSamePerson, mayDecide } from './judge.ts';
 import { notWaiting } from './rows.ts';
 import { gatherWider } from './wider.ts';
@@ -23,18 +24,26 @@ export type Recorded = {
   gone: Instance[];
   /** IAM groups whose members would all get it. */
   wider: GroupReach[];
+  /** Trusted tags that changed in the last 24 h, by `refKey`. */
+  tagChanges: ReadonlyMap<string, readonly TagChange[]>;
   seenHash: string;
 };
 
 /**
  * SHA-256 (hex) over everything that a yes would mean (threats RQ-10): the tags as they were shown when it was asked and
- * as they are now, so that a tag changed in between is noticed; the group and its members, where a group carries it (RQ-20).
+ * as they are now, so that a tag changed in between is noticed; those that changed since, even if they were set back (RQ-07); the group
+ * and its members, where a group carries it (RQ-20).
  */
 const seenHashOf = (
   request: AccessRequest,
-  { now, wider }: { now: ReadonlyMap<string, Instance>; wider: readonly GroupReach[] },
+  { now, wider, tagChanges }: Pick<Recorded, 'wider' | 'tagChanges'> & { now: ReadonlyMap<string, Instance> },
   set: RuleSet,
 ): string => {
+  // Earlier ones were there when it was asked, and are forgotten at some time while the card is open.
+  const changedSince = (changes: readonly TagChange[]) => {
+    const since = changes.filter(({ at }) => at > request.submittedAt);
+    return since.length === 0 ? {} : { changedSince: since };
+  };
   const canonical = canonicalize({
     requestId: request.id,
     requester: { id: request.requester.id, userName: request.requester.userName },
@@ -46,6 +55,7 @@ const seenHashOf = (
       name: instance.name,
       tags: instance.tags,
       tagsNow: now.get(refKey(instance))?.tags ?? null,
+      ...changedSince(tagChanges.get(refKey(instance)) ?? []),
     })),
     capability: request.capability,
     durationSeconds: request.durationSeconds,
@@ -107,14 +117,19 @@ export const gatherRecorded = async (
     ticket: request.ticket,
     extendsFrom: from,
     requestId: request.id,
+    // A person decides it.
+    held: nothingHeld,
   });
+  const at = deps.now();
+  const tagChanges = new Map([...rows].map(([key, row]) => [key, changedLately(row, at)] as const));
   return {
     request,
     requester,
     ask,
     gone: request.instances.filter((instance) => !now.has(refKey(instance))),
     wider,
-    seenHash: seenHashOf(request, { now, wider }, set),
+    tagChanges,
+    seenHash: seenHashOf(request, { now, wider, tagChanges }, set),
   };
 };
 

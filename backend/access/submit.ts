@@ -20,6 +20,7 @@ import {
   type ReadyRole,
   requireRoles,
 } from './gather.ts';
+import { gatherHeld, nothingHeld } from './held.ts';
 import {
   type Ask,
   approversOf,
@@ -27,6 +28,7 @@ import {
   type Judgement,
   judgeInstances,
   judgementOf,
+  type PersonDecides,
   plainPerson,
   reachable,
   tooFewApprovers,
@@ -138,27 +140,25 @@ export const askPeople = async (
 export const requireApprovers = (
   set: RuleSet,
   ask: Ask,
-  { candidates, needed }: { candidates: readonly PersonFacts[]; needed: number },
+  { candidates, judgement }: { candidates: readonly PersonFacts[]; judgement: PersonDecides },
 ): PersonFacts[] => {
   const approvers = approversOf(set, ask, candidates);
-  if (approvers.length >= needed) return approvers;
-  throw new Refusal('not_allowed', { message: tooFewApprovers(approvers.length, needed) });
+  if (approvers.length >= judgement.approvalsNeeded) return approvers;
+  throw new Refusal('not_allowed', { message: tooFewApprovers(judgement, approvers.length, ask.at) });
 };
 
 type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[]; wider: GroupReach[] };
 
 const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: RequestDraft): Promise<Gathered> => {
-  const instances = await gatherInstances(deps.db, draft.instances);
+  const known = await gatherInstances(deps.db, draft.instances);
   const person = await gatherPerson(deps, caller.id);
-  const ask = await gatherAsk(deps, {
-    person,
-    instances,
-    capability: draft.capability,
-    durationSeconds: draft.durationSeconds,
-    reason: draft.reason,
-    ticket: draft.ticket,
-    extendsFrom: null,
-  });
+  const asked = await gatherAsk(deps, { ...draft, person, instances: known, extendsFrom: null, held: nothingHeld });
+  // Nobody has AWS asked about what they may not see, nor learns from the time it takes that it is there.
+  requireVisible(set, asked);
+  const { unread } = await deps.lookAgain(known);
+  const instances = await gatherInstances(deps.db, known);
+  const at = deps.now();
+  const ask = { ...asked, instances, at, held: await gatherHeld(deps.db, instances, { now: at, unread }) };
   requireVisible(set, ask);
   assertContinuous(ask);
   const judgement = requireAllowed(set, ask);
@@ -166,10 +166,7 @@ const gather = async (deps: AccessDeps, set: RuleSet, caller: Person, draft: Req
   await assertRoomFor(deps, person, { instances, durationSeconds: draft.durationSeconds });
   const approvers =
     judgement.kind === 'person'
-      ? requireApprovers(set, ask, {
-          candidates: await gatherCandidates(deps),
-          needed: judgement.approvalsNeeded,
-        }).map(plainPerson)
+      ? requireApprovers(set, ask, { candidates: await gatherCandidates(deps), judgement }).map(plainPerson)
       : [];
   return { ask, judgement, roles, approvers, wider: await gatherWider(deps, instances) };
 };
@@ -229,6 +226,7 @@ export const submit = (deps: AccessDeps, caller: Person, draft: RequestDraft): P
       ruleId: judgement.ruleId,
       ruleSetHash: set.hash,
       wider,
+      because: judgement.kind === 'person' ? judgement.because : [],
     };
     const id = await deps.db.transaction().execute(async (tx) => {
       await beginUnlessPaused(tx, { people: [requester.id], instances: request.instances });

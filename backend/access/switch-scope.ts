@@ -1,4 +1,5 @@
 /** How far a kill switch reaches: what it is called, who may pull it, and its conditions in SQL. */
+
 import { type RawBuilder, sql } from 'kysely';
 import { type Instance, refKey } from '../../src/shared/access.ts';
 import type { SwitchScope } from '../../src/shared/kill-switch.ts';
@@ -10,6 +11,7 @@ import { loadPeople, type PersonFacts } from '../store/people.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
+import { nothingHeld } from './held.ts';
 import { type Ask, mayDecide } from './judge.ts';
 import { presentPerson } from './recorded.ts';
 
@@ -100,6 +102,7 @@ const least = (person: PersonFacts, instances: readonly Instance[], at: Date): A
   at,
   usedSeconds: new Map(),
   asksLately: new Map(),
+  held: nothingHeld,
 });
 
 /** No person's id: a made-up colleague in the same groups, as nobody may decide about themselves. */

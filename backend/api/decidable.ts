@@ -2,6 +2,7 @@
 
 import { limits } from '../../src/shared/limits.ts';
 import type { Directory } from '../access/deps.ts';
+import { nothingHeld } from '../access/held.ts';
 import { type Ask, mayDecide } from '../access/judge.ts';
 import { gatherRecorded } from '../access/recorded.ts';
 import type { RuleSet } from '../rules/rules.ts';
@@ -90,6 +91,7 @@ export const createApprovals = (deps: ApprovalsDeps): Approvals => {
           at: now(),
           usedSeconds: new Map(),
           asksLately: new Map(),
+          held: nothingHeld,
         };
         return (await inventory()).some((instance) => mayDecide(set, { ...ask, instances: [instance] }, person));
       });

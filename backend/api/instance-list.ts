@@ -2,12 +2,14 @@
  * The inventory as one person may ask for it: filtered by the rules before anything is searched, counted or sorted, so that
  * no filter, count or cursor tells of an instance that is not theirs (threats API-03).
  */
+
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { type Instance, refKey } from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { InstancePage, InstanceQuery } from '../../src/shared/views.ts';
+import { nothingHeld } from '../access/held.ts';
 import { factsOf } from '../access/judge.ts';
 import { canonicalForm } from '../audit/chain.ts';
 import type { RuleSet } from '../rules/rules.ts';
@@ -51,6 +53,7 @@ const createAskable = ({ rules, now }: InstanceListDeps) => {
         at: now(),
         usedSeconds: new Map(),
         asksLately: new Map(),
+        held: nothingHeld,
       };
       return set.request(factsOf(ask, instance)).allowed;
     });

@@ -170,6 +170,7 @@ const acting = async () => ({
   },
   roles: { check: ready },
   groupReach: async () => null,
+  lookAgain: async () => ({ unread: new Set<string>() }),
   now: () => now,
   nudge: () => undefined,
   newId,

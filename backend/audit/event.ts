@@ -2,7 +2,7 @@
  * What can happen, as one union. Rows are append-only and hash-chained; an event carries ids, names as they were, and no
  * secret: no token, no credential, no session TokenValue (threats AU-09).
  */
-import type { DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
+import type { Because, DecidedBy, EndCause, InstanceRef, Instant, Person, Receipt } from '../../src/shared/access.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { SwitchScope } from '../../src/shared/kill-switch.ts';
 import type { FindingKind } from '../../src/shared/views.ts';
@@ -47,6 +47,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       ruleSetHash: string;
       /** IAM groups whose members all get what is granted (threats RQ-20). */
       wider?: GroupReach[];
+      /** Why a person was asked though a rule would have given it at once (threats RQ-07). */
+      because?: Because[];
     } & AboutRequest)
   | ({
       kind: 'request_decided';

@@ -24,6 +24,8 @@ const refreshed = async (change: Partial<InventoryDeps> = {}): Promise<void> => 
     accounts,
     intervalMs: 3_600_000,
     tagsMs: 3_600_000,
+    trustedTags: ['team', 'env'],
+    patienceMs: 30_000,
     now: () => new Date(),
     log: scene.log,
     ...change,
@@ -118,6 +120,7 @@ describe('tags are read less often than who is online', () => {
     const tagged: string[] = [];
     const deps: InventoryDeps = {
       ...{ db: scene.store.db, accounts, log: scene.log, now: () => new Date(), intervalMs: 20, tagsMs: 3_600_000 },
+      ...{ trustedTags: ['team', 'env'], patienceMs: 30_000 },
       ssm: {
         managedInstances: (accountId, region) => {
           listed.push(`${accountId}/${region}`);

@@ -14,9 +14,15 @@ export const refOfRow = (row: { account_id: string; region: string; instance_id:
 });
 
 type Times = 'first_seen_at' | 'checked_at' | 'gone_at';
+/** What is kept of an instance for the inventory and for judging alone. */
+type Kept = 'tags_read_at' | 'tag_changes';
 
 /** An instance within another row, as JSON: its instants are texts. */
-type InnerInstance = Omit<InstanceRow, Times> & { first_seen_at: string; checked_at: string; gone_at: string | null };
+type InnerInstance = Omit<InstanceRow, Times | Kept> & {
+  first_seen_at: string;
+  checked_at: string;
+  gone_at: string | null;
+};
 
 /** A row that is gone from the inventory is never online. */
 export const instanceOf = (row: InstanceRow | InnerInstance): Instance => ({

@@ -21,6 +21,7 @@ import { up as killSwitches } from './migrations/004-kill-switches.ts';
 import { up as findings } from './migrations/005-findings.ts';
 import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
+import { up as tagChanges } from './migrations/009-tag-changes.ts';
 import type { Schema } from './schema.ts';
 
 /** A database or a transaction on it: what reads take. */
@@ -99,6 +100,7 @@ const migrations: Record<string, Migration> = {
   '005-findings': { up: findings },
   '006-long-history': { up: longHistory },
   '008-found': { up: found },
+  '009-tag-changes': { up: tagChanges },
 };
 
 /** Raised by one in each release that changes the database, here and in a migration. */

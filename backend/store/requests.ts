@@ -147,6 +147,7 @@ const requestOf = (row: Whole, now: Date): AccessRequest => ({
   reason: row.reason,
   ticket: row.ticket,
   submittedAt: instantOf(row.submitted_at),
+  ...(row.because === null ? {} : { because: row.because }),
   ...stateOf(row, now),
 });
 

@@ -1,6 +1,6 @@
 /** The tables as Kysely sees them. Keep in step with the migrations. */
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { Because, EndCause, InstanceRef, Receipt, TagChange } from '../../src/shared/access.ts';
 import type { FindingKind, FoundAuthor } from '../../src/shared/views.ts';
 import type { AuditEvent } from '../audit/event.ts';
 
@@ -47,6 +47,10 @@ export type Schema = {
     first_seen_at: Date;
     checked_at: Date;
     gone_at: Date | null;
+    /** The tags stood so at this instant; null: an older backend wrote them. */
+    tags_read_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+    /** Of trusted tags, in the 24 hours before the last of them; oldest first. */
+    tag_changes: ColumnType<TagChange[], string | undefined, string>;
   };
   inventory_places: {
     account_id: string;
@@ -71,6 +75,8 @@ export type Schema = {
     rule_id: string;
     rule_set_hash: string;
     audit_sequence: number;
+    /** Why a person decides though a rule would give it at once. */
+    because: ColumnType<Because[] | null, string | null | undefined, string | null>;
   };
   request_instances: {
     request_id: string;

@@ -137,6 +137,7 @@ export const startTestBackend = async (options: TestBackendOptions): Promise<Tes
     directory: people,
     roles: { check: roleReady },
     groupReach: async () => null,
+    lookAgain: async () => ({ unread: new Set<string>() }),
     now,
     nudge: () => undefined,
     newId,

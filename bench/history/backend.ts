@@ -122,6 +122,7 @@ export const startHistoryBackend = async (url: string, people: readonly PersonFa
     directory,
     roles: { check: roleReady },
     groupReach: async () => null,
+    lookAgain: async () => ({ unread: new Set<string>() }),
     now,
     nudge: () => undefined,
     newId,

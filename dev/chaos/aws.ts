@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type Bucket, type Buckets, localBuckets, type Rate } from '../../backend/aws/budget.ts';
 import { createAuthorise } from '../local-aws/authorization/authorise.ts';
 import { createCredentialStore } from '../local-aws/authorization/credential-store.ts';
+import { createEc2Service } from '../local-aws/ec2.ts';
 import { createIamService } from '../local-aws/iam/iam-service.ts';
 import { createIamState, type IamState } from '../local-aws/iam/state.ts';
 import { type AwsServer, createAwsServer } from '../local-aws/server.ts';
@@ -131,6 +132,7 @@ export const openChaosAws = (): ChaosAws => {
       now,
     });
   const servicesOf = (): SignedService[] => [
+    createEc2Service({ instances: () => world.instances, authorise: createAuthorise({ state: iam, now }) }),
     createIamService({ state: iam, authorise: createAuthorise({ state: iam, now }), now }),
     // Keys are as old as they really are: the SDK goes by the real clock.
     createStsService({ state: iam, credentials, now: realNow }),

@@ -2,7 +2,7 @@
 import { createSecretKey } from 'node:crypto';
 import { openBroker } from '../../backend/aws/broker.ts';
 import { createIam } from '../../backend/aws/iam.ts';
-import { createSsm } from '../../backend/aws/ssm.ts';
+import { createSsm, type Ssm } from '../../backend/aws/ssm.ts';
 import { createSweepReads } from '../../backend/aws/sweep-reads.ts';
 import type { ReconcileAws } from '../../backend/reconcile/pass.ts';
 import { openRules, type RuleBook } from '../../backend/rules/rules.ts';
@@ -38,6 +38,8 @@ export type Company = {
   rules: RuleBook;
   sealKey: SealKey;
   aws: ChaosAws;
+  /** What people's calls ask AWS about instances: of no backend that dies, but AWS's faults hit it too. */
+  ssm: Pick<Ssm, 'managedInstances' | 'tagsOf'>;
   /** As many as there are backends alive at once. */
   ways: readonly [Way, Way];
   machines: readonly Machine[];
@@ -63,18 +65,19 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
     AWS_SECRET_ACCESS_KEY: keys?.accessKeys[0]?.secretAccessKey,
   });
   const closing: Array<() => void> = [];
-  const openWay = (): Way => {
-    let ends: Ends = {};
-    const requestHandler = inProcess(aws.server, {
-      before: async () => ends.before?.(),
-      after: async () => ends.after?.(),
-    });
+  const openDoor = (ends: Ends) => {
+    const requestHandler = inProcess(aws.server, ends);
     // Keys are as old as they really are; budgets and waits are of the history's time, so they cost none of ours.
     const timing = { now: () => new Date(), sleep: async (ms: number) => aws.clock().pass(ms), random: () => 0.5 };
     // The accounts are the same ones in every office.
     const { config } = office('roles');
     const broker = openBroker({ config, as: 'broker', timing, buckets: aws.buckets, requestHandler });
     closing.push(broker.close);
+    return broker;
+  };
+  const openWay = (): Way => {
+    let ends: Ends = {};
+    const broker = openDoor({ before: async () => ends.before?.(), after: async () => ends.after?.() });
     return {
       aws: { iam: createIam(broker), ssm: createSsm(broker), reads: createSweepReads(broker) },
       setEnds: (next) => {
@@ -101,6 +104,7 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
     rules: await openRules(office('roles').config.rulesFolder, office('roles').config.trustedTags),
     sealKey: createSecretKey(Buffer.alloc(32, 7)),
     aws,
+    ssm: createSsm(openDoor({})),
     ways: [openWay(), openWay()],
     machines,
     machine: (name) => {

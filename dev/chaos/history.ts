@@ -3,6 +3,8 @@ import { type Access, createAccess } from '../../backend/access/access.ts';
 import type { AccessDeps } from '../../backend/access/deps.ts';
 import { mayDecide } from '../../backend/access/judge.ts';
 import { gatherRecorded } from '../../backend/access/recorded.ts';
+import { createLookAgain } from '../../backend/inventory/look-again.ts';
+import { createLog } from '../../backend/log.ts';
 import { newId } from '../../backend/store/ids.ts';
 import type { Db } from '../../backend/store/open.ts';
 import { type PersonFacts, savePerson, standingOf } from '../../backend/store/people.ts';
@@ -30,12 +32,17 @@ export type History = {
   reader: (name: Name, requestId: string | null) => Promise<Reader>;
   /** As whom a person asks Systems Manager in an account. */
   callerIn: (accountId: string, name: Name) => Caller;
+  /** What Systems Manager lists no more. */
+  vanished: Set<string>;
   crew: Crew;
   /** How the next backend dies that does. */
   nextDeath: () => 'gone' | 'silent';
   setNextDeath: (how: 'gone' | 'silent') => void;
   close: () => Promise<void>;
 };
+
+/** That AWS cannot tell about an instance is what histories are for. */
+const quietLog = createLog({ write: () => undefined });
 
 const putMachines = async (db: Db, company: Company): Promise<void> => {
   const seen = { first_seen_at: startsAt, checked_at: startsAt, gone_at: null, online: true };
@@ -66,6 +73,24 @@ export const openHistory = async (company: Company, officeName: OfficeName): Pro
   await putMachines(db, company);
 
   const nameOf = (personId: string): Name => names.find((name) => known(name).id === personId) ?? 'mira';
+  const vanished = new Set<string>();
+  const { look } = createLookAgain(
+    {
+      db,
+      ssm: {
+        managedInstances: async (...asked) =>
+          (await company.ssm.managedInstances(...asked)).filter(({ instanceId }) => !vanished.has(instanceId)),
+        tagsOf: company.ssm.tagsOf,
+      },
+      trustedTags: office.config.trustedTags,
+      patienceMs: 30_000,
+      now: clock.now,
+      log: quietLog,
+    },
+    office.config.accounts.flatMap(({ id, name, regions }) =>
+      regions.map((region) => ({ accountId: id, accountName: name, region })),
+    ),
+  );
   const deps: AccessDeps = {
     db,
     rules: company.rules,
@@ -94,6 +119,7 @@ export const openHistory = async (company: Company, officeName: OfficeName): Pro
       office.shared(accountId)
         ? { accountId, accountName: accountId, group: 'oncall', members: names.length, names: [...names] }
         : null,
+    lookAgain: look,
     now: clock.now,
     // Whether the backend hears of it at once is the history's affair.
     nudge: () => undefined,
@@ -134,6 +160,7 @@ export const openHistory = async (company: Company, officeName: OfficeName): Pro
       };
     },
     callerIn: (accountId, name) => office.caller(company.aws.iam(), accountId, name),
+    vanished,
     crew,
     nextDeath: () => death,
     setNextDeath: (how) => {

@@ -104,11 +104,15 @@ const lift = async (history: History, act: Extract<Step, { do: 'lift' }>): Promi
 };
 
 /** What the inventory finds the next time. */
-const vanish = async ({ clock, company, db }: History, act: Extract<Step, { do: 'vanish' }>): Promise<void> => {
+const vanish = async (history: History, act: Extract<Step, { do: 'vanish' }>): Promise<void> => {
+  const { clock, company, db, vanished } = history;
+  const { instanceId } = company.machine(act.what);
+  if (act.back) vanished.delete(instanceId);
+  else vanished.add(instanceId);
   await db
     .updateTable('instances')
     .set({ gone_at: act.back ? null : clock.now() })
-    .where('instance_id', '=', company.machine(act.what).instanceId)
+    .where('instance_id', '=', instanceId)
     .execute();
 };
 

@@ -1,7 +1,7 @@
 /** What an approver and an auditor of the pictured organisation read: a request's card, the trail, one story. */
 import type { AccessRequest } from '../../src/shared/access.ts';
 import type { AuditRow, RequestCard, Story } from '../../src/shared/views.ts';
-import { accounts, approvers, at, decidedBy, grants, id, people } from './world.ts';
+import { accounts, approvers, at, decidedBy, grants, id, people, refs, retagged } from './world.ts';
 
 const diff = `  "Statement": [
     { "Sid": "Shell1642", 1 instance until 16:42, unchanged },
@@ -11,11 +11,27 @@ const diff = `  "Statement": [
 +        "arn:aws:ssm:eu-central-1:482011773306:document/Curfew-Shell" ],
 +      "Condition": { "DateLessThan": { "aws:CurrentTime": "connect + 2 h" } } }`;
 
+const [first] = refs(retagged.instances);
+const tagChanges: NonNullable<RequestCard['tagChanges']> =
+  first === undefined
+    ? []
+    : [
+        {
+          instance: first,
+          name: 'payments-api-1',
+          changes: [
+            { key: 'team', from: 'Platform', to: null, at: at(-300) },
+            { key: 'env', from: 'production', to: 'development', at: at(-12) },
+          ],
+        },
+      ];
+
 /** The card of a request as its approver sees it. */
 export const cardOf = (wanted: AccessRequest): RequestCard => ({
   request: wanted,
   seenHash: 'ab'.repeat(32),
   wider: [],
+  ...(wanted.id === retagged.id ? { tagChanges } : {}),
   change: [
     {
       accountId: accounts['payments-prod'],

@@ -2,7 +2,7 @@
  * A stand-in for the preload, for looking at the main window without a main process. It is injected before the page's
  * own scripts; nothing of it is shipped. The scenario is named by `window.name`.
  */
-import { refKey } from '../../src/shared/access.ts';
+import { type Because, refKey } from '../../src/shared/access.ts';
 import type { AppState, MainBridge } from '../../src/shared/desktop.ts';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
 import type { Answer } from '../../src/shared/refusal.ts';
@@ -21,7 +21,7 @@ import {
 } from './admin-world.ts';
 import { auditRows, cardOf, story } from './card-and-trail.ts';
 import { scenarios } from './scenarios.ts';
-import { approvers, asked, at, decided, grants, instances } from './world.ts';
+import { approvers, asked, at, decided, grants, instances, retagged } from './world.ts';
 
 const name = String(Reflect.get(globalThis, 'name') ?? '');
 let state: AppState = scenarios[name] ?? scenarios['04-my-access'] ?? fail('no scenario');
@@ -45,6 +45,10 @@ const verdictOf = (instanceName: string, seconds: number): Verdict => {
     return { kind: 'no', ruleId: 'longest', advice: 'You can extend once by 30 min when you are near the end.' };
   if (instanceName.includes('ledger')) {
     return { kind: 'person', ruleId: 'ledger-data', approvalsNeeded: 1, approvers, advice: null };
+  }
+  if (name.endsWith('-tags')) {
+    const because: Because[] = [{ kind: 'tag-changed', name: instanceName, key: 'env', at: at(-12) }];
+    return { kind: 'person', ruleId: 'payments-team', approvalsNeeded: 1, approvers, advice: null, because };
   }
   return { kind: 'at-once', ruleId: 'payments-team-working-hours', advice: null };
 };
@@ -81,7 +85,7 @@ const previewOf = (keys: string[], seconds: number): Preview => {
   };
 };
 
-const requests = [...Object.values(asked), ...Object.values(decided)];
+const requests = [...Object.values(asked), ...Object.values(decided), retagged];
 const chain =
   name === '06-broken'
     ? { ok: false as const, at: at(-1), sequence: 48_107, what: 'Its hash is not that of its content.' }

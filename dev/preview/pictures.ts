@@ -92,6 +92,7 @@ const steps: Record<string, (page: Page) => Promise<void>> = {
   '03-group': async (page) => openForm(page),
   '03-at-once': async (page) => openForm(page),
   '03-stopped': async (page) => openForm(page),
+  '03-tags': async (page) => openForm(page),
   '03-too-long': async (page) => openForm(page),
   '03-rules-unreachable': async (page) => openForm(page),
   '04-locks': async (page) => {

@@ -1,7 +1,7 @@
 /** The states of the app that are pictured: each a whole snapshot. */
 import { type AppState, nothingKnown } from '../../src/shared/desktop.ts';
 import { switches } from './admin-world.ts';
-import { asked, at, decided, grants, id, instances, named, noon, overview, people, refs } from './world.ts';
+import { asked, at, decided, grants, id, instances, named, noon, overview, people, refs, retagged } from './world.ts';
 
 const noonMs = noon;
 const otherSignIns = [
@@ -160,6 +160,10 @@ export const scenarios: Record<string, AppState> = {
     ...signedIn,
     draft: { ...ledgerDraft, instances: refs(named('payments-api-s1')), durationSeconds: 1800 },
   },
+  '03-tags': {
+    ...signedIn,
+    draft: { ...ledgerDraft, instances: refs(named('payments-api-s1')), durationSeconds: 1800 },
+  },
   '03-too-long': { ...signedIn, draft: { ...ledgerDraft, durationSeconds: 8 * 3600 } },
   '03-stopped': { ...signedIn, draft: ledgerDraft },
   '03-rules-unreachable': { ...signedIn, draft: ledgerDraft },
@@ -182,6 +186,7 @@ export const scenarios: Record<string, AppState> = {
       ],
     },
   },
+  '04-tags': { ...signedIn, ...go('access'), overview: { ...overview, requests: [retagged, asked.batch] } },
   '04-empty': { ...signedIn, ...go('access'), overview: { ...overview, grants: [], requests: [] } },
   '04-offline': {
     ...signedIn,
@@ -192,6 +197,12 @@ export const scenarios: Record<string, AppState> = {
   '04-end-dialog': { ...signedIn, ...go('access') },
   '05-approvals': { ...signedIn, ...approver, ...go('approvals') },
   '05-group': { ...signedIn, ...approver, ...go('approvals', id('req', 'ledger')) },
+  '05-tags': {
+    ...signedIn,
+    ...approver,
+    overview: { ...overview, ...approver.overview, toDecide: [retagged, asked.edge] },
+    ...go('approvals', retagged.id),
+  },
   '05-approve-less': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
   '05-deny': { ...signedIn, ...approver, ...go('approvals', id('req', 'edge')) },
   '05-claimed': { ...signedIn, ...approver, ...go('approvals', id('req', 'batch')) },

@@ -297,6 +297,23 @@ export const asked = {
   },
 } satisfies Record<string, AccessRequest>;
 
+/** A rule would have given it, had its tags not been set differently a little before. */
+export const retagged: AccessRequest = {
+  ...request({
+    word: 'retagged',
+    who: people.mira,
+    names: ['payments-api-1', 'payments-api-2'],
+    seconds: 1800,
+    reason: 'Look at the queue consumer before the release',
+    ago: 2,
+  }),
+  ...waits(1),
+  because: [
+    { kind: 'tag-changed', name: 'payments-api-1', key: 'env', at: at(-12) },
+    { kind: 'tags-unread', name: 'payments-api-2' },
+  ],
+};
+
 /** A request that Jonas has decided. */
 export const decidedBy = (
   word: string,

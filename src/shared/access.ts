@@ -42,6 +42,17 @@ export type Instance = InstanceRef & {
   checkedAt: Instant;
 };
 
+/** A tag that rules trust has changed. `from` or `to` is null where there was, or is, none. */
+export type TagChange = { key: string; from: string | null; to: string | null; at: Instant };
+
+/**
+ * Why a person decides although a rule would give it at once: tags that rules trust have changed lately, or could not be read (threats
+ * RQ-07). `name`: of the instance.
+ */
+export type Because =
+  | { kind: 'tag-changed'; name: string; key: string; at: Instant }
+  | { kind: 'tags-unread'; name: string };
+
 export type Person = { id: string; userName: string; displayName: string };
 
 export const capability = z.enum(['shell']);
@@ -97,6 +108,8 @@ export type AccessRequest = {
   reason: string;
   ticket: string | null;
   submittedAt: Instant;
+  /** Why a person was asked though a rule would have given it at once; missing: none would have. */
+  because?: Because[];
 } & RequestState;
 
 /** Why a grant ends before or at its time. */

@@ -22,6 +22,8 @@ export const limits = {
   connectWithinSeconds: 8 * 3600,
   /** A request that nobody decides lapses. */
   requestLapsesSeconds: 8 * 3600,
+  /** So long after a tag changed that rules trust, a person decides about the instance. */
+  tagChangeSeconds: 24 * 3600,
   /** Others see for this long that somebody has the card open. */
   claimSeconds: 5 * 60,
   /** Further looks for sessions after an ending was verified (aws-facts 6, step 4). */

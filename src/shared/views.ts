@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   type AccessRequest,
   accountId,
+  type Because,
   type DecidedBy,
   durationSeconds,
   type Grant,
@@ -15,6 +16,7 @@ import {
   type Person,
   regionName,
   requestId,
+  type TagChange,
 } from './access.ts';
 import type { GroupReach } from './group-reach.ts';
 import type { KillSwitch } from './kill-switch.ts';
@@ -123,7 +125,15 @@ export type InstancePage = {
 /** What the rules say about one instance for the given draft. */
 export type Verdict =
   | { kind: 'at-once'; ruleId: string; advice: string | null }
-  | { kind: 'person'; ruleId: string; approvalsNeeded: number; approvers: Person[]; advice: string | null }
+  | {
+      kind: 'person';
+      ruleId: string;
+      approvalsNeeded: number;
+      approvers: Person[];
+      advice: string | null;
+      /** Why, though a rule would give it at once; missing: none would. */
+      because?: Because[];
+    }
   | { kind: 'no'; ruleId: string | null; advice: string };
 
 /** A kill switch, or a database that was set back, keeps these instances from being given now. */
@@ -174,6 +184,8 @@ export type RequestCard = {
   seenHash: string;
   /** IAM groups whose members all get it with a yes (threats RQ-20). */
   wider: GroupReach[];
+  /** Tags that rules trust and that changed in the last 24 h, of the request's instances (threats RQ-07); missing: none. */
+  tagChanges?: Array<{ instance: InstanceRef; name: string; changes: TagChange[] }>;
   change: PolicyChange[];
   why: { ruleId: string; text: string; approvers: Person[]; approvalsNeeded: number };
   history: {

@@ -4,6 +4,7 @@ import { IconKey, IconPlus } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { AccessRequest, Grant } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
+import { becauseWords } from '../../../shared/person-decides.ts';
 import { cx } from '../../look/class-names.ts';
 import { Countdown, useTimeOf } from '../../look/countdown.tsx';
 import { Empty, FailureNote, Glyph, Keys, RowShapes, Status } from '../../look/pieces.tsx';
@@ -31,8 +32,9 @@ const WaitingRow = ({ request }: { request: Waiting }) => {
   const withdrawing = useIntent();
   const now = backendNow(state.clock, useSecond());
   const names = namesOf(request.instances);
+  const why = seen(becauseWords(request.because ?? [], now));
   return (
-    <li className={css['waiting']}>
+    <li className={cx(css['waiting'], why !== '' && css['withWhy'])}>
       <span className={css['waitingState']}>
         <Status tone="ask" hollow>
           {waitingWords(request)}
@@ -58,6 +60,7 @@ const WaitingRow = ({ request }: { request: Waiting }) => {
         <span className={cx(page['small'], page['s3'])}>{whyNot}</span>
       )}
       {withdrawing.failure !== null && <FailureNote failure={withdrawing.failure} />}
+      {why !== '' && <p className={cx(page['s2'], page['small'])}>{why}</p>}
     </li>
   );
 };

@@ -18,6 +18,7 @@ import css from './approvals.module.css';
 import { AskedHead, CardFacts, HasNow, Outcome, PolicyChanges, Reason } from './card-parts.tsx';
 import { approveWords, yesAfterMs } from './deciding.ts';
 import { ApproveLess, Deny } from './decision-forms.tsx';
+import { TagChanges } from './tag-changes.tsx';
 
 const useCard = (requestId: string): Loaded<RequestCard> => {
   const { send, state } = useMain();
@@ -164,6 +165,7 @@ const Body = ({ card, changed }: { card: RequestCard; changed: boolean }) => (
     <Outcome request={card.request} />
     <AskedHead request={card.request} />
     <WiderNote wider={card.wider} />
+    <TagChanges card={card} />
     <Reason text={card.request.reason} />
     <PolicyChanges changes={card.change} person={card.request.requester} />
     <CardFacts card={card} />

@@ -2,6 +2,7 @@
 import type { InstanceRef } from '../../../shared/access.ts';
 import { refKey } from '../../../shared/access.ts';
 import { durationWords } from '../../../shared/countdown.ts';
+import { becauseWords } from '../../../shared/person-decides.ts';
 import type { Paused, PersonalRole, Preview, Verdict } from '../../../shared/views.ts';
 import { timeOfDay } from '../../look/time.ts';
 import { count, peopleWords, seen } from '../../look/words.ts';
@@ -25,13 +26,14 @@ export type SayPart = { kind: Verdict['kind']; refs: InstanceRef[]; text: string
 
 const numbers = ['No', 'One', 'Two', 'Three', 'Four', 'Five'];
 
-const personText = (verdict: Extract<Verdict, { kind: 'person' }>): string => {
+const personText = (verdict: Extract<Verdict, { kind: 'person' }>, now: number): string => {
   const { approvals, people } = { approvals: verdict.approvalsNeeded, people: verdict.approvers };
   const who =
     people.length === 0
       ? 'Nobody who may approve is known yet'
       : `Any ${approvals} of ${people.length}: ${peopleWords(people)}`;
-  return `${who}.${verdict.advice === null ? '' : ` ${seen(verdict.advice)}`}`;
+  const why = seen(becauseWords(verdict.because ?? [], now));
+  return `${why === '' ? '' : `${why} `}${who}.${verdict.advice === null ? '' : ` ${seen(verdict.advice)}`}`;
 };
 
 const partText = (verdict: Verdict, seconds: number): string => {
@@ -65,7 +67,7 @@ const nearestWords: Record<'at-once' | 'person', string> = {
   person: 'then: a person is asked',
 };
 
-type Base = { preview: Preview; seconds: number; parts: SayPart[]; offer: Say['nearest'] };
+type Base = { preview: Preview; seconds: number; now: number; parts: SayPart[]; offer: Say['nearest'] };
 
 const withAdvice = (text: string, advice: string | null): string =>
   advice === null ? text : `${text} ${seen(advice)}`;
@@ -115,14 +117,14 @@ const atOnce = (verdict: Extract<Verdict, { kind: 'at-once' }>, { preview, secon
   };
 };
 
-const person = (verdict: Extract<Verdict, { kind: 'person' }>, { preview, parts, offer }: Base): Say => {
+const person = (verdict: Extract<Verdict, { kind: 'person' }>, { preview, now, parts, offer }: Base): Say => {
   const { approvalsNeeded } = verdict;
   const one = approvalsNeeded === 1;
   return {
     tone: 'ask',
     mark: one ? 'one-person' : 'people',
     title: one ? 'One person must approve' : `${numbers[approvalsNeeded] ?? approvalsNeeded} people must approve`,
-    text: personText(verdict),
+    text: personText(verdict, now),
     rule: verdict.ruleId,
     button: 'Send to approvers',
     nearest: preview.nearest?.kind === 'at-once' ? offer : null,
@@ -154,7 +156,7 @@ export const sayOf = (preview: Preview, seconds: number, now: number): Say => {
     nearest === null || nearest.durationSeconds === seconds
       ? null
       : { seconds: nearest.durationSeconds, words: nearestWords[nearest.kind] };
-  const base: Base = { preview, seconds, parts: partsOf(preview, seconds), offer };
+  const base: Base = { preview, seconds, now, parts: partsOf(preview, seconds), offer };
   switch (verdict.kind) {
     case 'at-once':
       return atOnce(verdict, base);
