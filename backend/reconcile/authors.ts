@@ -14,6 +14,7 @@ import type { Log } from '../log.ts';
 import { takeDuty } from '../store/backends.ts';
 import { recordChange } from '../store/changes.ts';
 import type { Db } from '../store/open.ts';
+import { thoroughMsOf } from './account-sweep.ts';
 import { questionOf } from './author-questions.ts';
 import type { FindingRow } from './findings.ts';
 
@@ -72,17 +73,21 @@ const ask = async (deps: AuthorDeps, row: FindingRow, account: AccountConfig): P
   return newest !== null && ours(newest) ? null : newest;
 };
 
-/** CloudTrail's answer as it stands. One that is older than two sweeps may be of another change: the right one is on its way perhaps. */
-const authorOf = (event: TrailEvent | null, row: FindingRow, when: { ageMs: number; sweepMs: number }): FoundAuthor => {
-  const { ageMs, sweepMs } = when;
-  const fresh = event !== null && event.at.getTime() >= row.since.getTime() - 2 * sweepMs - minute;
+/** CloudTrail's answer as it stands. One from before the last comparison may be of another change: the right one is on its way perhaps. */
+const authorOf = (
+  event: TrailEvent | null,
+  row: FindingRow,
+  when: { ageMs: number; comparedMs: number },
+): FoundAuthor => {
+  const { ageMs, comparedMs } = when;
+  const fresh = event !== null && event.at.getTime() >= row.since.getTime() - comparedMs - 2 * minute;
   if (event !== null && (fresh || ageMs >= settledMs)) {
     return { kind: 'known', who: event.who, at: event.at.toISOString(), from: event.from, did: event.name };
   }
   return { kind: ageMs >= askedForMs ? 'unknown' : 'waiting' };
 };
 
-const answer = async (deps: AuthorDeps, row: FindingRow, when: { ageMs: number; sweepMs: number }) => {
+const answer = async (deps: AuthorDeps, row: FindingRow, when: { ageMs: number; comparedMs: number }) => {
   const account = deps.config.accounts.find(({ id }) => id === row.account_id);
   if (account === undefined) return { kind: 'unknown' } as const;
   try {
@@ -140,10 +145,11 @@ const claim = async ({ db, now }: AuthorDeps, row: FindingRow): Promise<boolean>
 
 const askOne = async (deps: AuthorDeps, row: FindingRow): Promise<void> => {
   const now = deps.now().getTime();
-  const when = { ageMs: now - row.since.getTime(), sweepMs: deps.config.intervals.sweepSeconds * 1000 };
+  const sweepMs = deps.config.intervals.sweepSeconds * 1000;
+  const when = { ageMs: now - row.since.getTime(), comparedMs: thoroughMsOf(sweepMs) };
   const author = await answer(deps, row, when);
   const over = when.ageMs >= askedForMs || (author.kind === 'known' && when.ageMs >= settledMs);
-  const dueAt = over ? null : new Date(now + Math.max(when.sweepMs, when.ageMs / 2));
+  const dueAt = over ? null : new Date(now + Math.max(sweepMs, when.ageMs / 2));
   await keep(deps, row, { author, dueAt });
 };
 

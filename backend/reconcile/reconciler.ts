@@ -9,6 +9,7 @@ import { accountOf, type Config, policyPlaceOf } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Db } from '../store/open.ts';
 import type { SealKey } from '../store/seal.ts';
+import { thoroughMsOf } from './account-sweep.ts';
 import { type DuePrincipal, freeForgotten, readDue, settlePrincipal, takePrincipals, wakeUnfinished } from './due.ts';
 import type { ReconcileAws, RunDeps } from './pass.ts';
 import { nextDue } from './plan.ts';
@@ -73,8 +74,6 @@ export type Reconciler = {
  */
 const room: Record<Urgency, number> = { ending: 320, beginning: 32, looking: 32 };
 const soonMs = 1000;
-/** Reading all roles of an account is most of what a sweep costs: every tenth does, and none later than this. Sessions are looked at each time. */
-const thoroughlyMs = 600_000;
 const slowCheckMs = 5_000;
 /** The longest wait after failures, milliseconds. Somebody waits for an ending, and for proof of it. */
 const longestWaitMs: Record<Urgency, number> = { ending: 5_000, beginning: 15_000, looking: 15_000 };
@@ -275,7 +274,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       await wakeUnfinished(deps.db, deps.now(), unlessSince === null ? 'all' : 'lost');
       nudge();
       const { db, aws, config, now, log } = deps;
-      const thoroughMs = Math.max(sweepMs, Math.min(10 * sweepMs, thoroughlyMs));
+      const thoroughMs = thoroughMsOf(sweepMs);
       const recheck = (principalId: string): void => void run.roleChecks.delete(principalId);
       const appTellsMs = deps.timing?.appTellsMs ?? 15_000;
       await onErrand({ urgency: 'looking' }, () =>
