@@ -2,6 +2,7 @@
 import type { DecidedBy, EndCause, InstanceRef, Person } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import { type GroupReach, widerWords } from '../../src/shared/group-reach.ts';
+import { becauseWords } from '../../src/shared/person-decides.ts';
 import { directoryWords } from '../store/people.ts';
 import type { Actor, AuditEvent } from './event.ts';
 
@@ -64,7 +65,7 @@ const sentences: Sentences = {
     `${e.person.displayName} is ${leftWords(e)}: ${e.tokens} sign-ins, ${e.withdrawnRequests.length} requests and ${e.endedGrants.length} grants were closed`,
   rules_loaded: (e) => `${e.rules} rules came into force, set ${e.ruleSetHash.slice(0, 12)}`,
   request_submitted: (e) =>
-    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}`,
+    `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}${e.because === undefined ? '' : `. ${becauseWords(e.because, Date.parse(e.at))}`}`,
   request_decided: (e) =>
     e.verdict === 'yes'
       ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}${widely(e.wider)}`

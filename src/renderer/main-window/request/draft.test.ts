@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type InstanceRef, refKey } from '../../../shared/access.ts';
+import { type Because, type InstanceRef, refKey } from '../../../shared/access.ts';
 import type { Preview, Verdict } from '../../../shared/views.ts';
 import { checkDraft, draftToAdopt, durationProblem, emptyDraft, parseDuration, without } from './draft.ts';
 import { impossible, partsOf, sayOf, startableNow } from './rules-say.ts';
@@ -118,6 +118,17 @@ describe('what the strip says', () => {
     expect(say).toMatchObject({ title: 'One person must approve', button: 'Send to approvers' });
     expect(say.text).toBe('Any 1 of 5: Jonas, Aiko and 3 more.');
     expect(sayOf(preview({ ...person, approvalsNeeded: 2 }, [person]), 60, now).title).toBe('Two people must approve');
+  });
+
+  it('RQ-07 a person where a rule would give it, with why', () => {
+    const ago = (minutes: number) => new Date(now - minutes * 60_000).toISOString();
+    const text = (because: Because[]) => sayOf(preview({ ...person, because }, [person]), 3600, now).text;
+    const env: Because = { kind: 'tag-changed', name: 'web-1', key: 'env', at: ago(12) };
+    expect(text([env])).toMatch(/^The tag env of web-1 changed 12 minutes ago, so a person decides\. Any 1 of 5: /);
+    expect(text([{ ...env, at: ago(0) }])).toMatch(/^The tag env of web-1 changed just now, so/);
+    const hidden: Because = { ...env, name: 'web\u202e-2', at: ago(61) };
+    expect(text([env, hidden])).toMatch(/12 minutes ago and the tag env of web<U\+202E>-2 changed 1 hour ago, so a/);
+    expect(text([env, env, env, env, env])).toMatch(/ago and 2 more reasons, so a person decides\./);
   });
 
   it('offers the nearest that is possible and has no button where nothing is', () => {
