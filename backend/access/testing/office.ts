@@ -3,14 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type Instance,
-  type InstanceRef,
-  type Person,
-  type RequestDraft,
-  refKey,
-  type TagChange,
-} from '../../../src/shared/access.ts';
+import type { Instance, InstanceRef, Person, RequestDraft } from '../../../src/shared/access.ts';
 import type { GroupReach } from '../../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../../src/shared/views.ts';
 import { personalRoleArn, personalRoleName } from '../../access-policy/principal.ts';
@@ -96,9 +89,6 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
   const missingRoles = new Set<string>();
   let reach: GroupReach | null = null;
   const gone = new Set<string>();
-  const looks: string[][] = [];
-  const unreadable = new Set<string>();
-  let onLook = async (): Promise<void> => undefined;
 
   for (const person of people.values()) await savePerson(store.db, person);
   const seen = { first_seen_at: time, checked_at: time, gone_at: null };
@@ -160,11 +150,8 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
     },
     roles: { check: roleOf },
     groupReach: async () => reach,
-    lookAgain: async (refs) => {
-      looks.push(refs.map(refKey));
-      await onLook();
-      return { unread: new Set(refs.map(refKey).filter((key) => unreadable.has(key))) };
-    },
+    // What AWS tells stands in the rows already (`retag`).
+    lookAgain: async () => ({ unread: new Set<string>() }),
     now: () => new Date(time),
     nudge: () => {
       nudges += 1;
@@ -218,26 +205,15 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
       const { accountId, region, instanceId } = machines[name];
       return { accountId, region, instanceId };
     },
-    /** Tags as the inventory has found them; `changed`: those that rules trust, as it remembers them. */
-    retag: async (name: Machine, tags: Record<string, string>, changed: readonly TagChange[] = []) => {
+    /** Tags as AWS has them from now on, and as nobody remembers them otherwise. */
+    retag: async (name: Machine, tags: Record<string, string>) => {
       const { instanceId } = machines[name];
       await store.db
         .updateTable('instances')
-        .set({ tags: JSON.stringify(tags), tag_changes: JSON.stringify(changed) })
+        .set({ tags: JSON.stringify(tags) })
         .where('instance_id', '=', instanceId)
         .execute();
     },
-    /** Done by each further look at AWS before it answers. */
-    whenLooking: (work: () => Promise<void>) => {
-      onLook = work;
-    },
-    /** AWS cannot tell about these from now on; about all others it can. */
-    hide: (...names: Machine[]) => {
-      unreadable.clear();
-      for (const name of names) unreadable.add(refKey(machines[name]));
-    },
-    /** What AWS was asked about so far: keys of instances, look by look. */
-    looks: (): readonly string[][] => looks,
     draft: (names: readonly Machine[], more: Partial<RequestDraft> = {}): RequestDraft => ({
       instances: names.map((name) => {
         const { accountId, region, instanceId } = machines[name];
