@@ -188,6 +188,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
         }),
       );
       const errand = currentErrand();
+      errand.asks?.();
       for (let attempt = 1; ; attempt += 1) {
         await kept.take(errand);
         errand.stillMine?.();

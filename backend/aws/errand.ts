@@ -20,6 +20,8 @@ export type Errand = {
    * Left out: each call by itself, when it comes.
    */
   since?: number;
+  /** Called when a call is wanted, before it waits for its budget. */
+  asks?: () => void;
   /** Called right before each call goes out. @throws TakenOver when the work may no longer be this process's to do. */
   stillMine?: () => void;
 };

@@ -73,6 +73,11 @@ export type Reconciler = {
  * step, and each budget would be idle while the others are worked through.
  */
 const room: Record<Urgency, number> = { ending: 320, beginning: 32, looking: 32 };
+/**
+ * How many passes read their rows at once, before they ask AWS. When hundreds fall due at one instant and all of them read in step, the first
+ * call to AWS waits for the rows of the last.
+ */
+const readingAtOnce = 16;
 const soonMs = 1000;
 const slowCheckMs = 5_000;
 /** The longest wait after failures, milliseconds. Somebody waits for an ending, and for proof of it. */
@@ -82,6 +87,24 @@ const firstWaitMs = 500;
 /** Backoff with full jitter, so that what failed together does not come back together. */
 const waitAfter = (failures: number, urgency: Urgency, random: () => number): number =>
   100 + random() * Math.min(longestWaitMs[urgency], firstWaitMs * 2 ** Math.min(failures, 6));
+
+/** Lets `room` in at once, in the order in which they come. Whoever is let in gets what to call when leaving; twice does no harm. */
+const createDoor = (room: number): (() => Promise<() => void>) => {
+  const waiting: Array<() => void> = [];
+  let inside = 0;
+  return async () => {
+    if (inside < room) inside += 1;
+    else await new Promise<void>((letIn) => waiting.push(letIn));
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      const next = waiting.shift();
+      if (next === undefined) inside -= 1;
+      else next();
+    };
+  };
+};
 
 /** A pass that goes on, and what it is for. */
 type Running = { errand: Errand; done: Promise<void> };
@@ -134,6 +157,7 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
   const alone = -randomInt(1, 2 ** 31);
   const holderNow = deps.holder ?? (() => alone);
   const running = new Map<string, Running>();
+  const enter = createDoor(readingAtOnce);
   let stopped = false;
   let timer: NodeJS.Timeout | null = null;
   let ticking: Promise<void> | null = null;
@@ -152,7 +176,16 @@ export const startReconciler = (deps: ReconcilerDeps): Reconciler => {
       if (holderNow() !== holder) throw new TakenOver('this backend is not sure to be alone with a principal any more');
     };
     const errand: Errand = { urgency: one.urgency, since: performance.now(), stillMine };
-    const done = settledAfter(deps, run, { id, attempts, errand })
+    const pass = async () => {
+      const leave = await enter();
+      errand.asks = leave;
+      try {
+        return await settledAfter(deps, run, { id, attempts, errand });
+      } finally {
+        leave();
+      }
+    };
+    const done = pass()
       .then((left) => settlePrincipal(deps.db, { id, holder }, left))
       .catch((error: unknown) => deps.log.error({ error, principalId: id }, 'a principal could not be let go'))
       .finally(() => {

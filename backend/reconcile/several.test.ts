@@ -190,6 +190,8 @@ test('a backend that is not sure to live any more calls AWS no more, and another
   const sure = backend(12);
   sure.nudge();
   await inState(id, 'active');
+  // It may look once more after that.
+  await sure.idle();
   await scene.control('forgetCalls');
   letGo();
   await unsure.stop();
