@@ -8,8 +8,8 @@ import type { ScaleSize } from './scale.ts';
 import { makeCompany } from './scale-company.ts';
 import { openScaleStage } from './scale-stage.ts';
 
-/** Two minutes: two sweeps, a hundred heartbeats. */
-const measuredMs = 120_000;
+/** Five minutes: five sweeps, and all that comes less often than each minute at least once. */
+const measuredMs = 300_000;
 const settleMs = 600_000;
 /** What grows with history; the rest grows with what lives. */
 const historyTables = ['audit', 'requests', 'grants', 'grant_instances', 'decisions', 'notices', 'sessions'];
