@@ -149,7 +149,7 @@ const start = async (log: Log): Promise<() => Promise<void>> => {
       ? createIamUsers({ broker, accounts: config.signIn.accounts, groups: config.directory.groups, now, remember })
       : null;
   const directory = iamUsers ?? createDirectory({ ...identityStoreOf(config), now, remember });
-  const members = keepMembers(directory.refreshMembers, log);
+  const members = keepMembers(directory.keptMembers, log);
   const groupReach = async (accountId: string): Promise<GroupReach | null> => {
     const account = config.accounts.find(({ id }) => id === accountId);
     if (account?.principal.kind !== 'group' || iamUsers === null) return null;

@@ -88,7 +88,9 @@ export const remembering = <T, K extends string = string>(
 };
 
 /** Reads by the SDK; where it connects is decided by the SDK's own endpoint settings alone. */
-export const createDirectory = (options: DirectoryOptions): Directory & { refreshMembers: KeptMembers['refresh'] } => {
+export const createDirectory = (
+  options: DirectoryOptions,
+): Directory & { keptMembers: Pick<KeptMembers, 'refresh' | 'used'> } => {
   const { identityStoreId: IdentityStoreId, groups, adminGroup, now, remember } = options;
   const client = new IdentitystoreClient({ region: options.region, maxAttempts: 4 });
   const store: IdentityStore = { client, identityStoreId: IdentityStoreId, pace: async () => undefined };
@@ -209,7 +211,7 @@ export const createDirectory = (options: DirectoryOptions): Directory & { refres
       return known?.enabled === true ? known.groups : [];
     },
     membersOf: async (group) => (await kept.of(group)) ?? membersOneByOne(group),
-    refreshMembers: kept.refresh,
+    keptMembers: kept,
     standings,
   };
 };

@@ -27,7 +27,7 @@ const emailTag = 'curfew:email';
 const namesShown = 20;
 
 export type IamUsers = Directory & {
-  refreshMembers: KeptMembers['refresh'];
+  keptMembers: Pick<KeptMembers, 'refresh' | 'used'>;
   /** Asked anew, nothing remembered: sign-in must not trust a user who was just taken out of a group. */
   afresh: (accountId: string, userId: string) => Promise<PersonFacts | null>;
   /** All members of a group, whether or not they may use Curfew: each of them gets what the group gets. */
@@ -216,7 +216,7 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
       const people = await Promise.all(lists.flat().map(({ id }) => person(id)));
       return people.filter((one) => one !== null).filter(({ enabled }) => enabled);
     },
-    refreshMembers: kept.refresh,
+    keptMembers: kept,
     standings: async (personIds) => {
       // One question for all: who is in the groups now. It is asked only when there is somebody to ask about.
       let asked: Promise<Map<string, Member>> | null = null;

@@ -16,8 +16,8 @@ export const mostOneByOne = 60;
  */
 export const paceMs = { first: 100, later: 500 } as const;
 
-/** Between the end of a reading and the next. */
-const restMs = 300_000;
+/** Milliseconds between the end of a reading and the next: while somebody asks, and while nobody does. */
+const usualRestMs = { used: 300_000, unused: 1_800_000 } as const;
 
 export type KeptMembers = {
   /** The enabled members of a configured group; null when so few are in all of them that each is asked about. */
@@ -26,6 +26,8 @@ export type KeptMembers = {
   find: (personId: string) => PersonFacts | null;
   /** Reads anew; who asks meanwhile is answered from what was read last. Never two readings at once. What fails keeps the last. */
   refresh: (stopping?: AbortSignal) => Promise<void>;
+  /** Resolves when somebody has asked since the last reading began. */
+  used: () => Promise<void>;
 };
 
 export type KeptMembersDeps = {
@@ -52,10 +54,12 @@ export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
   let kept: ReadonlyMap<string, readonly PersonFacts[]> | null = null;
   let byId: ReadonlyMap<string, PersonFacts> = new Map();
   let running: Promise<void> | null = null;
+  let asked = Promise.withResolvers<void>();
   const held = () => kept;
 
   const refresh = (stopping?: AbortSignal): Promise<void> => {
     running ??= (async () => {
+      asked = Promise.withResolvers<void>();
       const ms = kept === null ? paceMs.first : paceMs.later;
       kept = await read(async () => {
         await wait(ms, stopping);
@@ -69,8 +73,13 @@ export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
 
   return {
     refresh,
-    find: (personId) => byId.get(personId) ?? null,
+    used: () => asked.promise,
+    find: (personId) => {
+      asked.resolve();
+      return byId.get(personId) ?? null;
+    },
     of: async (group) => {
+      asked.resolve();
       if (!groups.includes(group)) return null;
       if (held() === null) {
         if ((await count()) <= mostOneByOne) return null;
@@ -83,10 +92,15 @@ export const createKeptMembers = (deps: KeptMembersDeps): KeptMembers => {
   };
 };
 
-/** Reads the copy at once and again and again until it is stopped; what fails is logged. */
-export const keepMembers = (refresh: KeptMembers['refresh'], log: Pick<Log, 'warn'>): { stop: () => Promise<void> } => {
+/** Reads the copy at once and again and again until it is stopped, rarely while nobody asks; what fails is logged. */
+export const keepMembers = (
+  { refresh, used }: Pick<KeptMembers, 'refresh' | 'used'>,
+  log: Pick<Log, 'warn'>,
+  restMs: { used: number; unused: number } = usualRestMs,
+): { stop: () => Promise<void> } => {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const pause = (ms: number, until: AbortSignal) => sleep(ms, undefined, { signal: until }).catch(() => undefined);
   const running = (async () => {
     while (!signal.aborted) {
       await refresh(signal).catch((error: unknown) => {
@@ -96,7 +110,10 @@ export const keepMembers = (refresh: KeptMembers['refresh'], log: Pick<Log, 'war
           'the members of the groups could not be read: the last copy stays',
         );
       });
-      await sleep(restMs, undefined, { signal }).catch(() => undefined);
+      await pause(restMs.used, signal);
+      const wanted = new AbortController();
+      await Promise.race([used(), pause(restMs.unused - restMs.used, AbortSignal.any([signal, wanted.signal]))]);
+      wanted.abort();
     }
   })();
   return {

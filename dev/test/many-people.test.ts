@@ -96,7 +96,7 @@ describe('2,500 people in 300 groups', () => {
   test('RQ-06 cost 355 calls in the background and none for who asks; who decides is read as ever', async () => {
     organisation(2500, 298);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     // The members, in pages of a hundred, and one call for each other group (three for the 250 leads).
     const memberships = 25 + 3 + 298;
     expect(Object.fromEntries(asked)).toEqual({
@@ -135,7 +135,7 @@ describe('2,500 open apps', () => {
   test('ID-12 cost a list and the admins’ group each half minute, and a leaver or a former admin is known at the next', async () => {
     organisation(2500, 298);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     asked.clear();
     const everybody = () => Promise.all(aws.world.people.map(({ id }) => directory.reader(id)));
     const enabled = (await everybody()).filter((one) => one?.enabled === true);
@@ -159,7 +159,7 @@ describe('2,500 open apps', () => {
   test('in a store of more than 6,000 users, and where it may not be listed, each is asked about', async () => {
     organisation(6100, 20);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     asked.clear();
     expect(await directory.reader(uuid(1, 1))).toMatchObject({ enabled: true });
     expect(asked.get('DescribeUser')).toBe(1);
@@ -216,7 +216,7 @@ describe('IAM users', () => {
       aws.state.putUser({ accountId: prod, name: `engineer-${number}`, groups, ...(number === 0 ? { tags } : {}) });
     }
     const directory = usersOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     expect(Object.fromEntries(asked)).toEqual({ GetGroup: 2, GetAccountAuthorizationDetails: 2 });
     later(3600);
     asked.clear();
@@ -244,11 +244,11 @@ describe('the copy', () => {
   test('has a new member after the next reading, at two calls a second at most; meanwhile the old one answers', async () => {
     organisation(100, 5);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     aws.world.people.push(person(1000, [users]));
     later(3600);
     [asked, waited] = [new Map(), []];
-    const [once, again] = [directory.refreshMembers(), directory.refreshMembers()];
+    const [once, again] = [directory.keptMembers.refresh(), directory.keptMembers.refresh()];
     expect(await directory.membersOf(users)).toHaveLength(99);
     await Promise.all([once, again]);
     expect(asked.get('ListGroups')).toBe(1);
@@ -260,15 +260,15 @@ describe('the copy', () => {
   test('stays when it cannot be read anew', async () => {
     organisation(100, 5);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     for (const operation of ['GetGroupId', 'ListUsers', 'ListGroups', 'ListGroupMemberships']) {
       failing = operation;
-      await expect(directory.refreshMembers()).rejects.toThrow('broken for a test');
+      await expect(directory.keptMembers.refresh()).rejects.toThrow('broken for a test');
       expect(await directory.membersOf(users)).toHaveLength(99);
     }
     failing = null;
     aws.world.people.push(person(1000, [users]));
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     expect(await directory.membersOf(users)).toHaveLength(100);
   });
 
@@ -284,7 +284,7 @@ describe('the copy', () => {
   test('is for more than 60 people: fewer are read one by one, fresh within half a minute', async () => {
     organisation(60, 5);
     const directory = directoryOf();
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     expect(await directory.membersOf(users)).toHaveLength(60);
     expect(asked.get('DescribeUser')).toBe(60);
     expect(asked.get('ListUsers')).toBeUndefined();
@@ -299,7 +299,7 @@ describe('the copy', () => {
     // And back again.
     aws.world.people.pop();
     later(31);
-    await directory.refreshMembers();
+    await directory.keptMembers.refresh();
     asked.clear();
     await directory.membersOf(users);
     expect(asked.get('DescribeUser')).toBe(60);
@@ -345,12 +345,15 @@ describe('the copy', () => {
       const refresh = async (): Promise<void> => {
         throw new Error('away');
       };
-      const kept = keepMembers(refresh, {
-        warn: (facts: unknown) => {
-          log.push(facts);
-          resolve(kept.stop());
+      const kept = keepMembers(
+        { refresh, used: () => Promise.resolve() },
+        {
+          warn: (facts: unknown) => {
+            log.push(facts);
+            resolve(kept.stop());
+          },
         },
-      });
+      );
     });
     await failure;
     expect(log).toMatchObject([{ event: 'members_not_read', error: { message: 'away' } }]);
@@ -367,7 +370,7 @@ describe('the copy', () => {
       wait: (_ms, stopping) =>
         new Promise((_, reject) => stopping?.addEventListener('abort', () => reject(stopping.reason))),
     });
-    await keepMembers(directory.refreshMembers, { warn: (facts: unknown) => log.push(facts) }).stop();
+    await keepMembers(directory.keptMembers, { warn: (facts: unknown) => log.push(facts) }).stop();
     expect(log).toHaveLength(1);
     expect(calls()).toBe(0);
   });
