@@ -6,7 +6,7 @@
 export type LinkFaults = {
   /** One-way delay of each frame, milliseconds. */
   latencyMs: number;
-  /** Shares of frames, 0 to 1. A corrupted frame has one bit of its payload or header flipped. */
+  /** Shares of frames, 0 to 1. A corrupted frame has one bit flipped, somewhere where an end of this protocol can notice it. */
   corruptShare: number;
   loseShare: number;
   duplicateShare: number;
@@ -23,6 +23,23 @@ export const noFaults: LinkFaults = {
 };
 
 export type FaultyLink = { send: (frame: Buffer) => void; close: () => void };
+
+/**
+ * Bytes that nothing in a frame vouches for: date, sequence number, flags and message id, and the payload's type (ssm-protocol: the digest is of
+ * the payload alone). A frame that is wrong in one of these is a good frame to both ends, which lose or mistake what it carries: no client can
+ * promise anything there.
+ */
+const unvouched = [
+  { from: 40, until: 80 },
+  { from: 112, until: 116 },
+] as const;
+
+/** A byte of the frame that a flipped bit spoils noticeably. */
+const noticedAt = (length: number, random: () => number): number => {
+  let at = Math.floor(random() * (length - unvouched.reduce((sum, { from, until }) => sum + until - from, 0)));
+  for (const { from, until } of unvouched) if (at >= from) at += until - from;
+  return at;
+};
 
 /**
  * One direction of a connection. `faults` is asked for every frame, so a change takes effect at once.
@@ -48,7 +65,7 @@ export const createFaultyLink = (
 
   const corrupted = (frame: Buffer): Buffer => {
     const copy = Buffer.from(frame);
-    const at = Math.floor(random() * copy.length);
+    const at = noticedAt(copy.length, random);
     copy[at] = (copy[at] ?? 0) ^ (1 << Math.floor(random() * 8));
     return copy;
   };
