@@ -8,7 +8,7 @@ import { grantActions } from '../../src/shared/lifecycle.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { recordChange, tellChange } from '../store/changes.ts';
 import type { Tx } from '../store/open.ts';
-import { loadPeople } from '../store/people.ts';
+import { loadPeople, revokeTokensOf } from '../store/people.ts';
 import { known } from '../store/rows.ts';
 import type { AccessDeps } from './deps.ts';
 import { endEverything, lockEverything } from './end.ts';
@@ -33,17 +33,6 @@ const withSomething = async ({ db }: AccessDeps, now: Date): Promise<string[]> =
       .execute(),
   ]);
   return [...new Set([...tokens, ...requests, ...grants].map(({ id }) => id))].sort();
-};
-
-const revokeTokens = async (tx: Tx, personId: string, at: Date): Promise<number> => {
-  const revoked = await tx
-    .updateTable('tokens')
-    .set({ revoked_at: at })
-    .where('person_id', '=', personId)
-    .where('revoked_at', 'is', null)
-    .where('expires_at', '>', at)
-    .executeTakeFirst();
-  return Number(revoked.numUpdatedRows);
 };
 
 type Leaving = { person: Person; why: 'disabled' | 'gone'; at: Date };
@@ -77,7 +66,7 @@ const closeAllOf = (deps: AccessDeps, leaving: Leaving): Promise<boolean> =>
       .orderBy('id')
       .forNoKeyUpdate()
       .execute();
-    const tokens = await revokeTokens(tx, person.id, at);
+    const tokens = await revokeTokensOf(tx, person.id, at);
     const withdrawnRequests = waiting.map(({ id }) => id);
     await withdrawAll(tx, withdrawnRequests, leaving);
     const cause: EndCause = { kind: 'left', person };

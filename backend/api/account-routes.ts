@@ -8,9 +8,10 @@ import type { BackendInfo, ChangeEvent, Me, Overview } from '../../src/shared/vi
 import { appendAudit } from '../audit/chain.ts';
 import { changesSince, everythingChanged, lastChangeId, type RecordedChange, recordChange } from '../store/changes.ts';
 import { markNoticesRead } from '../store/notices.ts';
+import { revokeTokensOf } from '../store/people.ts';
 import type { ApiDeps } from './deps.ts';
 import { meOf, overviewOf } from './overview.ts';
-import { revokeToken, revokeTokensOf } from './tokens.ts';
+import { revokeToken } from './tokens.ts';
 import { open, signedIn } from './trpc.ts';
 
 const lastEvent = z

@@ -112,18 +112,6 @@ export const otherSignIns = async (db: Db, token: TokenFacts, now: Date): Promis
   return rows.map((row) => ({ since: row.proved_at.toISOString(), until: row.expires_at.toISOString() }));
 };
 
-/** Makes all tokens of a person worthless from now on. @returns how many stood. */
-export const revokeTokensOf = async (db: Db, personId: string, now: Date): Promise<number> => {
-  const revoked = await db
-    .updateTable('tokens')
-    .set({ revoked_at: now })
-    .where('person_id', '=', personId)
-    .where('revoked_at', 'is', null)
-    .where('expires_at', '>', now)
-    .executeTakeFirst();
-  return Number(revoked.numUpdatedRows);
-};
-
 /** Deletes tokens that ended a week ago or longer: the audit trail tells of the sign-ins. */
 export const forgetOldTokens = async (db: Db, now: Date): Promise<void> => {
   await db

@@ -91,3 +91,15 @@ export const savePeople = async (db: Db, people: readonly PersonFacts[]): Promis
       .execute();
   }
 };
+
+/** Makes all tokens of a person worthless from now on. @returns how many stood. */
+export const revokeTokensOf = async (db: Db, personId: string, now: Date): Promise<number> => {
+  const revoked = await db
+    .updateTable('tokens')
+    .set({ revoked_at: now })
+    .where('person_id', '=', personId)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return Number(revoked.numUpdatedRows);
+};
