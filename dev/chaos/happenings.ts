@@ -4,6 +4,7 @@ import type { AwsFault } from './aws.ts';
 import { type MachineName, machineNames } from './company.ts';
 import { type Seat, seats } from './crew.ts';
 import { type Name, names } from './offices.ts';
+import { environments } from './tags.ts';
 
 const who = fc.constantFrom(...names);
 const which = fc.nat({ max: 30 });
@@ -64,6 +65,14 @@ const step = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('lift' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('vanish' as const), what: machine, back: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('retag' as const),
+      what: machine,
+      environment: fc.constantFrom(...environments),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ do: 'lapse' as const }) },
   {
     weight: 10,

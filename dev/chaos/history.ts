@@ -16,6 +16,7 @@ import { type Clock, createClock } from './clock.ts';
 import type { Company } from './company.ts';
 import { type Crew, startCrew } from './crew.ts';
 import { type Name, names, type Office, type OfficeName, startsAt } from './offices.ts';
+import { type MachineTags, watchTags } from './tags.ts';
 
 export type History = {
   company: Company;
@@ -34,6 +35,7 @@ export type History = {
   callerIn: (accountId: string, name: Name) => Caller;
   /** What Systems Manager lists no more. */
   vanished: Set<string>;
+  tags: MachineTags;
   crew: Crew;
   /** How the next backend dies that does. */
   nextDeath: () => 'gone' | 'silent';
@@ -74,13 +76,22 @@ export const openHistory = async (company: Company, officeName: OfficeName): Pro
 
   const nameOf = (personId: string): Name => names.find((name) => known(name).id === personId) ?? 'mira';
   const vanished = new Set<string>();
+  const tags = watchTags();
   const { look } = createLookAgain(
     {
       db,
       ssm: {
         managedInstances: async (...asked) =>
           (await company.ssm.managedInstances(...asked)).filter(({ instanceId }) => !vanished.has(instanceId)),
-        tagsOf: company.ssm.tagsOf,
+        tagsOf: async (...asked) => {
+          const read = await company.ssm.tagsOf(...asked);
+          return new Map(
+            [...read].map(([id, ofWorld]) => {
+              const env = tags.environment(id);
+              return [id, env === null ? ofWorld : { ...ofWorld, env }];
+            }),
+          );
+        },
       },
       trustedTags: office.config.trustedTags,
       patienceMs: 30_000,
@@ -161,6 +172,7 @@ export const openHistory = async (company: Company, officeName: OfficeName): Pro
     },
     callerIn: (accountId, name) => office.caller(company.aws.iam(), accountId, name),
     vanished,
+    tags,
     crew,
     nextDeath: () => death,
     setNextDeath: (how) => {

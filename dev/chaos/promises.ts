@@ -4,7 +4,7 @@ import { refOfRow } from '../../backend/store/instances.ts';
 import { groupBy } from '../../backend/store/rows.ts';
 import { decisionContent, decisionSealHolds, grantContent, grantSealHolds } from '../../backend/store/seal.ts';
 import { kindsOfGrant, kindsOfRequest } from '../../backend/testing/kinds-of-state.ts';
-import { refKey } from '../../src/shared/access.ts';
+import { type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { globalContextKeys } from '../local-aws/authorization/authorise.ts';
 import { evaluate } from '../local-aws/authorization/evaluate.ts';
 import { requestContext } from '../local-aws/authorization/match-pattern.ts';
@@ -164,11 +164,22 @@ export const watchPromises = (history: History): Promises => {
     }
   };
 
+  /** What a rule gave, and what began of it: each is judged once, after the step that did it. */
+  const judgedByTags = new Set<string>();
+  const checkTags = (what: 'decision' | 'connect', id: string, refs: readonly InstanceRef[]): void => {
+    if (judgedByTags.has(`${what} ${id}`)) return;
+    judgedByTags.add(`${what} ${id}`);
+    const here = history.company.machines.filter((machine) => refs.some((ref) => refKey(ref) === refKey(machine)));
+    const may = here.every((machine) => history.tags.ruleMayGive(machine, history.clock.now()));
+    hold('1 no rule gives by a tag of today', may && here.length === refs.length, () => [what, id]);
+  };
+
   const checkDecisions = (rows: Rows): void => {
     const { sealKey } = history.company;
     for (const row of rows.decisions) {
       hold('9 nobody decides their own', row.person_id !== row.requester_id, () => row.id);
       hold('1 a decision is sealed', decisionSealHolds(sealKey, decisionContent(row), row.mac), () => row.id);
+      if (row.person_id === null && row.verdict === 'yes') checkTags('decision', row.id, row.instances ?? []);
     }
     const made = new Set<string>();
     for (const grant of rows.grants) {
@@ -185,6 +196,8 @@ export const watchPromises = (history: History): Promises => {
       const key = `${grant.request_id} ${grant.account_id}`;
       hold('1 one yes makes one grant', !made.has(key), () => key);
       made.add(key);
+      const byRule = yeses.every(({ person_id }) => person_id === null);
+      if (byRule && grant.connected_at !== null) checkTags('connect', grant.id, refs);
     }
   };
 

@@ -231,7 +231,21 @@ const act = async (history: History, one: Step): Promise<boolean> => {
 
 type Outside = Extract<
   Step,
-  { do: 'vanish' | 'lapse' | 'pass' | 'work' | 'sweep' | 'fault' | 'spread' | 'crash' | 'stall' | 'skew' | 'start' }
+  {
+    do:
+      | 'vanish'
+      | 'retag'
+      | 'lapse'
+      | 'pass'
+      | 'work'
+      | 'sweep'
+      | 'fault'
+      | 'spread'
+      | 'crash'
+      | 'stall'
+      | 'skew'
+      | 'start';
+  }
 >;
 
 const actOutside = async (history: History, one: Outside): Promise<boolean> => {
@@ -239,6 +253,9 @@ const actOutside = async (history: History, one: Outside): Promise<boolean> => {
   switch (one.do) {
     case 'vanish':
       await vanish(history, one);
+      return false;
+    case 'retag':
+      history.tags.set(history.company.machine(one.what).instanceId, one.environment, history.clock.now());
       return false;
     case 'lapse':
       await history.access.lapseDue();
