@@ -6,11 +6,11 @@ import type { Db } from '../store/open.ts';
 import { mendUnseen, type NewFinding, noteFinding } from './findings.ts';
 import type { ReconcileAws } from './pass.ts';
 
-/** Reading all roles of an account is most of what a sweep costs: every tenth does, and none later than this. */
-const thoroughlyMs = 600_000;
+/** Reading all roles of an account is most of what a sweep costs: every fifth does, and none later than this. */
+const thoroughlyMs = 300_000;
 
 /** Milliseconds between two comparisons of roles and session documents, by those between two sweeps. */
-export const thoroughMsOf = (sweepMs: number): number => Math.max(sweepMs, Math.min(10 * sweepMs, thoroughlyMs));
+export const thoroughMsOf = (sweepMs: number): number => Math.max(sweepMs, Math.min(5 * sweepMs, thoroughlyMs));
 
 export type SweepDeps = {
   db: Db;
