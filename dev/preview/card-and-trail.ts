@@ -1,15 +1,16 @@
 /** What an approver and an auditor of the pictured organisation read: a request's card, the trail, one story. */
 import type { AccessRequest } from '../../src/shared/access.ts';
+import { durationWords } from '../../src/shared/countdown.ts';
 import type { AuditRow, RequestCard, Story } from '../../src/shared/views.ts';
 import { accounts, approvers, at, decidedBy, grants, id, people, refs, retagged } from './world.ts';
 
-const diff = `  "Statement": [
+const diffOf = ({ instances, durationSeconds }: AccessRequest): string => `  "Statement": [
     { "Sid": "Shell1642", 1 instance until 16:42, unchanged },
 +    { "Sid": "ShellNew", "Effect": "Allow", "Action": "ssm:StartSession",
 +      "Resource": [
-+        "arn:aws:ec2:eu-central-1:482011773306:instance/i-09a4d2e61f7c8b350",
+${instances.map(({ instanceId }) => `+        "arn:aws:ec2:eu-central-1:482011773306:instance/${instanceId}",`).join('\n')}
 +        "arn:aws:ssm:eu-central-1:482011773306:document/Curfew-Shell" ],
-+      "Condition": { "DateLessThan": { "aws:CurrentTime": "connect + 2 h" } } }`;
++      "Condition": { "DateLessThan": { "aws:CurrentTime": "connect + ${durationWords(durationSeconds)}" } } }`;
 
 const [first] = refs(retagged.instances);
 const tagChanges: NonNullable<RequestCard['tagChanges']> =
@@ -38,18 +39,23 @@ export const cardOf = (wanted: AccessRequest): RequestCard => ({
       accountName: 'payments-prod',
       principal: 'arn:aws:iam::482011773306:role/curfew/a1',
       allows: [
-        `May start a shell on ${wanted.instances.map(({ name }) => name).join(', ')} for 2 h from connecting, 20:00 at the latest.`,
+        `May start a shell on ${wanted.instances.map(({ name }) => name).join(', ')} for ${durationWords(wanted.durationSeconds)} from connecting, 20:00 at the latest.`,
       ],
-      stillNot: ['other ledger instances', 'port forwarding', 'SSH', 'run command'],
-      diff: diff.split('\n').map((line) => ({
-        change: line.startsWith('+') ? 'added' : 'same',
-        text: line.startsWith('+') ? line.slice(1) : line,
-      })),
-      whole: `{\n  "Version": "2012-10-17",\n${diff.replaceAll('\n+', '\n ')}\n  ]\n}`,
+      stillNot: ['other instances', 'port forwarding', 'SSH', 'run command'],
+      diff: diffOf(wanted)
+        .split('\n')
+        .map((line) => ({
+          change: line.startsWith('+') ? 'added' : 'same',
+          text: line.startsWith('+') ? line.slice(1) : line,
+        })),
+      whole: `{\n  "Version": "2012-10-17",\n${diffOf(wanted).replaceAll('\n+', '\n ')}\n  ]\n}`,
       room: { now: 812, after: 1324, limit: 10_240, moreInstances: 130 },
     },
   ],
-  why: { ruleId: 'ledger-data', text: 'No rule lets Payments in at once.', approvers, approvalsNeeded: 1 },
+  why:
+    wanted.id === retagged.id
+      ? { ruleId: 'payments-team', text: 'A lead of the owning team decides.', approvers, approvalsNeeded: 1 }
+      : { ruleId: 'ledger-data', text: 'No rule lets Payments in at once.', approvers, approvalsNeeded: 1 },
   history: { asked: 6, approved: 6, denied: 0, lastAt: at(-3000), usedSeconds: 4320, endedEarly: 4 },
   hasNow: [grants.soon, grants.calm],
   mayDecide: wanted.state === 'waiting' ? { yes: true } : { yes: false, why: 'It is decided.' },
