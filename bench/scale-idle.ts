@@ -14,12 +14,17 @@ const settleMs = 600_000;
 /** What grows with history; the rest grows with what lives. */
 const historyTables = ['audit', 'requests', 'grants', 'grant_instances', 'decisions', 'notices', 'sessions'];
 
-/** CPU seconds that a process has used, from its own metrics. */
-const cpuSeconds = async (backend: string): Promise<number> => {
+/** What a backend has used so far, from its own metrics: CPU seconds, and calls to AWS with those of IAM, which are the comparisons. */
+const usedBy = async (backend: string): Promise<{ cpu: number; calls: number; iam: number }> => {
   const text = await (await fetch(`${backend}/metrics`)).text();
-  const found = /^process_cpu_seconds_total (\S+)/m.exec(text)?.[1];
-  if (found === undefined) throw new Error('The backend does not tell its CPU time.');
-  return Number(found);
+  const cpu = /^process_cpu_seconds_total (\S+)/m.exec(text)?.[1];
+  if (cpu === undefined) throw new Error('The backend does not tell its CPU time.');
+  const counts = [...text.matchAll(/^curfew_budget_wait_seconds_count\{budget="(?<budget>[^"]+)".*\} (?<count>\d+)/gm)];
+  const calls = (budget: string): number =>
+    counts
+      .filter(({ groups }) => groups?.['budget']?.startsWith(budget))
+      .reduce((sum, { groups }) => sum + Number(groups?.['count']), 0);
+  return { cpu: Number(cpu), calls: calls(''), iam: calls('iam') };
 };
 
 /** Resolves when every account was swept and nothing has been due for a while. @throws Error after ten minutes. */
@@ -92,10 +97,10 @@ export const idleCost = async ({ grants }: ScaleSize): Promise<Figure[]> => {
     for (const history of [0, 10]) {
       const all = history === 0 ? grants : await addHistory(db, history);
       await settled(db);
-      const before = { cpu: await cpuSeconds(backend), rows: await rowsRead(db), at: performance.now() };
+      const before = { used: await usedBy(backend), rows: await rowsRead(db), at: performance.now() };
       await sleep(measuredMs);
-      const cpu = (await cpuSeconds(backend)) - before.cpu;
-      const share = (cpu / ((performance.now() - before.at) / 1000)) * 100;
+      const used = await usedBy(backend);
+      const share = ((used.cpu - before.used.cpu) / ((performance.now() - before.at) / 1000)) * 100;
       const rows = await rowsRead(db);
       const minutes = measuredMs / 60_000;
       const perMinute = (what: 'scanned' | 'found') => Math.round((rows[what] - before.rows[what]) / minutes);
@@ -103,7 +108,7 @@ export const idleCost = async ({ grants }: ScaleSize): Promise<Figure[]> => {
         name: `nothing due, ${history === 0 ? 'no history' : `${all - grants} ended grants`}: the backend’s CPU`,
         unit: '% of a core',
         values: [share],
-        note: `${grants} live grants on ${principals} roles in 20 accounts; of the tables of history it reads ${perMinute('scanned')} rows a minute by scans and ${perMinute('found')} by indexes; load ${os.loadavg()[0]?.toFixed(1)}`,
+        note: `${grants} live grants on ${principals} roles in 20 accounts; of the tables of history it reads ${perMinute('scanned')} rows a minute by scans and ${perMinute('found')} by indexes; ${used.calls - before.used.calls} calls to AWS, of IAM ${used.iam - before.used.iam}; load ${os.loadavg()[0]?.toFixed(1)}`,
       });
     }
     return figures;
