@@ -132,6 +132,18 @@ describe('ID-12 many at once', () => {
     },
   );
 
+  test('ID-12 a list with more pages than there are people to ask about is begun once and then left alone', async () => {
+    const asked = storeOf(6300);
+    await directory.standings(everyone(61));
+    // It is seen to be too long with the first page that would have cost more.
+    expect(Object.fromEntries(asked)).toEqual({ ListUsers: 63, DescribeUser: 62 });
+    const { known } = await directory.standings(everyone(61));
+    expect(Object.fromEntries(asked)).toEqual({ ListUsers: 63, DescribeUser: 124 });
+    expect(known.size).toBe(62);
+    await directory.standings(everyone(99));
+    expect(Object.fromEntries(asked)).toEqual({ ListUsers: 126, DescribeUser: 124 });
+  });
+
   test('ID-12 a few are asked about one by one, and nothing is remembered', async () => {
     const asked = storeOf(60);
     await directory.standings(everyone(10));

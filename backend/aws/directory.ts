@@ -128,7 +128,7 @@ export const createDirectory = (
   };
 
   /** Those of whom the list tells a status; null: it has more pages. Who is missing on it may just have moved from page to page. */
-  const listed = async (mostPages = Number.POSITIVE_INFINITY): Promise<Map<string, Standing> | null> => {
+  const listed = async (mostPages: number): Promise<Map<string, Standing> | null> => {
     const found = new Map<string, Standing>();
     let pages = 0;
     for await (const { Users } of paginateListUsers({ client, pageSize: 100 }, { IdentityStoreId })) {
@@ -142,9 +142,13 @@ export const createDirectory = (
     return found;
   };
 
+  /** For so many people the list was longer than asking about each: a store of 50,000 users has 500 pages. */
+  let tooFewToList = mostOneByOne;
   const standings = async (personIds: readonly string[]): Promise<Standings> => {
+    const many = personIds.length > tooFewToList;
     // Without the right to list (an older set of rights), or when listing breaks, each is asked about all the same.
-    const list = personIds.length <= mostOneByOne ? null : await listed().catch(() => null);
+    const list = many ? await listed(personIds.length).catch(() => undefined) : undefined;
+    if (list === null) tooFewToList = personIds.length;
     return standingsOneByOne(personIds, async (id) => list?.get(id) ?? (await askStanding(id)));
   };
 
