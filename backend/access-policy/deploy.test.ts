@@ -193,12 +193,15 @@ describe('deploy/', () => {
 
     const all = { Effect: 'Allow', Action: '*', Resource: '*' };
     const identity = { Version: '2012-10-17', Statement: [...policy.parse(scp).Statement, all] };
-    const may = (role: string, action: string, tags: string[]) => {
+    const may = (role: string, action: string, tags: string[] | null) => {
       const hybrid = action.startsWith('ssm:');
       return judge(identity, {
         action,
         resource: hybrid ? `arn:aws:ssm:eu-central-1:${accountId}:managed-instance/mi-0123456789abcdef0` : instance,
-        context: { 'aws:PrincipalArn': `arn:aws:iam::${accountId}:role/${role}`, 'aws:TagKeys': tags },
+        context: {
+          'aws:PrincipalArn': `arn:aws:iam::${accountId}:role/${role}`,
+          ...(tags === null ? {} : { 'aws:TagKeys': tags }),
+        },
       });
     };
     for (const action of ['ec2:CreateTags', 'ec2:DeleteTags', 'ssm:AddTagsToResource', 'ssm:RemoveTagsFromResource']) {
@@ -208,6 +211,9 @@ describe('deploy/', () => {
       }
       expect([action, await may('Admin', action, ['Backup'])]).toEqual([action, true]);
     }
+    // Without keys it takes all tags off, the reserved ones among them (EC2 API, DeleteTags).
+    expect(await may('Admin', 'ec2:DeleteTags', null)).toBe(false);
+    expect(await may('DeploymentPipeline', 'ec2:DeleteTags', null)).toBe(true);
   });
 
   test('the example configuration is a whole and valid one', () => {
