@@ -6,8 +6,8 @@ import { type Visit, visit } from './visit.ts';
 export type CrashOptions = {
   /** Only each Nth point. */
   every: number;
-  /** Which points are visited, of those; all when left out. */
-  mine?: (point: string) => boolean;
+  /** Whether a point of a job is visited here, asked once for each; all are when left out. */
+  claim?: (job: string, point: string) => Promise<boolean>;
   /** No further point is visited after this many milliseconds; all of them when left out. */
   withinMs?: number;
   say: (line: string) => void;
@@ -41,11 +41,11 @@ const crashJob = async (stage: Stage, job: Job, options: CrashOptions & { until:
   if (watched.problems.length > 0) throw new Error(`${job.name}, undisturbed: ${watched.problems.join('; ')}`);
   options.say(`${job.name}: ${stage.points.seen().length} points`);
   const result: CrashResult = { visited: 0, failed: [], missed: [] };
-  // The list grows: after another start a job may come by points that it did not come by before.
+  // The list grows: on the way to its death a job may come by points that it did not come by before, in another order or at another poll.
   for (let at = 0; at < stage.points.seen().length; at += options.every) {
     if (at > 0 && performance.now() > options.until) break;
     const point = stage.points.seen()[at] ?? '';
-    if (options.mine?.(point) === false) continue;
+    if (options.claim !== undefined && !(await options.claim(job.name, point))) continue;
     const first = await tryVisit(stage, job, point);
     const { reached, problems } = first.reached ? first : await tryVisit(stage, job, point);
     if (reached) result.visited += 1;

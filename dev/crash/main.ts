@@ -1,10 +1,10 @@
 /**
  * `npm run crash`: kills a real backend with SIGKILL before and after every SQL statement and every AWS call of granting and ending,
  * starts it again each time, and looks whether anything was lost or left over. The points are shared by two processes, each with a stack
- * of its own. `--every N` visits each Nth point only.
+ * of its own. `--every N` visits each Nth point that a process sees only.
  */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -34,10 +34,23 @@ const outcome = z.object({
   missed: z.array(z.string()),
 });
 
-/** Each process sees the same points, in an order that may differ: so a point's part is told by its text. */
-const partOf = (point: string): number => createHash('sha256').update(point).digest().readUInt32BE() % processes;
+/** What a process tells the one that started it: that it came by a point nobody may have visited, and how it all went. */
+const told = z.union([z.object({ job: z.string(), point: z.string() }), outcome]);
+/** The answer to the first of these, in the order of asking. */
+const answer = z.object({ yours: z.boolean() });
 
-const crashElsewhere = (part: number): Promise<CrashResult> =>
+/** Each process sees nearly the same points. Whoever asks first visits one, so those are visited, too, that only one process sees. */
+const createClaims = () => {
+  const taken = new Set<string>();
+  return (job: string, point: string): boolean => {
+    const key = `${job}: ${point}`;
+    if (taken.has(key)) return false;
+    taken.add(key);
+    return true;
+  };
+};
+
+const crashElsewhere = (part: number, claims: (job: string, point: string) => boolean): Promise<CrashResult> =>
   new Promise((resolve, reject) => {
     const args = ['--every', String(every), '--processes', String(processes), '--part', String(part)];
     if (values.verbose) args.push('--verbose');
@@ -48,7 +61,9 @@ const crashElsewhere = (part: number): Promise<CrashResult> =>
     if (child.stdout === null) throw new Error('A process was started without a way to read it.');
     createInterface({ input: child.stdout }).on('line', (line) => console.log(`[${part + 1}] ${line}`));
     child.on('message', (message) => {
-      result = outcome.parse(message);
+      const what = told.parse(message);
+      if ('job' in what) child.send({ yours: claims(what.job, what.point) });
+      else result = what;
     });
     child.once('error', reject);
     child.once('exit', (code) => {
@@ -59,7 +74,8 @@ const crashElsewhere = (part: number): Promise<CrashResult> =>
 
 const crashAll = async (): Promise<CrashResult> => {
   if (processes === 1) return crash(options);
-  const parts = await Promise.all(Array.from({ length: processes }, (_, part) => crashElsewhere(part)));
+  const claims = createClaims();
+  const parts = await Promise.all(Array.from({ length: processes }, (_, part) => crashElsewhere(part, claims)));
   return {
     visited: parts.reduce((sum, { visited }) => sum + visited, 0),
     failed: parts.flatMap(({ failed }) => failed),
@@ -76,7 +92,12 @@ if (values.part === undefined) {
   );
   process.exitCode = failed.length === 0 && visited > 0 ? 0 : 1;
 } else {
-  const mine = (point: string): boolean => String(partOf(point)) === values.part;
-  process.send?.(await crash({ ...options, mine }));
+  const claim = async (job: string, point: string): Promise<boolean> => {
+    const answered = once(process, 'message');
+    process.send?.({ job, point });
+    const [message] = await answered;
+    return answer.parse(message).yours;
+  };
+  process.send?.(await crash({ ...options, claim }));
   process.disconnect();
 }
