@@ -5,7 +5,7 @@ import { describeStep, maybeStep, type Step } from './happenings.ts';
 import { openHistory } from './history.ts';
 import { type OfficeName, officeNames } from './offices.ts';
 import { watchPromises } from './promises.ts';
-import { bringToEnd, take } from './steps.ts';
+import { bringToEnd, sweepAtEnd, take } from './steps.ts';
 
 export type ChaosOptions = {
   /** Of a cluster that may be thrown away, its database `postgres`. */
@@ -41,7 +41,10 @@ const live = async (company: Company, { office, steps }: Life, reached: Set<stri
       reached.add(refused === null ? one.do : `refused ${refused}`);
       await promises.check(settled);
     }
-    await bringToEnd(history);
+    await bringToEnd(history, promises.check);
+    // First without the sweep, which would mend what was left over.
+    await promises.checkEnd();
+    await sweepAtEnd(history);
     await promises.checkEnd();
     const states = await history.db.selectFrom('grants').select('state').distinct().execute();
     for (const { state } of states) reached.add(state);

@@ -294,8 +294,11 @@ export const take = async (history: History, one: Step): Promise<{ settled: bool
   }
 };
 
-/** Everything heals, a backend runs, and time passes until nothing is left to wait for. */
-export const bringToEnd = async (history: History): Promise<void> => {
+/**
+ * Everything heals, a backend runs, and time passes until nothing is left to wait for.
+ * @param check is called after each piece of time, with what `take` returns as `settled`.
+ */
+export const bringToEnd = async (history: History, check: (settled: boolean) => Promise<void>): Promise<void> => {
   const { aws } = history.company;
   aws.heal();
   aws.setSpreading(0);
@@ -315,7 +318,9 @@ export const bringToEnd = async (history: History): Promise<void> => {
       )
       .executeTakeFirst();
   for (let round = 0; round < 20 && (await left()) !== undefined; round += 1) {
-    await pass(history, { seconds: 7200, attended: true, by: 0 });
+    await check(await pass(history, { seconds: 7200, attended: true, by: 0 }));
   }
-  await work(history, 0, 'sweep');
 };
+
+/** The last look for leftovers, when nothing should be left. */
+export const sweepAtEnd = (history: History): Promise<boolean> => work(history, 0, 'sweep');
