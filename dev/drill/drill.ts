@@ -29,8 +29,8 @@ export const troubles: Record<Trouble, string> = {
 
 /** How one grant ended, milliseconds after its end; a receipt is `null` when there is none. */
 export type Ending = {
-  /** Which lock was first to keep new sessions out. */
-  first: 'date in the policy' | 'removal by Curfew';
+  /** What stood against somebody who tried right after the end: the date, where the policy was still there, else its removal. */
+  keptOutBy: 'date in the policy' | 'removal by Curfew';
   policyGoneMs: number;
   sessionGoneMs: number;
   receipt: 'sealed' | null;
@@ -99,10 +99,12 @@ const skewOf: Partial<Record<Trouble, number>> = { 'aws-clock-behind': -skewMs, 
 /** IAM compares whole seconds. */
 const dateHoldsMs = 1_200;
 
-/** Tries to start a session when the end by AWS's clock is just over. @returns whether AWS let them. */
-const startAfterEnd = async (stage: Stage, given: Given, skew: number): Promise<boolean> => {
+/** Tries to start a session when the end by AWS's clock is just over. @returns whether AWS let them, and whether the policy was still there. */
+const startAfterEnd = async (stage: Stage, given: Given, skew: number) => {
   await sleep(Math.max(0, given.endsAt.getTime() - skew + dateHoldsMs - Date.now()));
-  return (await given.worker.personalRole.start(given.connection, stage.instance)) !== null;
+  const policy = await accessPolicyOf(stage.control, { account: stage.account, personId: given.worker.id });
+  const started = (await given.worker.personalRole.start(given.connection, stage.instance)) !== null;
+  return { started, policyThere: policy !== null };
 };
 
 /** Watches AWS, past the backend, until policy and session are gone and the receipt is sealed. */
@@ -137,13 +139,13 @@ const watchEnd = async (stage: Stage, given: Given, skew: number): Promise<Endin
     },
     200,
   ).catch(() => null);
-  const gone = policyGoneMs ?? Number.POSITIVE_INFINITY;
+  const { started, policyThere } = await trying;
   return {
-    first: gone < -skew ? 'removal by Curfew' : 'date in the policy',
-    policyGoneMs: gone,
+    keptOutBy: policyThere ? 'date in the policy' : 'removal by Curfew',
+    policyGoneMs: policyGoneMs ?? Number.POSITIVE_INFINITY,
     sessionGoneMs: sessionGoneMs ?? Number.POSITIVE_INFINITY,
     receipt,
-    startedLate: await trying,
+    startedLate: started,
   };
 };
 

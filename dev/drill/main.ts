@@ -1,6 +1,6 @@
 /**
  * `npm run drill`: an exercise for admins, on a throw-away stack against local-aws. Short grants end while the backend is killed, the
- * network is cut, clocks differ, AWS throttles; prints how late each grant ended and which lock came first. Ends with 1 when a promise broke.
+ * network is cut, clocks differ, AWS throttles; prints how late each grant ended and what kept out who tried right after. Ends with 1 when a promise broke.
  */
 import { parseArgs } from 'node:util';
 import { drill, type Round, type Trouble, troubles } from './drill.ts';
@@ -31,14 +31,14 @@ const unmeasured = (endings: number): string[] => {
 const row = ({ trouble, endings, problems }: Round): string[] => {
   const policy = endings.map(({ policyGoneMs }) => policyGoneMs);
   const session = endings.map(({ sessionGoneMs }) => sessionGoneMs);
-  const first = [...new Set(endings.map((one) => one.first))].join(', ') || 'none was seen';
+  const keptOutBy = [...new Set(endings.map((one) => one.keptOutBy))].join(', ') || 'nobody could try';
   const wrong = [...unmeasured(endings.length), ...problems];
   const sealed = endings.filter(({ receipt }) => receipt === 'sealed').length;
   return [
     troubles[trouble],
     lateness(policy),
     lateness(session),
-    first,
+    keptOutBy,
     `${sealed} of ${grants}`,
     wrong.length === 0 ? 'held' : wrong.join('; '),
   ];
@@ -69,7 +69,7 @@ const head = [
   'while',
   'policy gone (median, last)',
   'sessions gone (median, last)',
-  'first lock',
+  'a try 1.2 s later kept out by',
   'receipts',
   'promises',
 ];
