@@ -13,6 +13,7 @@ import { type Buckets, type Budget, createBudget, localBuckets, type Rate, realT
 import { type ClockHeard, clockListener, clockStep } from './clock-skew.ts';
 import { currentErrand, type Urgency } from './errand.ts';
 import { AwsProblem, awsProblem, isThrottling } from './errors.ts';
+import { handlerLimits, mostAnswerMs } from './handler-limits.ts';
 
 /**
  * What costs a call: IAM writes and reads per account, calls of SSM and CloudTrail per account and region. The rates of SSM are AWS's own
@@ -41,15 +42,6 @@ const iamRegions: Record<Config['partition'], string> = {
 const attempts = 4;
 const firstWaitMs = 200;
 const credentialsLeftMs = 5 * 60_000;
-
-/** How long one call may take, milliseconds. */
-const mostAnswerMs = 15_000;
-/** A breach of the time is only a warning unless it is asked for as an error: a call that hangs would hold its principal. */
-const handlerLimits = (requestTimeout: number) => ({
-  connectionTimeout: 5000,
-  requestTimeout,
-  throwOnRequestTimeout: true,
-});
 
 type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
 

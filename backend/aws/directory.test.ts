@@ -9,6 +9,16 @@ let missing: string | null = null;
 let calls = 0;
 let directory: Directory;
 let time = new Date('2026-11-22T10:00:00.000Z');
+const directoryOf = (options: { answerMs?: number }): Directory =>
+  createDirectory({
+    identityStoreId: 'd-0123456789',
+    region: 'eu-central-1',
+    groups: ['curfew-users'],
+    adminGroup: 'curfew-admins',
+    now: () => time,
+    remember: async () => undefined,
+    ...options,
+  });
 beforeEach(async () => {
   calls = 0;
   server = createServer((_request, response) => {
@@ -23,14 +33,7 @@ beforeEach(async () => {
   vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${address.port}`);
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAAAAAAAAAAAAAAAAA');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'a-key-of-nobody-at-all');
-  directory = createDirectory({
-    identityStoreId: 'd-0123456789',
-    region: 'eu-central-1',
-    groups: ['curfew-users'],
-    adminGroup: 'curfew-admins',
-    now: () => time,
-    remember: async () => undefined,
-  });
+  directory = directoryOf({});
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
@@ -62,6 +65,42 @@ test('ID-12 an answer is remembered for half a minute, not longer', async () => 
   time = new Date(time.getTime() + 2_000);
   await directory.person('c2c5d4e4-1021');
   expect(calls).toBe(once + 1);
+});
+
+describe('ID-12 an identity store that takes a call and says nothing', () => {
+  const silent = (spoken: 'nothing' | 'half an answer', times: number): void => {
+    let left = times;
+    const answering = server.listeners('request');
+    server.removeAllListeners('request');
+    server.on('request', (request, response) => {
+      left -= 1;
+      if (left < 0) for (const one of answering) one.call(server, request, response);
+      else if (spoken === 'half an answer') {
+        response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1', 'content-length': '100' });
+        response.write('{"UserId":');
+      }
+    });
+  };
+  beforeEach(() => {
+    missing = 'USER';
+    return () => server.closeAllConnections();
+  });
+
+  test.each(['nothing', 'half an answer'] as const)('(%s): it counts as unknown, not as waiting', async (spoken) => {
+    silent(spoken, Number.POSITIVE_INFINITY);
+    directory = directoryOf({ answerMs: 100 });
+    const { known, failure } = await directory.standings(['c2c5d4e4-1021']);
+    expect(known.size).toBe(0);
+    expect(failure?.error).toBeInstanceOf(Error);
+    await expect(directory.person('c2c5d4e4-1021')).rejects.toThrow();
+  });
+
+  test.each(['nothing', 'half an answer'] as const)('(%s): it is asked again on another connection', async (spoken) => {
+    silent(spoken, 1);
+    directory = directoryOf({ answerMs: 1_000 });
+    const { known, failure } = await directory.standings(['c2c5d4e4-1021']);
+    expect({ known: [...known], failure }).toEqual({ known: [['c2c5d4e4-1021', 'gone']], failure: null });
+  });
 });
 
 describe('ID-12 many at once', () => {

@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-identitystore';
 import { type PersonFacts, type Standing, type Standings, standingOf } from '../store/people.ts';
 import { readPeople } from './bulk-people.ts';
+import { handlerLimits } from './handler-limits.ts';
 import { type IdentityStore, orNull, personFactsOf, readGroupNamed } from './identity-store.ts';
 import { byGroup, createKeptMembers, type KeptMembers, type KeptMembersDeps, mostOneByOne } from './kept-members.ts';
 
@@ -61,7 +62,13 @@ export type DirectoryOptions = {
   /** Called with what was read from the identity store, before it is answered: keeps our own rows of people. */
   remember: (people: readonly PersonFacts[]) => Promise<void>;
   wait?: KeptMembersDeps['wait'];
+  /** How long one attempt of a call may take, milliseconds; 5 s when left out. */
+  answerMs?: number;
 };
+
+/** Leavers lose all within a minute: silence must be over, with all attempts, before the next round of 25 s is due. */
+const mostAnswerMs = 5_000;
+const attempts = 4;
 
 /** A store with more pages of users is not listed for those who read: that would be more than two calls a second for nothing else. */
 const mostPagesForReaders = 60;
@@ -92,7 +99,11 @@ export const createDirectory = (
   options: DirectoryOptions,
 ): Directory & { keptMembers: Pick<KeptMembers, 'refresh' | 'used'> } => {
   const { identityStoreId: IdentityStoreId, groups, adminGroup, now, remember } = options;
-  const client = new IdentitystoreClient({ region: options.region, maxAttempts: 4 });
+  const client = new IdentitystoreClient({
+    region: options.region,
+    maxAttempts: attempts,
+    requestHandler: handlerLimits(options.answerMs ?? mostAnswerMs),
+  });
   const store: IdentityStore = { client, identityStoreId: IdentityStoreId, pace: async () => undefined };
 
   const groupName = remembering(async (GroupId: string) => {

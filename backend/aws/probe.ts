@@ -23,6 +23,7 @@ import { accessPolicyName } from '../access-policy/principal.ts';
 import { type Config, identityStoreOf } from '../config.ts';
 import type { Broker } from './broker.ts';
 import { AwsProblem, awsProblem } from './errors.ts';
+import { handlerLimits, mostAnswerMs } from './handler-limits.ts';
 import { allPages } from './pages.ts';
 
 /** Whether AWS let us in; `refused` is AWS's word for "these rights do not cover it". */
@@ -91,7 +92,7 @@ export const openProbe = (options: {
 }): Probe => {
   const { config, broker, stsEndpoint, now } = options;
   const { stsRegion, ssoRegion } = config.signIn;
-  const client = { maxAttempts: 3, requestHandler: { connectionTimeout: 5000, requestTimeout: 15_000 } };
+  const client = { maxAttempts: 3, requestHandler: handlerLimits(mostAnswerMs) };
   const sts = new STSClient({ ...client, region: stsRegion });
   const oidc = new SSOOIDCClient({ ...client, region: ssoRegion });
   /** Opened when it is asked for: where people are IAM users there is none. */
