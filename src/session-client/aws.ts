@@ -73,7 +73,8 @@ export const createSessionService = (
       region: launch.region,
       credentials: identityOf(credentials),
       maxAttempts: 2,
-      requestHandler: { connectionTimeout: 5000, requestTimeout: 10_000 },
+      // A breach of the time is only a warning unless it is asked for as an error.
+      requestHandler: { connectionTimeout: 5000, requestTimeout: 10_000, throwOnRequestTimeout: true },
       ...(launch.ssmEndpoint === undefined ? {} : { endpoint: launch.ssmEndpoint }),
     });
     return { sdk, client };
