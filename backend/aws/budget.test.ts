@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FreshStore, freshStore } from '../testing/fresh-store.ts';
 import { createBudget, localBuckets, realTiming, sharedBuckets } from './budget.ts';
@@ -137,6 +138,18 @@ describe('budgets of several backends', () => {
     expect((await bucket.take(10, 2)).taken).toBe(2);
     expect((await bucket.take(10, 2)).taken).toBe(0);
     expect((await bucket.take(10, 0)).taken).toBe(2);
+  });
+
+  test('calls go on when the database’s clock is set back', async () => {
+    const bucket = sharedBuckets(fresh.db)('set back', { perSecond: 50, burst: 4 });
+    expect((await bucket.take(4, 0)).taken).toBe(4);
+    // What was written before the step is ahead now.
+    await sql`update budgets set filled_at = filled_at + interval '10 minutes' where name = 'set back'`.execute(
+      fresh.db,
+    );
+    // The first look only sees the step: nothing is given for a time that nobody knows.
+    expect((await bucket.take(4, 0)).taken).toBe(0);
+    await expect.poll(async () => (await bucket.take(1, 0)).taken, { timeout: 15_000 }).toBe(1);
   });
 });
 

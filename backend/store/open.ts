@@ -22,6 +22,7 @@ import { up as findings } from './migrations/005-findings.ts';
 import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import { up as tagChanges } from './migrations/009-tag-changes.ts';
+import { up as clockSetBack } from './migrations/013-clock-set-back.ts';
 import type { Schema } from './schema.ts';
 
 /** A database or a transaction on it: what reads take. */
@@ -101,6 +102,7 @@ const migrations: Record<string, Migration> = {
   '006-long-history': { up: longHistory },
   '008-found': { up: found },
   '009-tag-changes': { up: tagChanges },
+  '013-clock-set-back': { up: clockSetBack },
 };
 
 /** Raised by one in each release that changes the database, here and in a migration. */
