@@ -155,4 +155,12 @@ describe('takeDuty', () => {
     expect(await takeDuty(store.api, 'sweep', 60_000)).toBe(true);
     expect(await takeDuty(store.api, 'sweep', 60_000)).toBe(false);
   });
+
+  test('goes on when the database’s clock is set back', async () => {
+    expect(await takeDuty(store.api, 'leavers', 60_000)).toBe(true);
+    // What was written before the step is ahead now.
+    await sql`update duties set taken_at = taken_at + interval '10 minutes'`.execute(store.api);
+    const taken = await Promise.all(Array.from({ length: 4 }, () => takeDuty(store.api, 'leavers', 60_000)));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+  });
 });

@@ -235,6 +235,8 @@ export const takeDuty = async (db: Db, name: string, everyMs: number): Promise<b
     insert into duties (name, taken_at) values (${name}, clock_timestamp())
     on conflict (name) do update set taken_at = excluded.taken_at
       where duties.taken_at <= clock_timestamp() - make_interval(secs => ${everyMs / 1000})
+        -- The clock was set back: nobody does it until it has come to where it was. The column is rounded, so up to a millisecond is no sign.
+        or duties.taken_at > clock_timestamp() + interval '1 second'
     returning name
   `.execute(db);
   return taken.rows.length > 0;
