@@ -129,6 +129,54 @@ describe('backends', () => {
     expect((await listBackends(store.api)).map(({ name }) => name)).not.toContain('gone');
   });
 
+  test('an answer that comes late counts from when it was asked for: the others count from no later', async () => {
+    const one = await join();
+    const number = numberOf(one);
+    /** Holds its row, so that its beat waits. @returns when that beat began, and how to let it go. */
+    const hold = async () => {
+      let letGo = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      const done = store.api.transaction().execute(async (tx) => {
+        await tx.selectFrom('backends').select('number').where('number', '=', number).forUpdate().execute();
+        await held;
+      });
+      return { letGo, done };
+    };
+    const waiting = async (): Promise<Array<{ name: string; since: number }>> => {
+      const { rows } = await sql<{ name: string; since: Date }>`select application_name as name, query_start as since
+        from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(store.api);
+      return rows.map(({ name, since }) => ({ name, since: since.getTime() }));
+    };
+    const beatWaitsSince = async (): Promise<number | null> =>
+      (await waiting()).find(({ name }) => name === 'curfew presence')?.since ?? null;
+    const first = await hold();
+    await expect.poll(beatWaitsSince, { timeout: 15_000 }).not.toBeNull();
+    const asked = await beatWaitsSince();
+    const real = performance.now.bind(performance);
+    try {
+      performance.now = () => real() + 6_000;
+      // Next in turn for the row: the beat after the one that waits cannot be answered.
+      const second = hold();
+      await expect.poll(async () => (await waiting()).length, { timeout: 15_000 }).toBeGreaterThan(1);
+      first.letGo();
+      await first.done;
+      const { letGo, done } = await second;
+      // The next beat is under way, so the first one's answer is here; or it was lost, and there is another number.
+      const isHere = async () =>
+        ![null, asked].includes(await beatWaitsSince()) || ![null, number].includes(one.number());
+      await expect.poll(isHere, { timeout: 15_000 }).toBe(true);
+      const counted = one.number();
+      letGo();
+      await done;
+      expect(counted).not.toBe(number);
+      await expect.poll(one.number, { timeout: 15_000 }).not.toBeNull();
+    } finally {
+      performance.now = real;
+    }
+  });
+
   test('the clock is the database’s, whatever this machine’s says', async () => {
     const one = await join();
     const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(store.api);

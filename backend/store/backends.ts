@@ -135,7 +135,8 @@ export const joinBackends = async (options: BackendsOptions): Promise<Backends> 
     // Too late: the others have counted it as dead and work on what it held.
     if (row === undefined) throw new Error('This backend was counted as dead: it had not been heard of for too long.');
     clock.hear(row.now.getTime(), from);
-    if (member?.client === client) member.answeredAt = performance.now();
+    // The others count from when it was written, which is after it was asked for and may be long before the answer is here.
+    if (member?.client === client) member.answeredAt = from;
     living = row.living;
     if (row.lost && (await bury(client))) onFreed();
   };
@@ -147,8 +148,9 @@ export const joinBackends = async (options: BackendsOptions): Promise<Backends> 
       if (member?.client === client) member = null;
     });
     try {
+      const asked = performance.now();
       const number = await takeNumber(client, version);
-      member = { client, number, answeredAt: performance.now() };
+      member = { client, number, answeredAt: asked };
       await beat(client, number);
     } catch (error) {
       if (member?.client === client) member = null;
