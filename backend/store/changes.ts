@@ -121,35 +121,67 @@ export type ChangeFeed = {
 export type ChangeFeedOptions = {
   db: Db;
   listenConnection: () => Promise<pg.Client>;
-  /** Called when the connection was lost or could not be made; it is tried again each second. */
+  /** Called when the connection was lost, could not be made, or a change could not be read; all of it is tried again. */
   onError: (error: unknown) => void;
 };
 
 const payloadId = z.coerce.number().int().positive();
+const listenAgainMs = 1_000;
+/** The pauses before changes are read again that could not be read, milliseconds: the first, doubled up to the longest. */
+const [firstPauseMs, longestPauseMs] = [250, 5_000];
 
 /** Listens for the changes of all backends. Resolves when it listens. @throws what the first connection throws. */
 export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeFeedOptions): Promise<ChangeFeed> => {
   const listeners = new Set<(change: RecordedChange) => void>();
   let stopped = false;
   let lastHeard = await lastChangeId(db);
+  /** Something may have been missed: until all since `lastHeard` was read, nothing newer is told, or it would move past what is missing. */
+  let behind = false;
+  let failures = 0;
   let client: pg.Client | null = null;
   let again: NodeJS.Timeout | null = null;
+  let catchingUp: NodeJS.Timeout | null = null;
   // Rows are read one after another, so that listeners hear them in order.
   let reading: Promise<void> = Promise.resolve();
 
   const tell = (change: RecordedChange): void => {
     lastHeard = Math.max(lastHeard, change.id);
-    for (const listener of listeners) listener(change);
+    for (const listener of listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        // Its own affair: the change was read, and the others hear it.
+        onError(error);
+      }
+    }
   };
   const read = async (id: number): Promise<void> => {
+    // The catch-up that is due reads it too.
+    if (behind) return;
     const row = await db.selectFrom('changes').selectAll().where('id', '=', id).executeTakeFirst();
     if (row !== undefined) tell(changeOf(row));
   };
   const catchUp = async (): Promise<void> => {
+    if (!behind) return;
     for (const change of (await changesSince(db, lastHeard)) ?? (await everythingChanged(db))) tell(change);
+    behind = false;
+    failures = 0;
   };
   const inTurn = (work: () => Promise<void>): void => {
-    reading = reading.then(work).catch(onError);
+    reading = reading.then(work).catch((error: unknown) => {
+      behind = true;
+      onError(error);
+      catchUpLater();
+    });
+  };
+  const catchUpLater = (): void => {
+    if (stopped || catchingUp !== null) return;
+    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+    failures += 1;
+    catchingUp = setTimeout(() => {
+      catchingUp = null;
+      inTurn(catchUp);
+    }, pauseMs);
   };
 
   const listen = async (): Promise<void> => {
@@ -159,12 +191,20 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
       if (id.success) inTurn(() => read(id.data));
     });
     connection.on('error', onError);
+    try {
+      await connection.query(`listen ${channel}`);
+    } catch (error) {
+      connection.end().catch(onError);
+      throw error;
+    }
     connection.on('end', () => {
       client = null;
+      behind = true;
       retry();
     });
-    await connection.query(`listen ${channel}`);
     client = connection;
+    // It was made while somebody stopped this.
+    if (stopped) await connection.end();
   };
   const retry = (): void => {
     if (stopped || again !== null) return;
@@ -176,7 +216,7 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
           onError(error);
           retry();
         });
-    }, 1_000);
+    }, listenAgainMs);
   };
 
   await listen();
@@ -187,7 +227,7 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
     },
     stop: async () => {
       stopped = true;
-      if (again !== null) clearTimeout(again);
+      for (const timer of [again, catchingUp]) if (timer !== null) clearTimeout(timer);
       await client?.end();
       await reading;
     },

@@ -109,6 +109,65 @@ describe('the change feed', () => {
     await feed.stop();
   });
 
+  test('what could not be read is told in the end, in order, whatever failed how often', async () => {
+    let failing = 0;
+    const db = store.reconcile.withPlugin({
+      transformQuery: ({ node }) => {
+        if (failing === 0) return node;
+        failing -= 1;
+        throw new Error('sorry, too many clients already');
+      },
+      transformResult: async ({ result }) => result,
+    });
+    const heard: RecordedChange[] = [];
+    const errors: unknown[] = [];
+    const { listenConnection } = store;
+    // Before it listens, so that there is a change to go on from.
+    await change('first');
+    const feed = await startChangeFeed({ db, listenConnection, onError: (error) => errors.push(error) });
+    feed.subscribe((one) => heard.push(one));
+    /** Told twice is told: a change that was caught up with may be announced just then. */
+    const after = (ref: string): (string | null)[] => {
+      const refs = heard.map(({ event }) => event.id);
+      return [...new Set(refs.slice(refs.indexOf(ref)))];
+    };
+    failing = 1;
+    await change('failed');
+    await expect.poll(() => errors.length, { timeout: 15_000 }).toBe(1);
+    await change('next');
+    await expect.poll(() => after('failed'), { timeout: 15_000 }).toEqual(['failed', 'next']);
+
+    // And when the catch-up after a lost connection fails, several times.
+    failing = 3;
+    const cut = sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'curfew listen' and datname = current_database()`;
+    await cut.execute(store.api);
+    await change('while away');
+    await expect.poll(() => heard.at(-1)?.event.id, { timeout: 15_000 }).toBe('while away');
+    expect(failing).toBe(0);
+    await feed.stop();
+  });
+
+  test('one who listens and fails keeps nobody else from hearing', async () => {
+    const errors: unknown[] = [];
+    const { listenConnection } = store;
+    const feed = await startChangeFeed({
+      db: store.reconcile,
+      listenConnection,
+      onError: (error) => errors.push(error),
+    });
+    const heard: (string | null)[] = [];
+    feed.subscribe(() => {
+      throw new Error('of its own');
+    });
+    feed.subscribe(({ event }) => heard.push(event.id));
+    await change('one');
+    await change('other');
+    await expect.poll(() => heard, { timeout: 15_000 }).toEqual(['one', 'other']);
+    expect(errors).toHaveLength(2);
+    await feed.stop();
+  });
+
   test('a lower id that commits later is not missed by who comes back', async () => {
     let letGo = (): void => undefined;
     const hold = new Promise<void>((resolve) => {
