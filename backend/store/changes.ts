@@ -123,7 +123,12 @@ export type ChangeFeedOptions = {
   listenConnection: () => Promise<pg.Client>;
   /** Called when the connection was lost, could not be made, or a change could not be read; all of it is tried again. */
   onError: (error: unknown) => void;
+  /** How often the connection is asked whether it still stands, milliseconds; 5 s when left out. */
+  askEveryMs?: number;
 };
+
+/** Who only listens would not notice that its host has vanished: nothing is heard of what is not there. */
+const usualAskEveryMs = 5_000;
 
 const payloadId = z.coerce.number().int().positive();
 const listenAgainMs = 1_000;
@@ -131,7 +136,8 @@ const listenAgainMs = 1_000;
 const [firstPauseMs, longestPauseMs] = [250, 5_000];
 
 /** Listens for the changes of all backends. Resolves when it listens. @throws what the first connection throws. */
-export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeFeedOptions): Promise<ChangeFeed> => {
+export const startChangeFeed = async (options: ChangeFeedOptions): Promise<ChangeFeed> => {
+  const { db, listenConnection, onError, askEveryMs = usualAskEveryMs } = options;
   const listeners = new Set<(change: RecordedChange) => void>();
   let stopped = false;
   let lastHeard = await lastChangeId(db);
@@ -141,6 +147,7 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
   let client: pg.Client | null = null;
   let again: NodeJS.Timeout | null = null;
   let catchingUp: NodeJS.Timeout | null = null;
+  let asking: NodeJS.Timeout | null = null;
   // Rows are read one after another, so that listeners hear them in order.
   let reading: Promise<void> = Promise.resolve();
 
@@ -198,6 +205,7 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
       throw error;
     }
     connection.on('end', () => {
+      if (asking !== null) clearTimeout(asking);
       client = null;
       behind = true;
       retry();
@@ -205,6 +213,20 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
     client = connection;
     // It was made while somebody stopped this.
     if (stopped) await connection.end();
+    else askAgain(connection);
+  };
+  const askAgain = (connection: pg.Client): void => {
+    if (stopped || client !== connection) return;
+    asking = setTimeout(() => {
+      connection.query('select 1').then(
+        () => askAgain(connection),
+        (error: unknown) => {
+          onError(error);
+          // Then another one is made, which catches up.
+          connection.end().catch(onError);
+        },
+      );
+    }, askEveryMs);
   };
   const retry = (): void => {
     if (stopped || again !== null) return;
@@ -227,7 +249,7 @@ export const startChangeFeed = async ({ db, listenConnection, onError }: ChangeF
     },
     stop: async () => {
       stopped = true;
-      for (const timer of [again, catchingUp]) if (timer !== null) clearTimeout(timer);
+      for (const timer of [again, catchingUp, asking]) if (timer !== null) clearTimeout(timer);
       await client?.end();
       await reading;
     },

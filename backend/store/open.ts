@@ -2,14 +2,7 @@
  * The way to Postgres: three separate doors, so that people who ask much cannot hold up an ending (threats API-07), and
  * migrations that only go forward.
  */
-import {
-  type Kysely,
-  Kysely as KyselyDatabase,
-  PostgresDialect,
-  type QueryExecutorProvider,
-  sql,
-  type Transaction,
-} from 'kysely';
+import { type Kysely, type QueryExecutorProvider, sql, type Transaction } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { auditRightsTooMany } from './audit-rights.ts';
@@ -23,6 +16,7 @@ import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import { up as tagChanges } from './migrations/009-tag-changes.ts';
 import { up as clockSetBack } from './migrations/013-clock-set-back.ts';
+import { connectionTo, openOne, openPool } from './pools.ts';
 import type { Schema } from './schema.ts';
 
 /** A database or a transaction on it: what reads take. */
@@ -35,63 +29,26 @@ export type Store = {
   api: Db;
   /** For the reconciler, the inventory and the sweeps. */
   reconcile: Db;
-  /** A connection of its own for LISTEN, to be ended by whoever asked for it. */
+  /** A connection of its own for LISTEN, to be ended by whoever asked for it. A query that is not answered within 4 s fails. */
   listenConnection: () => Promise<pg.Client>;
-  /** Likewise, for the heartbeat of this backend: a query that is not answered within 4 s fails. */
+  /** Likewise, for the heartbeat of this backend. */
   presenceConnection: () => Promise<pg.Client>;
   /** Waits for open queries of both pools. */
   close: () => Promise<void>;
 };
 
-const statementMs = 5_000;
-const idleInTransactionMs = 10_000;
 /** How long a call waits for a free connection before it is told that the backend is busy. */
 const connectionWaitMs = 5_000;
 /** Nobody is told anything by the reconciler: hundreds of passes that begin at one instant take turns. */
 const reconcileWaitMs = 30_000;
+/** Doctor is watched by somebody, and its questions are short. */
+const doctorAnswerMs = 10_000;
 
-/** The longest that a heartbeat waits for its answer: less than it takes to be counted as dead (`backends.ts`). */
-const beatAnswerMs = 4_000;
-
-/** `bigint` as number: our sequences stay far below 2^53. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format),
-};
-
-type PoolOptions = {
-  url: string;
-  name: string;
-  connections: number;
-  waitMs: number;
-  onIdleError: (error: Error) => void;
-};
-
-const pool = ({ url, name, connections, waitMs, onIdleError }: PoolOptions): pg.Pool => {
-  const made = new pg.Pool({
-    connectionString: url,
-    application_name: `curfew ${name}`,
-    max: connections,
-    connectionTimeoutMillis: waitMs,
-    // Longer than what is done each minute waits for its turn.
-    idleTimeoutMillis: 90_000,
-    statement_timeout: statementMs,
-    idle_in_transaction_session_timeout: idleInTransactionMs,
-    types,
-  });
-  // Without a listener a lost idle connection would end the process.
-  made.on('error', onIdleError);
-  // So would one that is lost in the middle of a query: the pool listens to idle ones only, and the query fails by itself.
-  made.on('connect', (client) => {
-    client.on('error', onIdleError);
-    // Every statement of ours is short: compiling one by its estimated cost takes longer than running it, by tens of milliseconds.
-    client.query('set jit = off').catch(onIdleError);
-  });
-  return made;
-};
-
-const database = <T>(connections: pg.Pool): Kysely<T> =>
-  new KyselyDatabase<T>({ dialect: new PostgresDialect({ pool: connections }) });
+/**
+ * The longest that a connection of its own waits for an answer, and to be made. For a heartbeat it is less than it takes to be counted as
+ * dead (`backends.ts`).
+ */
+const ownAnswerMs = 4_000;
 
 const migrations: Record<string, Migration> = {
   '001-init': { up: init },
@@ -164,14 +121,7 @@ export type SchemaState = {
 /** Looks at a database without changing it. @throws Error for an address like `openStore`'s, when it cannot be reached, or is newer than this. */
 export const readSchemaState = async (url: string): Promise<SchemaState> => {
   assertDatabaseAddress(url);
-  const db = database<unknown>(
-    new pg.Pool({
-      connectionString: url,
-      application_name: 'curfew doctor',
-      max: 1,
-      connectionTimeoutMillis: connectionWaitMs,
-    }),
-  );
+  const db = openOne<unknown>(url, 'doctor', { waitMs: connectionWaitMs, answerMs: doctorAnswerMs });
   try {
     const { rows } = await sql<{ version: string; may: boolean }>`
       select current_setting('server_version') as version, has_schema_privilege(current_schema(), 'create') as may
@@ -191,39 +141,46 @@ export const readSchemaState = async (url: string): Promise<SchemaState> => {
 /**
  * Opens the store at a Postgres address and migrates it.
  * @param onIdleError hears of connections that were lost while nobody used them; the pools replace them.
+ * @param answerMs how long an answer may take in both pools, milliseconds; 10 s when left out.
  * @throws Error when the address is beyond this machine without `sslmode=verify-full` (threats API-15), or the database cannot be reached
  * or migrated.
  */
-export const openStore = async (url: string, onIdleError: (error: Error) => void): Promise<Store> => {
+export const openStore = async (
+  url: string,
+  onIdleError: (error: Error) => void,
+  { answerMs }: { answerMs?: number } = {},
+): Promise<Store> => {
   assertDatabaseAddress(url);
-  const migrating = database<unknown>(
-    // A migration may take longer than a call, so this pool has no statement time-out.
-    new pg.Pool({ connectionString: url, application_name: 'curfew migrate', max: 1 }),
-  );
+  // A migration may take longer than a call, so this connection has no time-outs.
+  const migrating = openOne<unknown>(url, 'migrate');
   try {
     await migrate(migrating);
   } finally {
     await migrating.destroy();
   }
-  const api = database<Schema>(pool({ url, name: 'api', connections: 10, waitMs: connectionWaitMs, onIdleError }));
-  const reconcile = database<Schema>(
-    pool({ url, name: 'reconcile', connections: 12, waitMs: reconcileWaitMs, onIdleError }),
-  );
-  const ownConnection = async (settings: pg.ClientConfig): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: url, types, ...settings });
+  const api = openPool<Schema>({ url, name: 'api', connections: 10, waitMs: connectionWaitMs, answerMs, onIdleError });
+  const reconcile = openPool<Schema>({
+    url,
+    name: 'reconcile',
+    connections: 12,
+    waitMs: reconcileWaitMs,
+    answerMs,
+    onIdleError,
+  });
+  const ownConnection = async (name: string): Promise<pg.Client> => {
+    const client = new pg.Client({
+      ...connectionTo(url, name),
+      connectionTimeoutMillis: ownAnswerMs,
+      query_timeout: ownAnswerMs,
+    });
     await client.connect();
     return client;
   };
   return {
     api,
     reconcile,
-    listenConnection: () => ownConnection({ application_name: 'curfew listen' }),
-    presenceConnection: () =>
-      ownConnection({
-        application_name: 'curfew presence',
-        connectionTimeoutMillis: beatAnswerMs,
-        query_timeout: beatAnswerMs,
-      }),
+    listenConnection: () => ownConnection('listen'),
+    presenceConnection: () => ownConnection('presence'),
     close: async () => {
       await Promise.all([api.destroy(), reconcile.destroy()]);
     },
