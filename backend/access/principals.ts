@@ -14,12 +14,12 @@ import { plainRef, type ReadyRole } from './gather.ts';
 type PrincipalDeps = Pick<AccessDeps, 'config'>;
 
 /** What carries a person's access in an account, by the configuration. Names as IAM has them, without path. */
-type Carried = { kind: 'role' | 'user'; name: string; sessionName: string } | { kind: 'group'; name: string };
+type Carried = { kind: 'role'; name: string; sessionName: string } | { kind: 'user' | 'group'; name: string };
 
 const carriedBy = ({ config }: PrincipalDeps, accountId: string, person: Person): Carried => {
   const principal = config.accounts.find(({ id }) => id === accountId)?.principal;
   if (principal?.kind === 'group') return { kind: 'group', name: principal.group };
-  if (principal?.kind === 'user') return { kind: 'user', name: person.userName, sessionName: person.userName };
+  if (principal?.kind === 'user') return { kind: 'user', name: person.userName };
   return {
     kind: 'role',
     name: personalRoleName(identityStoreOf(config).identityStoreId, person.id),
@@ -27,12 +27,43 @@ const carriedBy = ({ config }: PrincipalDeps, accountId: string, person: Person)
   };
 };
 
-/** Until a second slot is needed (threats AWS-01), everybody has one principal in an account; a group's members share one. */
+/** A role or a group is known by what it is called for good; a group's members share one. */
 const principalId = (accountId: string, carried: Carried, personId: string): string =>
   carried.kind === 'group' ? `${accountId}/group/${carried.name}` : `${accountId}/${personId}/1`;
 
+/** The name within an IAM user's ARN, which may have a path before it. */
+const nameIn = (userArn: string): string => userArn.slice(userArn.lastIndexOf('/') + 1);
+
 /** What a grant needs of its principal's row. */
 export type PrincipalRef = { id: string; arn: string };
+
+/** Which row of the person's it is, or is to be, and what it is called. */
+type RowOf = { id: string; slot: number; name: string; sessionName: string; dueAt: Date };
+
+/**
+ * An IAM user keeps its id but not its name or path, by which it is written to and its sessions are known. So each ARN that a person had has
+ * a row of its own: what is left on the old one ends there, and its seals and receipts stay true.
+ */
+const rowOfUser = async (
+  tx: Tx,
+  { accountId, roleArn: arn }: ReadyRole,
+  { person, dueAt, now }: { person: Person; dueAt: Date; now: Date },
+): Promise<RowOf> => {
+  const rows = await tx
+    .selectFrom('principals')
+    .select(['id', 'slot', 'arn'])
+    .where('account_id', '=', accountId)
+    .where('person_id', '=', person.id)
+    .execute();
+  // By the ARN that was checked and not by the person's name: one of the two may be a minute older than the other.
+  const name = nameIn(arn);
+  const known = rows.find((row) => row.arn === arn);
+  if (known !== undefined) return { id: known.id, slot: known.slot, name, sessionName: name, dueAt };
+  const slot = 1 + Math.max(0, ...rows.map((row) => row.slot));
+  const id = `${accountId}/${person.id}/${slot}`;
+  // What was written on the user under another name went along with it: a pass sees that and takes it off now, not with the first connect.
+  return { id, slot, name, sessionName: name, dueAt: rows.length === 0 ? dueAt : now };
+};
 
 /**
  * The rows of the person's principals, made when they are missing and locked; the reconciler will look at them at `dueAt`.
@@ -42,26 +73,37 @@ export type PrincipalRef = { id: string; arn: string };
  */
 export const ensurePrincipals = async (
   tx: Tx,
-  deps: PrincipalDeps,
+  deps: PrincipalDeps & Pick<AccessDeps, 'now'>,
   { roles, person, dueAt }: { roles: readonly ReadyRole[]; person: Person; dueAt: Date },
 ): Promise<Map<string, PrincipalRef>> => {
   const principals = new Map<string, PrincipalRef>();
   for (const role of roles.toSorted((a, b) => a.accountId.localeCompare(b.accountId))) {
     const carried = carriedBy(deps, role.accountId, person);
+    const { sessionName, ...own }: RowOf =
+      carried.kind === 'user'
+        ? await rowOfUser(tx, role, { person, dueAt, now: deps.now() })
+        : {
+            id: principalId(role.accountId, carried, person.id),
+            slot: 1,
+            name: carried.name,
+            sessionName: carried.kind === 'role' ? carried.sessionName : carried.name,
+            dueAt,
+          };
     const row = await tx
       .insertInto('principals')
       .values({
-        id: principalId(role.accountId, carried, person.id),
+        id: own.id,
+        slot: own.slot,
         account_id: role.accountId,
         person_id: carried.kind === 'group' ? null : person.id,
         kind: carried.kind,
         carrier: policyPlaceOf(deps.config, role.accountId, carried.kind).carrier,
-        name: carried.name,
+        name: own.name,
         arn: role.roleArn,
-        session_name: carried.kind === 'group' ? carried.name : carried.sessionName,
+        session_name: sessionName,
         document_hash: null,
         document_at: null,
-        due_at: dueAt,
+        due_at: own.dueAt,
         problem: null,
       })
       .onConflict((conflict) =>
@@ -105,10 +147,25 @@ export const plannedGrants = async (
   deps: PrincipalDeps,
   { accountId, person }: { accountId: string; person: Person },
 ): Promise<PlannedGrant[]> => {
+  const carried = carriedBy(deps, accountId, person);
   const rows = await db
     .selectFrom('grants')
     .select(['id', 'state', 'duration_seconds', 'connected_at', 'ends_at'])
-    .where('principal_id', '=', principalId(accountId, carriedBy(deps, accountId, person), person.id))
+    .where((eb) =>
+      carried.kind === 'user'
+        ? eb(
+            'principal_id',
+            'in',
+            eb
+              .selectFrom('principals')
+              .select('principals.id')
+              .where('principals.account_id', '=', accountId)
+              .where('kind', '=', 'user')
+              .where('name', '=', carried.name)
+              .where('principals.person_id', '=', person.id),
+          )
+        : eb('principal_id', '=', principalId(accountId, carried, person.id)),
+    )
     .where('state', 'in', ['ready', 'granting', 'active'])
     .orderBy('approved_at')
     .execute();

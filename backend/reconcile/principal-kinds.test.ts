@@ -193,6 +193,36 @@ test('a user who is not who was granted, or has no boundary, gets nothing', asyn
   expect(await scene.aws.iam.documents.read({ accountId: dev, kind: 'user', name: 'ravi' }, 0)).toEqual([]);
 });
 
+test('ID-08 what hung on the name of a user who left ends, and what hangs there of a newcomer stays', async () => {
+  start(dev, { kind: 'user', carrier: 'inline' });
+  const { person, arn } = await personOf('noor');
+  const common = { arn, accountId: dev, kind: 'user' as const, name: 'noor' };
+  const principal: OtherPrincipal = { ...common, id: `${dev}/${person.id}/1`, personId: person.id };
+  const left = { id: 'AIDAHARBORLINENOORWASX', userName: 'noor', displayName: 'noor who left' };
+  await savePerson(scene.store.db, { ...left, email: null, enabled: false, groups: [], checkedAt: new Date() });
+  const old: OtherPrincipal = { ...common, id: `${dev}/${left.id}/1`, personId: left.id };
+  const young = await addGrant(scene, { person, principal, instances: [bastion] });
+  await inState(young, 'active');
+  const holder: PolicyHolder = { accountId: dev, kind: 'user', name: 'noor' };
+  const written = await scene.aws.iam.documents.read(holder, 0);
+  expect(written).toHaveLength(1);
+  const session = await open('noor');
+  // Connected just before they were deleted: it is not given, and what was given of theirs ends.
+  const late = await addGrant(scene, { person: left, principal: old, instances: [bastion] });
+  expect((await inState(late, 'failed')).failed_code).toBe('user_not_ours');
+  const ready = await addGrant(scene, { person: left, principal: old, instances: [bastion], state: 'ready' });
+  await endGrant(scene, ready);
+  const ended = await inState(ready, 'ended');
+  expect(ended.receipt?.sessionsTerminated).toEqual([]);
+  await untilSealed(scene, ready);
+  expect(await scene.aws.iam.documents.read(holder, 0)).toEqual(written);
+  expect(await liveSessions(scene)).toEqual([session]);
+  await endGrant(scene, young);
+  expect((await inState(young, 'ended')).receipt?.sessionsTerminated).toEqual([session]);
+  expect(await scene.aws.iam.documents.read(holder, 0)).toEqual([]);
+  await untilSealed(scene, young);
+});
+
 test('RQ-20 a group carries access for all members: one grant’s end ends its owner’s sessions, the last one everybody’s', async () => {
   start(dev, { kind: 'group', carrier: 'inline', group: 'oncall' });
   const group = await scene.aws.iam.readGroup(dev, 'oncall');

@@ -21,7 +21,14 @@ import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts'
 import { planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
-import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
+import {
+  closeBroken,
+  documentIsOurs,
+  nameIsAnothers,
+  noteForeignDocument,
+  principalIsOurs,
+  stillOurs,
+} from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
@@ -38,7 +45,8 @@ const managedOf = ({ state }: Pass): number =>
 
 /** Reads all documents back and remembers what is there (promise 7: the screen claims only this). */
 const readBack = async (pass: Pass): Promise<void> => {
-  const documents = await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
+  const anothers = await nameIsAnothers(pass);
+  const documents = anothers ? [] : await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
   // What was seen of sessions is older than these documents, so it proves nothing about them.
   pass.seen = { documents, sessions: undefined };
 };

@@ -31,6 +31,27 @@ export const principalIsOurs = async (pass: Pass): Promise<boolean> => {
 };
 
 /**
+ * The name of an IAM user who was deleted, or renamed, may be somebody else's now, who was granted access too: what is written there is
+ * theirs, and the end of what hung on the old user must not take it away. Asked only where there are two rows of one name.
+ */
+export const nameIsAnothers = async ({ db, deps, state }: Pass): Promise<boolean> => {
+  const { id, account_id: accountId, kind, name, arn, person_id: personId } = state.principal;
+  if (kind !== 'user') return false;
+  const other = await db
+    .selectFrom('principals')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('kind', '=', 'user')
+    .where('name', '=', name)
+    .where('id', '!=', id)
+    .limit(1)
+    .executeTakeFirst();
+  if (other === undefined) return false;
+  const user = await deps.aws.iam.readUser(accountId, name);
+  return user !== null && (user.userId !== personId || user.arn !== arn);
+};
+
+/**
  * Between writes somebody may change whom a role trusts, so a role that access hangs on is compared at intervals too. A role
  * that cannot be read now keeps nothing from ending.
  */

@@ -15,6 +15,7 @@ import { up as findings } from './migrations/005-findings.ts';
 import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import { up as tagChanges } from './migrations/009-tag-changes.ts';
+import { up as namesOfUsers } from './migrations/011-names-of-users.ts';
 import { up as clockSetBack } from './migrations/013-clock-set-back.ts';
 import { connectionTo, openOne, openPool } from './pools.ts';
 import type { Schema } from './schema.ts';
@@ -59,6 +60,7 @@ const migrations: Record<string, Migration> = {
   '006-long-history': { up: longHistory },
   '008-found': { up: found },
   '009-tag-changes': { up: tagChanges },
+  '011-names-of-users': { up: namesOfUsers },
   '013-clock-set-back': { up: clockSetBack },
 };
 
