@@ -53,6 +53,7 @@ const lapseExtensions = async (tx: Tx, grant: { id: string; owner: Person }, at:
       requester: grant.owner,
     });
     await closeRequest(tx, { id }, { state: 'lapsed', at, auditSequence });
+    await tellChange(tx, { topic: 'requests', id, requestId: id });
   }
 };
 

@@ -284,12 +284,20 @@ test('who left, and what left the inventory, can still be revoked by an approver
   expect(ended.state).toBe('ending');
 });
 
-test('a request for more time lapses with its grant', async () => {
+test('a request for more time lapses with its grant, and who was asked hears of it', async () => {
   const grant = await approved(['prod'], 3600);
   await connect('mira', grant);
   const reader = await office.reader('mira');
   await office.access.extend(reader, { grantId: grant.id, bySeconds: 1800, reason: null });
+  const asked = await office.db.selectFrom('requests').select('id').where('state', '=', 'waiting').executeTakeFirst();
+  await office.db.deleteFrom('changes').execute();
   await office.access.end(reader, { grantId: grant.id, comment: null });
+  const told = await office.db
+    .selectFrom('changes')
+    .select('audience')
+    .where('ref', '=', asked?.id ?? '')
+    .execute();
+  expect(told).toEqual([{ audience: expect.arrayContaining([office.person('mira').id, office.person('jonas').id]) }]);
   const states = await office.db.selectFrom('requests').select('state').orderBy('submitted_at').execute();
   expect(states.map((row) => row.state).sort()).toEqual(['approved', 'lapsed']);
 });
