@@ -8,7 +8,7 @@ import { loadGrants } from '../store/grants.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
-import { endEverything, loadToEnd, lockEverything, mayRevoke } from './end.ts';
+import { endEverything, loadToEnd, lockEverything, mayEnd, mayRevoke } from './end.ts';
 import { takeBack } from './kill-switch.ts';
 import { grantsOn, staysAfter, waitingOn } from './stays.ts';
 import { revokedWords } from './words.ts';
@@ -24,9 +24,7 @@ export type EndAllInput = { grantId: string; instance: InstanceRef; comment: str
 /** Those of these grants that the caller may end. */
 const endable = async (deps: AccessDeps, caller: Reader, ids: readonly string[]): Promise<Grant[]> => {
   const grants = ids.length === 0 ? [] : await loadGrants(deps.db, (eb) => eb('grants.id', 'in', [...ids]));
-  const may = await Promise.all(
-    grants.map(async (grant) => grant.person.id === caller.person.id || (await mayRevoke(deps, caller, grant))),
-  );
+  const may = await Promise.all(grants.map((grant) => mayEnd(deps, caller, grant)));
   return grants.filter((_, index) => may[index] === true);
 };
 
@@ -34,13 +32,13 @@ const endable = async (deps: AccessDeps, caller: Reader, ids: readonly string[])
  * Ends every grant of the owner of this grant that covers the instance and that the caller may end, and takes back what the owner has
  * waiting for it. The grant itself may be ending already.
  * @returns what is ending now, how many requests were taken back, and what stays because the caller may not end it.
- * @throws Refusal `not_found`, `not_allowed`, `invalid_input` when the instance is not one of the grant's.
+ * @throws Refusal `not_found`, `not_allowed`, `invalid_input` when the instance is not one of the grant's; `busy` as `mayEnd`.
  */
 export const endAllOn = async (deps: AccessDeps, caller: Reader, input: EndAllInput): Promise<EndedAll> => {
   const [grant] = await loadToEnd(deps, caller, input.grantId);
   const { person: owner } = grant;
   const own = owner.id === caller.person.id;
-  if (!own && !(await mayRevoke(deps, caller, grant))) {
+  if (!(await mayEnd(deps, caller, grant))) {
     throw new Refusal('not_allowed', { message: 'Only its owner, an approver or an admin may end this access.' });
   }
   if (!grant.instances.some((one) => refKey(one) === refKey(input.instance))) {

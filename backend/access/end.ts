@@ -11,6 +11,7 @@ import { recordChange, tellChange } from '../store/changes.ts';
 import { loadGrant, loadGrants } from '../store/grants.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
+import { directoryWords } from '../store/people.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
@@ -81,13 +82,15 @@ const beginEnding = async (tx: Tx, deps: Pick<AccessDeps, 'sealKey'>, ending: En
   await tellChange(tx, { topic: 'grants', id: grantId, requestId });
 };
 
-/** May the caller end this grant of somebody else's: as an admin, or because the rules let them decide it? */
-export const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
-  if (caller.isAdmin) return true;
-  const [owner, approver] = await Promise.all([
-    presentPerson(deps, grant.person),
-    gatherPerson(deps, caller.person.id),
-  ]);
+/** Whose grant it is and who would end it, as the directory has them now. @throws what the directory throws. */
+const gatherBoth = (deps: AccessDeps, caller: Reader, grant: Grant) =>
+  Promise.all([presentPerson(deps, grant.person), gatherPerson(deps, caller.person.id)]);
+
+const couldDecide = (
+  deps: AccessDeps,
+  grant: Grant,
+  [owner, approver]: Awaited<ReturnType<typeof gatherBoth>>,
+): boolean => {
   const ask: Ask = {
     person: owner,
     // Also those that left the inventory: ending must always be possible.
@@ -104,14 +107,35 @@ export const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant):
   return mayDecide(deps.rules.current(), ask, approver);
 };
 
+/** May the caller end this grant of somebody else's: as an admin, or because the rules let them decide it? */
+export const mayRevoke = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> =>
+  caller.isAdmin || couldDecide(deps, grant, await gatherBoth(deps, caller, grant));
+
+/**
+ * May the caller end it: as its owner, whom nobody else has to vouch for, or as `mayRevoke` tells?
+ * @throws Refusal `busy` when that hangs on a directory that cannot be asked now.
+ */
+export const mayEnd = async (deps: AccessDeps, caller: Reader, grant: Grant): Promise<boolean> => {
+  if (grant.person.id === caller.person.id || caller.isAdmin) return true;
+  const people = await gatherBoth(deps, caller, grant).catch((error: unknown) => {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal('busy', {
+      message: `Whether you may end this hangs on ${directoryWords(grant.person.id)}, which cannot be asked now. Try again in a few seconds, or have its owner or an admin end it. It ends on time in any case.`,
+      retryAfterMs: 5_000,
+      cause: error,
+    });
+  });
+  return couldDecide(deps, grant, people);
+};
+
 /**
  * A grant that the caller sees, or may end because the rules let them decide it: also one that a rule gave, of which no request ever
- * came to them. @throws Refusal `not_found`, the same for both and for what is not there.
+ * came to them. @throws Refusal `not_found`, the same for both and for what is not there; `busy` as `mayEnd`.
  */
 export const loadToEnd = async (deps: AccessDeps, caller: Reader, grantId: string): Promise<[Grant, Reader]> => {
   const [grant] = await loadGrants(deps.db, (eb) => eb('grants.id', '=', grantId), 1);
   const ending = grant !== undefined && grantActions.end.some((state) => state === grant.state);
-  const revocable = ending && (await mayRevoke(deps, caller, grant)) ? [grantId] : [];
+  const revocable = ending && (await mayEnd(deps, caller, grant)) ? [grantId] : [];
   const reader = { ...caller, revocable: [...(caller.revocable ?? []), ...revocable] };
   return [await loadGrant(deps.db, reader, grantId), reader];
 };
@@ -120,7 +144,7 @@ export const loadToEnd = async (deps: AccessDeps, caller: Reader, grantId: strin
  * Ends a grant that the caller owns, may decide, or may end as an admin.
  * @returns the grant, now `ending` (the screen says "ended" only when the reconciler has verified it), and what stays reachable by
  * other grants of its owner (threats RQ-21).
- * @throws Refusal `not_found`, `not_allowed`, `wrong_state`.
+ * @throws Refusal `not_found`, `not_allowed`, `wrong_state`, `busy` as `mayEnd`.
  */
 export const end = async (
   deps: AccessDeps,
@@ -129,7 +153,7 @@ export const end = async (
 ): Promise<Grant & { stays: Stays }> => {
   const [grant, reader] = await loadToEnd(deps, caller, grantId);
   const own = grant.person.id === caller.person.id;
-  if (!own && !(await mayRevoke(deps, caller, grant))) {
+  if (!(await mayEnd(deps, caller, grant))) {
     throw new Refusal('not_allowed', { message: 'Only its owner, an approver or an admin may end this access.' });
   }
   const person = caller.person;

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { Refusal } from '../../src/shared/refusal.ts';
+import { createAccess } from './access.ts';
 import { type Machine, type Name, type Office, openOffice } from './testing/office.ts';
 
 let office: Office;
@@ -112,4 +113,31 @@ test('an approver may end what a rule gave, though nobody ever asked them', asyn
   expect(await office.access.revocable(jonas)).toEqual([live]);
   expect(await office.access.revocable(await office.reader('rhea'))).toEqual([]);
   expect((await office.access.end(jonas, { grantId: live, comment: null })).state).toBe('ending');
+});
+
+test('RQ-21 owners and admins end access while the identity store is away; others are told that it is', async () => {
+  const [first, second, third] = [
+    await running('mira', ['staging']),
+    await running('mira', ['staging', 'staging2']),
+    await running('mira', ['staging2']),
+  ];
+  const [mira, jonas, dele] = [await office.reader('mira'), await office.reader('jonas'), await office.reader('dele')];
+  const person = async () => {
+    throw new Error('the identity store is away');
+  };
+  const away = createAccess({ ...office.deps, directory: { ...office.deps.directory, person } });
+  const comment = null;
+  const untold = expect.objectContaining({
+    code: 'busy',
+    detail: expect.objectContaining({ message: expect.stringContaining('the identity store, which cannot be asked') }),
+  });
+  await expect(away.end(jonas, { grantId: first, comment })).rejects.toEqual(untold);
+  const instance = office.ref('staging');
+  await expect(away.endAllOn(jonas, { grantId: first, instance, comment })).rejects.toEqual(untold);
+  expect(await stateOf(first)).toBe('granting');
+  expect((await away.whatStays(mira, first)).reachable).toHaveLength(1);
+  expect((await away.end(mira, { grantId: first, comment })).state).toBe('ending');
+  const all = await away.endAllOn(mira, { grantId: second, instance, comment });
+  expect(all.ended.map(({ id }) => id)).toEqual([second]);
+  expect((await away.end(dele, { grantId: third, comment })).state).toBe('ending');
 });
