@@ -1,4 +1,5 @@
 /** The approver's card: who, what, why, how long, and exactly what a yes would change (look 05). */
+import { sql } from 'kysely';
 import { type AccessRequest, type Grant, type Instance, type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { refusalAdvice } from '../../src/shared/refusal.ts';
 import type { PolicyChange, RequestCard } from '../../src/shared/views.ts';
@@ -6,7 +7,7 @@ import { describeChange, type PlannedGrant } from '../access-policy/describe-cha
 import { loadGrants } from '../store/grants.ts';
 import type { Db } from '../store/open.ts';
 import { loadRequest } from '../store/requests.ts';
-import type { Reader } from '../store/visibility.ts';
+import { type Reader, type Visible, visibleTo } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherCandidates, gatherPerson } from './gather.ts';
 import { approversOf, judgeInstances, judgementOf, plainPerson } from './judge.ts';
@@ -27,8 +28,16 @@ const usedOf = (grant: Grant, now: Date): number => {
   return Math.max(0, Math.floor((until - Date.parse(grant.connectedAt)) / 1000));
 };
 
+/** What the card tells of somebody beyond the request itself: who may decide it reads all of that, others what they see anyway (API-01). */
+type Seen = Pick<Visible, 'requests' | 'grants'>;
+const all: Seen = { requests: () => sql<boolean>`true`, grants: () => sql<boolean>`true` };
+
 /** What this person asked of any of these instances in the last 30 days, without this request. */
-const historyOf = async (db: Db, request: AccessRequest, now: Date): Promise<RequestCard['history']> => {
+const historyOf = async (
+  db: Db,
+  request: AccessRequest,
+  { now, seen }: { now: Date; seen: Seen },
+): Promise<RequestCard['history']> => {
   const since = new Date(now.getTime() - historyDays * 24 * 3_600_000);
   // From the person's requests of late, which are few, and not from all that ever was on the instances (see `gather.ts`).
   const rows = await db
@@ -37,6 +46,7 @@ const historyOf = async (db: Db, request: AccessRequest, now: Date): Promise<Req
     .where('requester_id', '=', request.requester.id)
     .where('submitted_at', '>', since)
     .where('id', '<>', request.id)
+    .where(seen.requests)
     .where((eb) =>
       eb.exists(
         eb
@@ -59,6 +69,18 @@ const historyOf = async (db: Db, request: AccessRequest, now: Date): Promise<Req
     usedSeconds: grants.reduce((sum, grant) => sum + usedOf(grant, now), 0),
     endedEarly: grants.filter(endedEarly).length,
   };
+};
+
+/** What this person has while it is to be decided; of a closed request it is nobody's matter any more. */
+const hasNowOf = async (db: Db, request: AccessRequest, seen: Seen): Promise<Grant[]> => {
+  if (request.state !== 'waiting') return [];
+  return await loadGrants(db, (eb) =>
+    eb.and([
+      eb('grants.person_id', '=', request.requester.id),
+      eb('grants.state', 'in', ['ready', 'granting', 'active', 'ending']),
+      seen.grants(eb),
+    ]),
+  );
 };
 
 /** The grants after a yes: one more, or the extended one with its new end. */
@@ -105,17 +127,16 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
   const set = deps.rules.current();
   const now = deps.now();
   const request = await loadRequest(deps.db, caller, requestId, now);
-  const [recorded, approver, candidates, history, hasNow, change, row] = await Promise.all([
+  const [recorded, approver, candidates] = await Promise.all([
     gatherRecorded(deps, set, request),
     gatherPerson(deps, caller.person.id),
     gatherCandidates(deps),
-    historyOf(deps.db, request, now),
-    loadGrants(deps.db, (eb) =>
-      eb.and([
-        eb('grants.person_id', '=', request.requester.id),
-        eb('grants.state', 'in', ['ready', 'granting', 'active', 'ending']),
-      ]),
-    ),
+  ]);
+  const refusal = await whyNot(deps, set, { recorded, approver });
+  const seen = refusal === null ? all : visibleTo(caller);
+  const [history, hasNow, change, row] = await Promise.all([
+    historyOf(deps.db, request, { now, seen }),
+    hasNowOf(deps.db, request, seen),
     request.state === 'waiting' ? changesOf(deps, request) : [],
     deps.db
       .selectFrom('requests')
@@ -125,7 +146,6 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
   ]);
   const approvers = approversOf(set, recorded.ask, candidates).map(plainPerson);
   const judgement = judgementOf(judgeInstances(set, recorded.ask));
-  const refusal = await whyNot(deps, set, { recorded, approver });
   return {
     request,
     seenHash: recorded.seenHash,

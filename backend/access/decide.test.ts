@@ -410,6 +410,43 @@ test('the card: change, room, why, history, what they have, and who may decide',
   expect(own.mayDecide).toEqual({ yes: false, why: expect.stringContaining('your own request') });
 });
 
+test('API-01 a card tells of other access only to who may decide it now; a closed one of none', async () => {
+  office.change('mira', { groups: ['payments-engineers', 'search-engineers'] });
+  const index = await ask(['index']);
+  expect((await yes('rhea', index.id)).state).toBe('approved');
+  const other = await ask(['prod', 'prod2']);
+  office.pass(60);
+  const asked = await ask(['prod']);
+  const cardFor = async (name: Name, id: string) => office.access.card(await office.reader(name), id);
+  const has = async (name: Name, id: string) =>
+    (await cardFor(name, id)).hasNow.map(({ instances }) => instances.map((one) => one.name).join());
+  expect(await has('jonas', asked.id)).toEqual(['x1-search']);
+  expect((await cardFor('jonas', asked.id)).history).toMatchObject({ asked: 1, lastAt: '2026-11-22T10:00:00.000Z' });
+  // Who asked and admins see it anyway.
+  expect(await has('mira', asked.id)).toEqual(['x1-search']);
+  expect(await has('dele', asked.id)).toEqual(['x1-search']);
+  await no('jonas', asked.id, 'not today');
+  expect((await yes('aiko', other.id)).state).toBe('approved');
+  office.change('jonas', { groups: [] });
+  office.pass(86_400);
+  const closed = await cardFor('jonas', asked.id);
+  expect(closed).toMatchObject({ hasNow: [], mayDecide: { yes: false } });
+  // Jonas was asked about the other one too, so this much is theirs to see.
+  expect(closed.history).toMatchObject({ asked: 1, approved: 1 });
+  expect(await has('aiko', asked.id)).toEqual([]);
+});
+
+test('API-01 whoever gave the first of two yeses reads of other access what they see anyway', async () => {
+  office.change('mira', { groups: ['payments-engineers', 'search-engineers'] });
+  expect((await yes('rhea', (await ask(['index'])).id)).state).toBe('approved');
+  office.useRules(await rulesWith('20-two.cedar', twoForProduction));
+  const asked = await ask(['prod']);
+  const hasNow = async () => (await office.access.card(await office.reader('jonas'), asked.id)).hasNow;
+  expect(await hasNow()).toHaveLength(1);
+  expect((await yes('jonas', asked.id)).state).toBe('waiting');
+  expect(await hasNow()).toEqual([]);
+});
+
 test('a claim shows who has it and ends by itself; withdrawing is the requester’s', async () => {
   const asked = await ask();
   const claimed = await office.access.claim(await office.reader('jonas'), asked.id);

@@ -188,6 +188,7 @@ export type RequestCard = {
   tagChanges?: Array<{ instance: InstanceRef; name: string; changes: TagChange[] }>;
   change: PolicyChange[];
   why: { ruleId: string; text: string; approvers: Person[]; approvalsNeeded: number };
+  /** What the requester asked of these instances in 30 days: all of it for who may decide, else what the caller sees of it. */
   history: {
     asked: number;
     approved: number;
@@ -196,6 +197,7 @@ export type RequestCard = {
     usedSeconds: number;
     endedEarly: number;
   };
+  /** What the requester has, while the request waits: all of it for who may decide, else what the caller sees of it. */
   hasNow: Grant[];
   /** May the caller decide it now, and if not, why. */
   mayDecide: { yes: true } | { yes: false; why: string };

@@ -15,7 +15,7 @@ import { useMain } from '../app-context.ts';
 import { isNewHybrid } from '../instances/selection.ts';
 import page from '../page.module.css';
 import css from './approvals.module.css';
-import { historyWords, outcomeAt, outcomeWords, whyWords } from './deciding.ts';
+import { hasNothingWords, historyWords, outcomeAt, outcomeWords, whyWords } from './deciding.ts';
 
 /** The duration as the big number, in the colour of time: it is what is asked for. */
 const BigDuration = ({ seconds }: { seconds: number }) => (
@@ -219,7 +219,7 @@ export const CardFacts = ({ card }: { card: RequestCard }) => (
     </div>
     <div>
       <h3>{firstName(card.request.requester)} and these instances</h3>
-      <p>{historyWords(card.history, Date.now())}</p>
+      <p>{historyWords(card, Date.now())}</p>
     </div>
   </section>
 );
@@ -240,11 +240,13 @@ const HasRow = ({ grant }: { grant: Grant }) => {
 
 export const HasNow = ({ card }: { card: RequestCard }) => {
   const name = firstName(card.request.requester);
+  const nothing = hasNothingWords(card);
+  if (nothing === null) return null;
   return (
     <section>
       <h3>What {name} has now</h3>
       {card.hasNow.length === 0 ? (
-        <p className={page['s3']}>Nothing.</p>
+        <p className={page['s3']}>{nothing}</p>
       ) : (
         <ul>
           {card.hasNow.map((grant) => (

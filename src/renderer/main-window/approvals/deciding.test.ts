@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { AccessRequest, Instance } from '../../../shared/access.ts';
-import { approveWords, historyWords, isLess, outcomeWords } from './deciding.ts';
+import { approveWords, hasNothingWords, historyWords, isLess, outcomeWords } from './deciding.ts';
 
 const mira = { id: 'a1', userName: 'mira', displayName: 'Mira' };
 const jonas = { id: 'a2', userName: 'jonas', displayName: 'Jonas Lindqvist' };
@@ -62,8 +62,21 @@ it('names who decided, and you when it was you', () => {
 
 it('tells the history without making a first request look like a bad one', () => {
   const none = { asked: 0, approved: 0, denied: 0, lastAt: null, usedSeconds: 0, endedEarly: 0 };
-  expect(historyWords(none, 0)).toContain('first time');
-  expect(historyWords({ ...none, asked: 3, approved: 2, denied: 1, usedSeconds: 4320, endedEarly: 1 }, 0)).toBe(
-    '3 times in 30 days, 2 approved, 1 denied. Used 1 h 12 m in all. Ended early 1 of 2.',
-  );
+  const mayDecide = { yes: true } as const;
+  expect(historyWords({ history: none, mayDecide }, 0)).toContain('first time');
+  const some = { ...none, asked: 3, approved: 2, denied: 1, usedSeconds: 4320, endedEarly: 1 };
+  const words = '3 times in 30 days, 2 approved, 1 denied. Used 1 h 12 m in all. Ended early 1 of 2.';
+  expect(historyWords({ history: some, mayDecide }, 0)).toBe(words);
+  const mayNot = { yes: false, why: 'No rule lets you decide this request.' } as const;
+  expect(historyWords({ history: none, mayDecide: mayNot }, 0)).toBe('No other request in 30 days that you may see.');
+  expect(historyWords({ history: some, mayDecide: mayNot }, 0)).toBe(`Of what you may see: ${words}`);
+});
+
+it('says nothing of what somebody has once it is decided, and never "nothing" to who may not know', () => {
+  const waits = { state: 'waiting' as const, lapsesAt: base.submittedAt, approvalsNeeded: 1, approvers: [], yeses: [] };
+  const waiting: AccessRequest = { ...base, ...waits, claim: null };
+  const mayNot = { yes: false, why: 'No rule lets you decide this request.' } as const;
+  expect(hasNothingWords({ request: waiting, mayDecide: { yes: true } })).toBe('Nothing.');
+  expect(hasNothingWords({ request: waiting, mayDecide: mayNot })).toBe('Nothing that you may see.');
+  expect(hasNothingWords({ request, mayDecide: mayNot })).toBeNull();
 });

@@ -24,13 +24,24 @@ export const isLess = (request: AccessRequest, less: { instances: InstanceRef[];
   less.instances.length < request.instances.length || less.durationSeconds < request.durationSeconds;
 
 /** "6 times in the last 30 days, always approved. Used 1 h 12 m in all. Ended early 4 of 6." */
-export const historyWords = (history: RequestCard['history'], now: number): string => {
+export const historyWords = (
+  { history, mayDecide }: Pick<RequestCard, 'history' | 'mayDecide'>,
+  now: number,
+): string => {
+  // Who may not decide it is told of what they see anyway, so nothing there does not mean that nothing was.
+  if (history.asked === 0 && !mayDecide.yes) return 'No other request in 30 days that you may see.';
   if (history.asked === 0) return 'Never asked before. This is the first time.';
   const yes = history.denied === 0 ? 'never denied' : `${history.approved} approved, ${history.denied} denied`;
   const last = history.lastAt === null ? '' : `, last ${timeOfDay(history.lastAt, now)}`;
   const used =
     history.usedSeconds === 0 ? 'Never used.' : `Used ${durationWords(Math.max(60, history.usedSeconds))} in all.`;
-  return `${count(history.asked, 'time')} in 30 days, ${yes}${last}. ${used} Ended early ${history.endedEarly} of ${history.approved}.`;
+  return `${mayDecide.yes ? '' : 'Of what you may see: '}${count(history.asked, 'time')} in 30 days, ${yes}${last}. ${used} Ended early ${history.endedEarly} of ${history.approved}.`;
+};
+
+/** What is said where the card names nothing that the requester has; null: nothing is said of it, because the request is closed. */
+export const hasNothingWords = ({ request, mayDecide }: Pick<RequestCard, 'request' | 'mayDecide'>): string | null => {
+  if (request.state !== 'waiting') return null;
+  return mayDecide.yes ? 'Nothing.' : 'Nothing that you may see.';
 };
 
 /** "Rule ledger data asks for 1 of 5: Jonas Lindqvist, Aiko Brandt and 3 more." */
