@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { PullInput, SwitchScope } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import { previewSwitch } from '../api/admin-list.ts';
 import { appendAudit } from '../audit/chain.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import { auditSentence } from '../audit/sentence.ts';
@@ -26,7 +27,7 @@ const running = async (name: Name, machines: Machine[]): Promise<string> => {
   await office.access.connect(await office.reader(name), id);
   return id;
 };
-const person = (name: Name): SwitchScope => ({ kind: 'person', personId: office.person(name).id });
+const person = (name: Name) => ({ kind: 'person' as const, personId: office.person(name).id });
 const pull = async (name: Name, scope: SwitchScope, more: Partial<PullInput> = {}) =>
   office.access.pull(await office.reader(name), { scope, reason: 'laptop stolen', typed: null, ...more });
 const lift = async (name: Name, switchId: string, secondsAgo = 60) => {
@@ -92,6 +93,31 @@ const verifyEndings = async (ms: number): Promise<void> => {
   });
 };
 
+/** All that is left of a pull by Dele when the process dies right after its first commit. */
+const committedOnly = async (scope: SwitchScope & { kind: 'person' | 'everything' }): Promise<string> => {
+  const by = office.person('dele');
+  const [id, at, reason] = [office.deps.newId('kil'), office.deps.now(), 'laptop stolen'];
+  const name = scope.kind === 'person' ? 'Mira' : 'everything';
+  await office.db.transaction().execute(async (tx) => {
+    const audit_sequence = await appendAudit(tx, {
+      kind: 'kill_switch_pulled',
+      at: at.toISOString(),
+      actor: { kind: 'person', person: by },
+      switchId: id,
+      scope,
+      name,
+      within: null,
+      reason,
+    });
+    const person_id = scope.kind === 'person' ? scope.personId : null;
+    await tx
+      .insertInto('kill_switches')
+      .values({ id, scope: scope.kind, person_id, name, reason, by_id: by.id, at, audit_sequence })
+      .execute();
+  });
+  return id;
+};
+
 test('RQ-18 a person’s grants end, their requests are taken back, and nobody else’s are', async () => {
   await running('mira', ['staging']);
   await ready('mira', ['staging2']);
@@ -152,27 +178,7 @@ test('RQ-18 while it is on, submit, decide, connect and extend answer paused, wi
 test('RQ-18 it survives a restart: what a backend that died had only begun, another one finishes', async () => {
   await running('mira', ['staging']);
   await ask('mira', ['prod']);
-  // All that is left of a pull when the process dies right after its first commit.
-  await office.db.transaction().execute(async (tx) => {
-    const { id: person_id } = office.person('mira');
-    const by = office.person('dele');
-    const [id, at] = [office.deps.newId('kil'), office.deps.now()];
-    const audit_sequence = await appendAudit(tx, {
-      kind: 'kill_switch_pulled',
-      at: at.toISOString(),
-      actor: { kind: 'person', person: by },
-      switchId: id,
-      scope: { kind: 'person', personId: person_id },
-      name: 'Mira',
-      within: null,
-      reason: 'laptop stolen',
-    });
-    const row = { id, scope: 'person' as const, person_id, name: 'Mira', reason: 'laptop stolen', by_id: by.id, at };
-    await tx
-      .insertInto('kill_switches')
-      .values({ ...row, audit_sequence })
-      .execute();
-  });
+  await committedOnly(person('mira'));
   const other = createAccess(office.deps);
   expect(await code(other.submit(office.person('mira'), office.draft(['staging'])))).toBe('paused');
   expect(await other.enforceSwitches()).toBe(2);
@@ -314,6 +320,61 @@ test('a switch has its own receipt when every grant has one, measured from the p
   expect(after).toMatchObject({ progress: { grants: 2, verified: 2 }, done: { totalMs: 1_800 } });
   const done = (await events()).filter(({ kind }) => kind === 'kill_switch_done');
   expect(done).toMatchObject([{ grants: 2, requests: 0, totalMs: 1_800 }]);
+});
+
+test('RQ-18 a switch waits for access in its reach that was ending already, and says how much that was', async () => {
+  const own = await running('mira', ['staging']);
+  await running('mira', ['staging2']);
+  // AWS does not answer: it stays `ending`, and its sessions live.
+  await office.access.end(await office.reader('mira'), { grantId: own, comment: null });
+  const stopped = await pull('dele', person('mira'));
+  expect(stopped).toMatchObject({ progress: { grants: 2, already: 1, verified: 0 }, done: null });
+  await office.access.enforceSwitches();
+  expect((await events()).map(({ kind }) => kind)).not.toContain('kill_switch_done');
+  // It keeps the cause that it had: nobody else ended it.
+  const { cause } = await office.db
+    .selectFrom('grants')
+    .select('cause')
+    .where('id', '=', own)
+    .executeTakeFirstOrThrow();
+  expect(cause).toMatchObject({ kind: 'owner' });
+  expect(await noticesOf('mira')).toMatchObject([{ title: 'Dele ended your access (1 grant)' }]);
+  await verifyEndings(2_400);
+  await office.access.enforceSwitches();
+  const [after] = await loadSwitches(office.db, await office.reader('dele'), { onOnly: true });
+  expect(after).toMatchObject({ progress: { grants: 2, already: 1, verified: 2 }, done: { totalMs: 2_400 } });
+  const done = (await events()).filter(({ kind }) => kind === 'kill_switch_done');
+  expect(done).toMatchObject([{ grants: 1, already: 1, requests: 0, totalMs: 2_400 }]);
+  expect(done.map(auditSentence)[0]).toContain(
+    'has ended 1 grants and taken back 0 requests (1 more were ending already)',
+  );
+});
+
+test('RQ-18 of two switches that overlap the second waits for what the first one ends', async () => {
+  await running('mira', ['staging']);
+  const first = await pull('dele', person('mira'));
+  const second = await pull('dele', { kind: 'instance', instance: office.ref('staging') });
+  expect(first.progress.already).toBeUndefined();
+  expect(second).toMatchObject({ progress: { grants: 1, already: 1, verified: 0 }, done: null });
+  // Lifting it makes nothing verified.
+  await lift('dele', second.id);
+  await office.access.enforceSwitches();
+  const seen = async () => {
+    const all = await loadSwitches(office.db, await office.reader('dele'), { onOnly: false });
+    return new Map(all.map(({ id, done }) => [id, done?.totalMs ?? null]));
+  };
+  expect(await seen()).toEqual(new Map([first, second].map(({ id }) => [id, null])));
+  await verifyEndings(900);
+  await office.access.enforceSwitches();
+  expect(await seen()).toEqual(new Map([first, second].map(({ id }) => [id, 900])));
+});
+
+test('the preview of a switch counts what is ending there already', async () => {
+  const own = await running('mira', ['staging']);
+  await office.access.end(await office.reader('mira'), { grantId: own, comment: null });
+  const reach = await office.access.reachFor(await office.reader('dele'), person('mira'));
+  const preview = await previewSwitch(office.db, reach, office.deps.now());
+  expect(preview.totals).toMatchObject({ grants: 0, ending: 1 });
 });
 
 test('who sees a switch: admins, who pulled it, whom it hit', async () => {

@@ -6,28 +6,36 @@
 import { sql } from 'kysely';
 import type { Person } from '../../src/shared/access.ts';
 import { type KillSwitch, type PullInput, wordToType } from '../../src/shared/kill-switch.ts';
-import { grantActions } from '../../src/shared/lifecycle.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { recordChange, tellChange } from '../store/changes.ts';
-import { hitBy, loadSwitch, loadSwitchRows, type SwitchRow, scopeOf } from '../store/kill-switches.ts';
+import {
+  endingAlready,
+  isReached,
+  loadSwitch,
+  loadSwitchRows,
+  noteEndingAlready,
+  reachesYou,
+  reachOf,
+  type SwitchRow,
+  scopeOf,
+} from '../store/kill-switches.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { loadPeople } from '../store/people.ts';
 import { known } from '../store/rows.ts';
+import { grantsIn, peopleIn, requestsIn } from '../store/switch-reach.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { endEverything, lockEverything } from './end.ts';
 import { keepOthersFromBeginning } from './pause.ts';
 import { closeRequest, instantOf } from './rows.ts';
-import { grantsIn, type NamedReach, peopleIn, type Reach, reachFor, requestsIn } from './switch-scope.ts';
+import { type NamedReach, reachFor } from './switch-scope.ts';
 import { liftedWords, pulledWords, stoppedWords } from './words.ts';
 
 /** How many grants or requests of a person one transaction ends: the audit trail must not be held for long. */
 const together = 25;
-
-const reachOfRow = (row: SwitchRow): Reach => ({ scope: scopeOf(row), within: row.within });
 
 /** Admins as our own rows know them: telling them must not depend on the identity store. */
 const adminsBut = async (tx: Tx, deps: AccessDeps, except: string): Promise<string[]> => {
@@ -130,8 +138,11 @@ const stopLot = async (tx: Tx, deps: AccessDeps, { row, by, personId, at }: Stop
     .forShare()
     .executeTakeFirst();
   if (on === undefined) return 0;
-  const reach = reachOfRow(row);
+  const reach = reachOf(row);
   const grants = await lockEverything(tx, personId, { where: grantsIn(reach), limit: together });
+  // After those that can be ended are locked: one that began to end meanwhile is seen here. Before the first audit row: it may wait for
+  // whoever holds such a grant.
+  await noteEndingAlready(tx, row, personId);
   const waiting = await tx
     .selectFrom('requests')
     .select('id')
@@ -204,11 +215,12 @@ const tallyOf = async (db: Db, id: string) =>
       fn.count<number>('kill_switch_hits.grant_id').as('grants'),
       fn.count<number>('kill_switch_hits.request_id').as('requests'),
       sql<number>`count(*) filter (where grants.state = 'ending')`.as('ending'),
+      sql<number>`count(*) filter (where ${endingAlready})`.as('already'),
       sql<Date | null>`max((grants.receipt ->> 'sessionsGoneAt')::timestamptz)`.as('last'),
     ])
     .executeTakeFirstOrThrow();
 
-/** Writes the switch's own receipt when every grant has one. */
+/** Writes the switch's own receipt when every grant has one: like theirs not sealed yet, but gone and looked for. */
 const noteDone = async (deps: AccessDeps, row: SwitchRow): Promise<void> => {
   if (row.done_at !== null) return;
   const tally = await tallyOf(deps.db, row.id);
@@ -223,7 +235,7 @@ const noteDone = async (deps: AccessDeps, row: SwitchRow): Promise<void> => {
       .executeTakeFirst();
     if (open === undefined) return;
     const at = deps.now();
-    const { grants, requests } = tally;
+    const { grants, already, requests } = tally;
     const totalMs = Math.max(0, (tally.last ?? at).getTime() - row.at.getTime());
     const { id: switchId, name } = row;
     const audit_sequence = await appendAudit(tx, {
@@ -232,7 +244,8 @@ const noteDone = async (deps: AccessDeps, row: SwitchRow): Promise<void> => {
       actor: { kind: 'curfew' },
       switchId,
       name,
-      grants,
+      grants: grants - already,
+      ...(already === 0 ? {} : { already }),
       requests,
       totalMs,
     });
@@ -250,7 +263,7 @@ const noteDone = async (deps: AccessDeps, row: SwitchRow): Promise<void> => {
 const enforce = async (deps: AccessDeps, row: SwitchRow, mostPeople: number): Promise<number> => {
   let stopped = 0;
   let failure: { error: unknown } | null = null;
-  const people = row.lifted_at === null ? await peopleIn(deps.db, reachOfRow(row), grantActions.end) : [];
+  const people = row.lifted_at === null ? await peopleIn(deps.db, reachOf(row), row.id) : [];
   const by = known(await loadPeople(deps.db, [row.by_id]), row.by_id);
   for (const personId of people.slice(0, mostPeople)) {
     try {
@@ -297,17 +310,15 @@ export const enforceSwitches = async (deps: AccessDeps): Promise<number> => {
   return stopped;
 };
 
-/** @throws Refusal `own_request` when it stopped the caller, by any of their sign-ins. Whoever pulled it may have hit themselves too. */
-const assertNotHit = async (deps: AccessDeps, row: SwitchRow, me: Person): Promise<void> => {
-  const { person, others } = await hitBy(deps.db, row, me.id);
-  if (!person && (!others || row.by_id === me.id)) return;
-  throw new Refusal('own_request', { message: 'It stopped your own access: somebody else must lift it.' });
+/** @throws Refusal `own_request` when it stopped the caller, by any of their sign-ins. */
+const assertNotReached = async (db: Db, row: SwitchRow, me: Person): Promise<void> => {
+  if (await isReached(db, row, me.id)) throw new Refusal('own_request', { message: reachesYou });
 };
 
 /**
  * Lifts a kill switch; what it ended stays ended.
  * @param provedAt when the caller last proved who they are.
- * @throws Refusal `not_found`, `own_request` (it hit the caller), `fresh_sign_in_needed`, `wrong_state` (lifted already).
+ * @throws Refusal `not_found`, `own_request` (it reaches the caller), `fresh_sign_in_needed`, `wrong_state` (lifted already).
  */
 export const lift = async (
   deps: AccessDeps,
@@ -319,12 +330,12 @@ export const lift = async (
     // Whoever only sees it because it stopped them hears why; for all others it does not exist.
     if (row !== undefined) {
       await loadSwitch(deps.db, caller, switchId);
-      await assertNotHit(deps, row, caller.person);
+      await assertNotReached(deps.db, row, caller.person);
       throw new Refusal('not_allowed', { message: 'Only an admin, or the approver who pulled it, may lift it.' });
     }
     throw new Refusal('not_found');
   }
-  await assertNotHit(deps, row, caller.person);
+  await assertNotReached(deps.db, row, caller.person);
   if (deps.now().getTime() - provedAt.getTime() > limits.freshSignInSeconds * 1000) {
     throw new Refusal('fresh_sign_in_needed');
   }

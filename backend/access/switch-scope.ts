@@ -1,13 +1,12 @@
-/** How far a kill switch reaches: what it is called, who may pull it, and its conditions in SQL. */
+/** How far a kill switch reaches: what it is called, and who may pull it. */
 
-import { type RawBuilder, sql } from 'kysely';
 import { type Instance, refKey } from '../../src/shared/access.ts';
 import type { SwitchScope } from '../../src/shared/kill-switch.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { instanceOf, loadInstances, loadInstancesByRef } from '../store/instances.ts';
-import type { Db } from '../store/open.ts';
 import { loadPeople, type PersonFacts } from '../store/people.ts';
+import type { Reach } from '../store/switch-reach.ts';
 import type { Reader } from '../store/visibility.ts';
 import type { AccessDeps } from './deps.ts';
 import { gatherPerson } from './gather.ts';
@@ -15,50 +14,7 @@ import { nothingHeld } from './held.ts';
 import { type Ask, mayDecide } from './judge.ts';
 import { presentPerson } from './recorded.ts';
 
-/** `within`: null, or the instances (`refKey`) that it is narrowed to. */
-export type Reach = { scope: SwitchScope; within: readonly string[] | null };
 export type NamedReach = Reach & { name: string };
-
-type Parts = { people: 'grants.person_id' | 'requests.requester_id'; row: 'grant' | 'request' };
-
-/** Does an instance of the grant or request fulfil it? */
-const someInstance = (row: Parts['row'], condition: RawBuilder<boolean>): RawBuilder<boolean> =>
-  row === 'grant'
-    ? sql<boolean>`exists (select 1 from grant_instances i where i.grant_id = grants.id and ${condition})`
-    : sql<boolean>`exists (select 1 from request_instances i where i.request_id = requests.id and ${condition})`;
-
-const inReach = ({ scope, within }: Reach, { people, row }: Parts): RawBuilder<boolean> => {
-  switch (scope.kind) {
-    case 'everything':
-      return sql<boolean>`true`;
-    case 'account':
-      return someInstance(row, sql<boolean>`i.account_id = ${scope.accountId}`);
-    case 'instance': {
-      const { accountId, region, instanceId } = scope.instance;
-      return someInstance(
-        row,
-        sql<boolean>`i.account_id = ${accountId} and i.region = ${region} and i.instance_id = ${instanceId}`,
-      );
-    }
-    case 'person': {
-      const theirs = sql<boolean>`${sql.ref(people)} = ${scope.personId}`;
-      if (within === null) return theirs;
-      const keys = [...within];
-      return sql<boolean>`(${theirs} and ${someInstance(
-        row,
-        sql<boolean>`i.account_id || '/' || i.region || '/' || i.instance_id = any(${keys}::text[])`,
-      )})`;
-    }
-  }
-};
-
-/** Condition on `grants`. A grant is whole: it is reached when one of its instances is. */
-export const grantsIn = (reach: Reach): RawBuilder<boolean> =>
-  inReach(reach, { people: 'grants.person_id', row: 'grant' });
-
-/** Condition on `requests`. */
-export const requestsIn = (reach: Reach): RawBuilder<boolean> =>
-  inReach(reach, { people: 'requests.requester_id', row: 'request' });
 
 const nameOfInstance = ({ name, instanceId }: Pick<Instance, 'name' | 'instanceId'>): string =>
   name === '' ? instanceId : name;
@@ -143,18 +99,4 @@ export const reachFor = async (deps: AccessDeps, caller: Reader, scope: SwitchSc
   const reach = caller.isAdmin ? whole : await approversReach(deps, caller, whole);
   if (reach === null) throw new Refusal('not_found');
   return reach;
-};
-
-/** People who have a grant that can be ended, or a request that waits, within reach. */
-export const peopleIn = async (db: Db, reach: Reach, endable: readonly ('ready' | 'granting' | 'active')[]) => {
-  const rows = await db
-    .selectFrom('grants')
-    .select('person_id as id')
-    .where('state', 'in', [...endable])
-    .where(grantsIn(reach))
-    .union((eb) =>
-      eb.selectFrom('requests').select('requester_id as id').where('state', '=', 'waiting').where(requestsIn(reach)),
-    )
-    .execute();
-  return rows.map(({ id }) => id).sort();
 };

@@ -11,9 +11,10 @@ import type {
   TargetQuery,
 } from '../../src/shared/kill-switch.ts';
 import { liveGrantStates } from '../../src/shared/lifecycle.ts';
-import { grantsIn, type NamedReach, requestsIn } from '../access/switch-scope.ts';
+import type { NamedReach } from '../access/switch-scope.ts';
 import { loadGrants } from '../store/grants.ts';
 import type { Db } from '../store/open.ts';
+import { grantsIn, requestsIn } from '../store/switch-reach.ts';
 import { type Reader, visibleTo } from '../store/visibility.ts';
 
 /** `%`, `_` and `\` stand for themselves (threats API-03). */
@@ -105,7 +106,8 @@ export const listEndings = async (db: Db, now: Date): Promise<SlowEnding[]> => {
 /** What a switch with this reach would end now. */
 export const previewSwitch = async (db: Db, reach: NamedReach, now: Date): Promise<SwitchPreview> => {
   const live = db.selectFrom('grants').where('state', 'in', ['ready', 'granting', 'active']).where(grantsIn(reach));
-  const [totals, waiting, first] = await Promise.all([
+  const ending = db.selectFrom('grants').where('state', '=', 'ending').where(grantsIn(reach));
+  const [totals, alreadyEnding, waiting, first] = await Promise.all([
     live
       .select([
         sql<number>`count(*)::int`.as('grants'),
@@ -116,6 +118,7 @@ export const previewSwitch = async (db: Db, reach: NamedReach, now: Date): Promi
         ),
       ])
       .executeTakeFirstOrThrow(),
+    ending.select(sql<number>`count(*)::int`.as('ending')).executeTakeFirstOrThrow(),
     db
       .selectFrom('requests')
       .where('state', '=', 'waiting')
@@ -131,7 +134,7 @@ export const previewSwitch = async (db: Db, reach: NamedReach, now: Date): Promi
     scope: reach.scope,
     name: reach.name,
     at: now.toISOString(),
-    totals: { ...totals, ...waiting },
+    totals: { ...totals, ...alreadyEnding, ...waiting },
     grants: grants.sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0)),
   };
 };

@@ -122,8 +122,19 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       within: string[] | null;
       reason: string;
     }
-  /** Every grant that it ended has its receipt; `totalMs` from the pull to the last one verified. */
-  | { kind: 'kill_switch_done'; switchId: string; name: string; grants: number; requests: number; totalMs: number }
+  /**
+   * Every grant that it ended has its receipt, and so have those in its reach that were ending already (`already`; missing: none);
+   * `totalMs` from the pull to the last one verified.
+   */
+  | {
+      kind: 'kill_switch_done';
+      switchId: string;
+      name: string;
+      grants: number;
+      already?: number;
+      requests: number;
+      totalMs: number;
+    }
   | { kind: 'kill_switch_lifted'; switchId: string; scope: SwitchScope; name: string }
   | { kind: 'access_policy_mended'; accountId: string; principal: string; what: string }
   | { kind: 'leftover_reported'; accountId: string; principal: string; what: string }

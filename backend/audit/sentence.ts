@@ -104,7 +104,7 @@ const sentences: Sentences = {
   kill_switch_pulled: (e) =>
     `${actorName(e.actor)} pulled the kill switch for ${e.name}${e.within === null ? '' : `, on the ${e.within.length} instances they may decide about`}: “${e.reason}”`,
   kill_switch_done: (e) =>
-    `The kill switch for ${e.name} has ended ${e.grants} grants and taken back ${e.requests} requests, the last one verified after ${seconds(e.totalMs)}`,
+    `The kill switch for ${e.name} has ended ${e.grants} grants and taken back ${e.requests} requests${e.already === undefined ? '' : ` (${e.already} more were ending already)`}, the last one verified after ${seconds(e.totalMs)}`,
   kill_switch_lifted: (e) => `${actorName(e.actor)} lifted the kill switch for ${e.name}`,
   access_policy_mended: (e) => `The access policy of ${e.principal} was mended: ${e.what}`,
   leftover_reported: (e) => `Left over on ${e.principal}: ${e.what}`,

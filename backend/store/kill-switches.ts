@@ -2,10 +2,11 @@
 import { type Selectable, sql } from 'kysely';
 import type { KillSwitch, SwitchScope } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
-import type { Db } from './open.ts';
+import type { Db, Tx } from './open.ts';
 import { loadPeople } from './people.ts';
 import { known } from './rows.ts';
 import type { Schema } from './schema.ts';
+import { grantsIn, type Reach } from './switch-reach.ts';
 import { type Reader, visibleTo } from './visibility.ts';
 
 export type SwitchRow = Selectable<Schema['kill_switches']>;
@@ -24,6 +25,8 @@ export const scopeOf = (
   throw new Error(`Kill switch ${row.id} does not name its ${row.scope}.`);
 };
 
+export const reachOf = (row: SwitchRow): Reach => ({ scope: scopeOf(row), within: row.within });
+
 /** Rows, oldest first: those that are `on`; those with something left to do (`open`: on, or without receipt); or `all`. */
 export const loadSwitchRows = (db: Db, which: 'on' | 'open' | 'all'): Promise<SwitchRow[]> =>
   db
@@ -38,12 +41,12 @@ export const loadSwitchRows = (db: Db, which: 'on' | 'open' | 'all'): Promise<Sw
     .orderBy('id')
     .execute();
 
-/** Was this person, by this or another sign-in with the same mailbox, the one it names, or one of those that it ended something of? */
-export const hitBy = async (
-  db: Db,
-  row: Pick<SwitchRow, 'id' | 'person_id'>,
-  personId: string,
-): Promise<{ person: boolean; others: boolean }> => {
+/**
+ * Was this person, by this or another sign-in with the same mailbox, the one it names (`person`), or one of those who had something in
+ * its reach when it came to them (`others`)? Also what was ending already counts: which of two switches that overlap came first to
+ * somebody is a matter of luck.
+ */
+const hitBy = async (db: Db, row: SwitchRow, personId: string): Promise<{ person: boolean; others: boolean }> => {
   const { rows } = await sql<{ person: boolean; others: boolean }>`
     with same as (
       select p.id from people p, people me
@@ -53,6 +56,38 @@ export const hitBy = async (
   `.execute(db);
   return rows[0] ?? { person: false, others: false };
 };
+
+export const reachesYou = 'It reaches your own access: somebody else must lift it.';
+
+/** May this person not lift it because it reaches them? Whoever pulled it may have hit themselves too, but not named themselves. */
+export const isReached = async (db: Db, row: SwitchRow, personId: string): Promise<boolean> => {
+  const { person, others } = await hitBy(db, row, personId);
+  return person || (others && row.by_id !== personId);
+};
+
+/**
+ * Writes down a person's grants within reach that are ending already. They need no action, but until they are verified something lives
+ * there, and the switch must not say otherwise (promise 7).
+ */
+export const noteEndingAlready = async (tx: Tx, row: SwitchRow, personId: string): Promise<void> => {
+  await tx
+    .insertInto('kill_switch_hits')
+    .columns(['switch_id', 'person_id', 'grant_id'])
+    .expression((eb) =>
+      eb
+        .selectFrom('grants')
+        .select([sql<string>`${row.id}::text`.as('switch_id'), 'person_id', 'id'])
+        .where('person_id', '=', personId)
+        .where('state', '=', 'ending')
+        .where(grantsIn(reachOf(row)))
+        .orderBy('id'),
+    )
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+};
+
+/** Hits of grants that it did not end: they were ending when it came to them. Needs the grant joined. */
+export const endingAlready = sql<boolean>`(grants.cause ->> 'switchId' is distinct from kill_switch_hits.switch_id and grants.id is not null)`;
 
 const progressOf = async (db: Db, ids: readonly string[]): Promise<Map<string, KillSwitch['progress']>> => {
   const rows = await db
@@ -65,20 +100,20 @@ const progressOf = async (db: Db, ids: readonly string[]): Promise<Map<string, K
       fn.count<number>('kill_switch_hits.grant_id').as('grants'),
       fn.count<number>('kill_switch_hits.request_id').as('requests'),
       sql<number>`count(*) filter (where grants.state not in ('ready', 'granting', 'active', 'ending'))`.as('verified'),
+      sql<number>`count(*) filter (where ${endingAlready})`.as('already'),
       sql<number>`coalesce(sum((select count(*) from sessions s where s.grant_id = grants.id and s.ended_at is null)), 0)::int`.as(
         'sessions',
       ),
     ])
     .execute();
-  return new Map(rows.map(({ switch_id, ...progress }) => [switch_id, progress]));
+  return new Map(
+    rows.map(({ switch_id, already, ...progress }) => [switch_id, already === 0 ? progress : { ...progress, already }]),
+  );
 };
 
 const mayLift = async (db: Db, reader: Reader, row: SwitchRow): Promise<KillSwitch['mayLift']> => {
   if (row.lifted_at !== null) return { yes: false, why: 'It is lifted.' };
-  const hit = await hitBy(db, row, reader.person.id);
-  if (hit.person || (hit.others && row.by_id !== reader.person.id)) {
-    return { yes: false, why: 'It stopped your own access: somebody else must lift it.' };
-  }
+  if (await isReached(db, row, reader.person.id)) return { yes: false, why: reachesYou };
   if (reader.isAdmin || row.by_id === reader.person.id) return { yes: true };
   return { yes: false, why: 'Only an admin, or the approver who pulled it, may lift it.' };
 };

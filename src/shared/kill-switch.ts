@@ -39,8 +39,11 @@ export type KillSwitch = {
   by: Person;
   at: Instant;
   lifted: { by: Person; at: Instant } | null;
-  /** Grants it ended so far, those of them whose end is verified, sessions known to be open, requests taken back. */
-  progress: { grants: number; verified: number; sessions: number; requests: number };
+  /**
+   * Grants it waits for: those it ended so far, and `already` of them (missing: none) that were ending when it came to them. Then those
+   * of them whose end is verified, sessions known to be open, requests taken back.
+   */
+  progress: { grants: number; already?: number; verified: number; sessions: number; requests: number };
   /** When every grant had its receipt, and how many ms after the pull the last of them was verified to be gone. */
   done: { at: Instant; totalMs: number } | null;
   /** May the caller lift it? */
@@ -55,7 +58,15 @@ export type SwitchPreview = {
   scope: SwitchScope;
   name: string;
   at: Instant;
-  totals: { grants: number; sessions: number; requests: number; people: number; accounts: number };
+  totals: {
+    grants: number;
+    sessions: number;
+    requests: number;
+    people: number;
+    accounts: number;
+    /** Grants there that are ending already; missing from an older backend. */
+    ending?: number;
+  };
   /** The first of them, nearest end first. */
   grants: Grant[];
 };

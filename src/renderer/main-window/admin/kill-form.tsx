@@ -19,6 +19,7 @@ import { count, namesOf, seen } from '../../look/words.ts';
 import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './admin.module.css';
+import { nothingLivesWords } from './switch-words.ts';
 
 type Kind = SwitchScope['kind'];
 
@@ -148,7 +149,7 @@ const Consequences = ({ preview }: { preview: SwitchPreview }) => {
         </table>
       )}
       {more > 0 && <p className={cx(page['small'], page['s3'])}>and {count(more, 'grant')} more</p>}
-      {totals.grants === 0 && <p className={page['s2']}>Nothing lives there now.</p>}
+      {totals.grants === 0 && <p className={page['s2']}>{nothingLivesWords(totals)}</p>}
       <dl className={css['totals']}>
         <div>
           <dt>People</dt>

@@ -11,22 +11,11 @@ import { count, namesOf, seen } from '../../look/words.ts';
 import { useIntent, useLoaded, useMain } from '../app-context.ts';
 import page from '../page.module.css';
 import css from './admin.module.css';
+import { progressWords } from './switch-words.ts';
 
 /** What a switch stops, in words: "everything", "Kofi Vance". */
 export const stoppedName = ({ name, partly }: KillSwitch): string =>
   `${name === 'everything' ? 'Everything' : seen(name)}${partly ? ', in part' : ''}`;
-
-const progressWords = ({ progress, done }: KillSwitch): string => {
-  const { grants, verified, sessions, requests } = progress;
-  const taken = requests === 0 ? '' : `, ${count(requests, 'request')} taken back`;
-  if (done !== null) {
-    return grants === 0
-      ? `Nothing was live${taken}`
-      : `${count(grants, 'grant')} ended${taken}, all verified ${measuredWords(done.totalMs)} after the pull`;
-  }
-  const open = sessions === 0 ? '' : `, ${count(sessions, 'session')} still open`;
-  return `${verified} of ${count(grants, 'grant')} ended and verified${open}${taken}`;
-};
 
 const endWords = (grant: Grant): string => {
   if (grant.state === 'ended') {
