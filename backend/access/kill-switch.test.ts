@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { beforeEach, expect, test } from 'vitest';
 import type { PullInput, SwitchScope } from '../../src/shared/kill-switch.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
@@ -236,6 +237,48 @@ test('RQ-18 neither another sign-in with the same mailbox nor somebody hit in pa
   const ofAll = await pull('dele', { kind: 'everything' }, { typed: 'everything' });
   expect(await code(lift('elin', ofAll.id))).toBe('own_request');
   expect((await lift('dele', ofAll.id)).lifted).not.toBeNull();
+});
+
+test.each([
+  ['a grant', 'mira', () => ready('mira', ['staging'])],
+  ['a request that waits', 'mira', () => ask('mira', ['prod'])],
+  ['a grant of another sign-in with the same mailbox', 'rhea', () => ready('mira', ['staging'])],
+] as const)('RQ-18 whoever has %s still to be stopped does not lift it first', async (_what, admin, begin) => {
+  office.change(admin, { groups: ['payments-engineers', 'curfew-admins'], email: 'MIRA@harborline.example' });
+  const facts = await office.deps.directory.person(office.person(admin).id);
+  if (facts !== null) await savePerson(office.db, facts);
+  await begin();
+  const id = await committedOnly({ kind: 'everything' });
+  const [shown] = await loadSwitches(office.db, await office.reader(admin), { onOnly: true });
+  expect(shown?.mayLift.yes).toBe(false);
+  expect(await code(lift(admin, id))).toBe('own_request');
+  expect(await office.access.enforceSwitches()).toBe(1);
+  expect(await code(lift(admin, id))).toBe('own_request');
+  // An admin without anything in its reach may.
+  office.change('aiko', { groups: ['curfew-admins'] });
+  expect((await lift('aiko', id)).lifted).not.toBeNull();
+});
+
+test('RQ-18 whoever is stopped while they wait to lift it is refused', async () => {
+  office.change('mira', { groups: ['payments-engineers', 'curfew-admins'] });
+  const request = await ask('mira', ['prod']);
+  const mira = await office.reader('mira');
+  const jonas = await office.reader('jonas');
+  const { seenHash } = await office.access.card(jonas, request.id);
+  await office.access.decide(jonas, { requestId: request.id, seenHash, verdict: 'no', comment: 'no' });
+  const id = await committedOnly({ kind: 'everything' });
+  // As `stopLot` holds the switch while it writes down whom it hit.
+  const lifting = await office.db.transaction().execute(async (tx) => {
+    await tx.selectFrom('kill_switches').select('id').where('id', '=', id).forShare().execute();
+    const outcome = code(office.access.lift(mira, { switchId: id, provedAt: office.deps.now() }));
+    const waits = sql<{ waits: number }>`select count(*)::int as waits from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query ilike '%kill_switches%'`;
+    await expect.poll(async () => (await waits.execute(office.db)).rows[0]?.waits, { timeout: 20_000 }).toBe(1);
+    const hit = { switch_id: id, person_id: mira.person.id, grant_id: null, request_id: request.id };
+    await tx.insertInto('kill_switch_hits').values(hit).execute();
+    return { outcome };
+  });
+  expect(await lifting.outcome).toBe('own_request');
 });
 
 test('RQ-18 whoever pulls everything with access of their own may lift it again, but not one on themselves', async () => {

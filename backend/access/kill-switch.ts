@@ -310,7 +310,7 @@ export const enforceSwitches = async (deps: AccessDeps): Promise<number> => {
   return stopped;
 };
 
-/** @throws Refusal `own_request` when it stopped the caller, by any of their sign-ins. */
+/** @throws Refusal `own_request` when it stopped the caller or has yet to, by any of their sign-ins. */
 const assertNotReached = async (db: Db, row: SwitchRow, me: Person): Promise<void> => {
   if (await isReached(db, row, me.id)) throw new Refusal('own_request', { message: reachesYou });
 };
@@ -356,6 +356,8 @@ export const lift = async (
         ...(name === undefined ? {} : { by: name }),
       });
     }
+    // Again: nobody is being stopped by it while it is locked, so what holds now holds until it is lifted.
+    await assertNotReached(tx, row, by);
     const audit_sequence = await appendAudit(tx, {
       kind: 'kill_switch_lifted',
       at: instantOf(at),

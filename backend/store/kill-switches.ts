@@ -6,7 +6,7 @@ import type { Db, Tx } from './open.ts';
 import { loadPeople } from './people.ts';
 import { known } from './rows.ts';
 import type { Schema } from './schema.ts';
-import { grantsIn, type Reach } from './switch-reach.ts';
+import { grantsIn, type Reach, someoneIn } from './switch-reach.ts';
 import { type Reader, visibleTo } from './visibility.ts';
 
 export type SwitchRow = Selectable<Schema['kill_switches']>;
@@ -42,17 +42,21 @@ export const loadSwitchRows = (db: Db, which: 'on' | 'open' | 'all'): Promise<Sw
     .execute();
 
 /**
- * Was this person, by this or another sign-in with the same mailbox, the one it names (`person`), or one of those who had something in
- * its reach when it came to them (`others`)? Also what was ending already counts: which of two switches that overlap came first to
- * somebody is a matter of luck.
+ * Is this person, by this or another sign-in with the same mailbox, the one it names (`person`), or one of those who had something in
+ * its reach, or have it still to be stopped (`others`)? Also what was ending already counts: which of two switches that overlap came
+ * first to somebody is a matter of luck.
  */
 const hitBy = async (db: Db, row: SwitchRow, personId: string): Promise<{ person: boolean; others: boolean }> => {
+  // One statement: who is enforced just now is still to be stopped in it, or hit.
+  const toBeStopped =
+    row.lifted_at === null ? someoneIn(reachOf(row), sql<string>`select id from same`) : sql<boolean>`false`;
   const { rows } = await sql<{ person: boolean; others: boolean }>`
     with same as (
       select p.id from people p, people me
       where me.id = ${personId} and (p.id = me.id or (p.email is not null and lower(p.email) = lower(me.email))))
     select exists (select 1 from same where id = ${row.person_id}) as person,
-      exists (select 1 from kill_switch_hits h where h.switch_id = ${row.id} and h.person_id in (select id from same)) as others
+      (exists (select 1 from kill_switch_hits h where h.switch_id = ${row.id} and h.person_id in (select id from same))
+        or ${toBeStopped}) as others
   `.execute(db);
   return rows[0] ?? { person: false, others: false };
 };

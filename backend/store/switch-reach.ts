@@ -78,3 +78,10 @@ export const peopleIn = async (db: Db, reach: Reach, switchId: string): Promise<
     .execute();
   return rows.map(({ id }) => id).sort();
 };
+
+/** Condition: one of these people (a query of ids) has something within reach that lives, is ending, or waits. */
+export const someoneIn = (reach: Reach, ids: RawBuilder<string>): RawBuilder<boolean> => sql<boolean>`(
+  exists (select 1 from grants where grants.person_id in (${ids})
+    and grants.state in (${sql.join([...liveGrantStates])}) and ${grantsIn(reach)})
+  or exists (select 1 from requests where requests.requester_id in (${ids})
+    and requests.state = 'waiting' and ${requestsIn(reach)}))`;
