@@ -9,7 +9,7 @@ export const refusalAdvice = {
   fresh_sign_in_needed: 'This needs a sign-in of the last 10 minutes. Sign in again, then repeat it.',
   not_found: 'It does not exist, or no rule lets you see it.',
   not_allowed: 'You can see it, but no rule lets you do this. Ask a team lead who may.',
-  own_request: 'You cannot approve your own request. Ask another approver.',
+  own_request: 'You cannot decide about your own access. Somebody else has to.',
   invalid_input: 'Mend the part that is named and send it again. Nothing was changed.',
   changed: 'What you saw has changed since. Read it again, then decide.',
   wrong_state: 'Somebody or something was faster. The list now shows how it stands.',
