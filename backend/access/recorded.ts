@@ -62,7 +62,10 @@ const seenHashOf = (
     reason: request.reason,
     ticket: request.ticket,
     breakGlass: false,
-    wider: wider.map(({ accountId, group, members, names }) => ({ accountId, group, members, names })),
+    wider: wider.map(({ accountId, group, members, names, membersHash }) => ({
+      ...{ accountId, group, members, names },
+      ...(membersHash === undefined ? {} : { membersHash }),
+    })),
     ruleSetHash: set.hash,
   });
   if (canonical === undefined) throw new Error(`Request ${request.id} has no canonical form.`);

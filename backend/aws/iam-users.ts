@@ -2,6 +2,7 @@
  * People as IAM users, for shops without Identity Center: who is in the configured groups of the sign-in accounts may use Curfew.
  * Known by UserId (`AIDA…`, never given twice), remembered for a minute at most (threats RQ-06, ID-12).
  */
+import { createHash } from 'node:crypto';
 import {
   GetAccountAuthorizationDetailsCommand,
   GetGroupCommand,
@@ -63,6 +64,11 @@ const tagOf = (tags: readonly Tag[] | undefined, key: string): string | null =>
 
 const memberOf = (accountId: string, { UserId, UserName }: User): Member[] =>
   UserId === undefined || UserName === undefined ? [] : [{ accountId, id: UserId, name: UserName }];
+
+const hashOfAll = (members: readonly Member[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify(members.map(({ id, name }) => [name, id]).sort()))
+    .digest('hex');
 
 type UserFacts = { tags: readonly Tag[] | undefined; inGroups: readonly string[]; checkedAt: Date };
 
@@ -234,7 +240,9 @@ export const createIamUsers = (options: IamUsersOptions): IamUsers => {
     reach: async (accountId, group) => {
       const found = await remembered(accountId, group);
       const names = found.map(({ name }) => name).sort();
-      return { accountId, group, members: names.length, names: names.slice(0, namesShown) };
+      const reach = { accountId, group, members: names.length, names: names.slice(0, namesShown) };
+      // Whoever is exchanged behind the names that are shown is noticed all the same.
+      return names.length <= namesShown ? reach : { ...reach, membersHash: hashOfAll(found) };
     },
   };
 };

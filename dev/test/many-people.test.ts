@@ -238,6 +238,28 @@ describe('IAM users', () => {
     expect(asked.get('GetUser')).toBe(151);
     expect(oneByOne).toEqual(members.map((member) => ({ ...member, checkedAt: at })));
   });
+
+  test('RQ-20 a group of many names twenty, and somebody exchanged behind them is noticed', async () => {
+    aws.state.putGroup({ accountId: prod, name: 'rota' });
+    const member = (name: string, groups: string[]) => aws.state.putUser({ accountId: prod, name, groups });
+    for (let number = 10; number < 32; number += 1) member(`rota-${number}`, ['rota']);
+    const directory = usersOf();
+    const before = await directory.reach(prod, 'rota');
+    expect(before).toMatchObject({ members: 22, membersHash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(before.names.at(-1)).toBe('rota-29');
+    expect(await usersOf().reach(prod, 'rota')).toEqual(before);
+    member('rota-31', []);
+    member('rota-99', ['rota']);
+    later(31);
+    const after = await directory.reach(prod, 'rota');
+    expect([after.members, after.names]).toEqual([before.members, before.names]);
+    expect(after.membersHash).not.toBe(before.membersHash);
+    member('rota-30', []);
+    member('rota-99', []);
+    later(31);
+    // All are named.
+    expect(await directory.reach(prod, 'rota')).not.toHaveProperty('membersHash');
+  });
 });
 
 describe('the copy', () => {

@@ -9,6 +9,8 @@ export type GroupReach = {
   members: number;
   /** User names of the first of them, in order of the alphabet. */
   names: string[];
+  /** SHA-256 (hex) over all of them, where `names` has only the first; missing: it has all. */
+  membersHash?: string;
 };
 
 const people = (count: number): string => (count === 1 ? '1 person' : `${count} people`);
