@@ -128,6 +128,10 @@ export const judgementOf = (judged: readonly InstanceJudgement[]): Judgement => 
 export const isSamePerson = (a: Pick<PersonFacts, 'id' | 'email'>, b: Pick<PersonFacts, 'id' | 'email'>): boolean =>
   a.id === b.id || (a.email !== null && b.email !== null && a.email.toLowerCase() === b.email.toLowerCase());
 
+/** How many humans these are, as `isSamePerson` tells them apart. */
+export const humansAmong = (people: readonly Pick<PersonFacts, 'id' | 'email'>[]): number =>
+  new Set(people.map(({ id, email }) => email?.toLowerCase() ?? id)).size;
+
 /** Who may decide the request, by the rules and by not being who asks (promise 9)? */
 const decidersOf = (set: RuleSet, ask: Ask): ((approver: PersonFacts) => boolean) => {
   const rules = ask.instances.map((instance) => set.approve(factsOf(ask, instance)));
@@ -145,18 +149,23 @@ export const approversOf = (set: RuleSet, ask: Ask, candidates: readonly PersonF
   candidates.filter(decidersOf(set, ask));
 
 /** The verdict as the window shows it. */
-export const verdictOf = (judgement: Judgement, approvers: () => readonly Person[], at: Date): Verdict => {
+export const verdictOf = (judgement: Judgement, approvers: () => readonly PersonFacts[], at: Date): Verdict => {
   if (judgement.kind !== 'person') {
     return judgement.kind === 'at-once'
       ? judgement
       : { kind: 'no', ruleId: judgement.ruleId, advice: judgement.advice };
   }
-  const people = approvers().map(plainPerson);
+  const people = approvers();
+  const humans = humansAmong(people);
   const { because, ...person } = judgement;
-  if (people.length >= judgement.approvalsNeeded) {
-    return { ...person, approvers: people, ...(because.length === 0 ? {} : { because: [...because] }) };
+  if (humans >= judgement.approvalsNeeded) {
+    return {
+      ...person,
+      approvers: people.map(plainPerson),
+      ...(because.length === 0 ? {} : { because: [...because] }),
+    };
   }
-  return { kind: 'no', ruleId: judgement.ruleId, advice: tooFewApprovers(judgement, people.length, at) };
+  return { kind: 'no', ruleId: judgement.ruleId, advice: tooFewApprovers(judgement, humans, at) };
 };
 
 export const tooFewApprovers = (

@@ -24,6 +24,7 @@ import { gatherHeld, nothingHeld } from './held.ts';
 import {
   type Ask,
   approversOf,
+  humansAmong,
   isHidden,
   type Judgement,
   judgeInstances,
@@ -143,8 +144,9 @@ export const requireApprovers = (
   { candidates, judgement }: { candidates: readonly PersonFacts[]; judgement: PersonDecides },
 ): PersonFacts[] => {
   const approvers = approversOf(set, ask, candidates);
-  if (approvers.length >= judgement.approvalsNeeded) return approvers;
-  throw new Refusal('not_allowed', { message: tooFewApprovers(judgement, approvers.length, ask.at) });
+  const humans = humansAmong(approvers);
+  if (humans >= judgement.approvalsNeeded) return approvers;
+  throw new Refusal('not_allowed', { message: tooFewApprovers(judgement, humans, ask.at) });
 };
 
 type Gathered = { ask: Ask; judgement: Allowed; roles: ReadyRole[]; approvers: Person[]; wider: GroupReach[] };
