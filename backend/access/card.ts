@@ -13,6 +13,7 @@ import { gatherCandidates, gatherPerson } from './gather.ts';
 import { approversOf, judgeInstances, judgementOf, plainPerson } from './judge.ts';
 import { carrierOf, plannedFor, plannedGrants } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
+import { changedSinceYes } from './yeses.ts';
 
 const historyDays = 30;
 
@@ -132,7 +133,10 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
     gatherPerson(deps, caller.person.id),
     gatherCandidates(deps),
   ]);
-  const refusal = await whyNot(deps, set, { recorded, approver });
+  const [refusal, changedSince] = await Promise.all([
+    whyNot(deps, set, { recorded, approver }),
+    changedSinceYes(deps.db, recorded, approver.id),
+  ]);
   const seen = refusal === null ? all : visibleTo(caller);
   const [history, hasNow, change, row] = await Promise.all([
     historyOf(deps.db, request, { now, seen }),
@@ -160,6 +164,7 @@ export const card = async (deps: AccessDeps, caller: Reader, requestId: string):
     },
     history,
     hasNow,
+    ...(changedSince === null ? {} : { changedSinceYes: changedSince }),
     mayDecide:
       refusal === null ? { yes: true } : { yes: false, why: refusal.detail.message ?? refusalAdvice[refusal.code] },
   };

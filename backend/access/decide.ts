@@ -1,5 +1,5 @@
 /** Deciding: a yes, a yes to less, or a no; exactly one decision closes a request (promises 1 and 9). */
-import { type AccessRequest, type Decision, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
+import { type AccessRequest, type InstanceRef, type Person, refKey } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { DecideInput } from '../../src/shared/views.ts';
@@ -7,22 +7,22 @@ import type { RuleSet } from '../rules/rules.ts';
 import { recordChange, tellChange } from '../store/changes.ts';
 import { addNotices } from '../store/notices.ts';
 import type { Tx } from '../store/open.ts';
+import type { PersonFacts } from '../store/people.ts';
 import { loadRequest } from '../store/requests.ts';
-import { decisionContent, decisionSealHolds } from '../store/seal.ts';
 import type { Reader } from '../store/visibility.ts';
 import { type AccessDeps, assertInForce, withRules } from './deps.ts';
 import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } from './gather.ts';
-import { type Ask, mayDecide, plainPerson } from './judge.ts';
+import { type Ask, isSamePerson, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
 import { assertNotPaused, beginUnlessPaused } from './pause.ts';
 import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
 import { closeRequest, type LockedGrant, lockGrant, lockWaiting } from './rows.ts';
 import { assertContinuous, requestView, requireAllowed } from './submit.ts';
-import { approvedWords, deniedWords } from './words.ts';
+import { approvedWords, deniedWords, nothingLeftWords } from './words.ts';
+import { askAgain, type FallenYes, gatherYeses, type StandingYes, setAside } from './yeses.ts';
 
 export type Given = { instances: InstanceRef[]; durationSeconds: number };
-type YesDecision = Extract<Decision, { verdict: 'yes' }>;
 
 /** What this yes gives. @throws Refusal `wider_than_asked` when it is more than was asked in any way (RQ-12). */
 export const givenBy = (request: Pick<AccessRequest, 'instances' | 'durationSeconds'>, less: Given | null): Given => {
@@ -50,35 +50,14 @@ export const together = (first: Given, others: readonly Given[]): Given => ({
   durationSeconds: Math.min(first.durationSeconds, ...others.map((given) => given.durationSeconds)),
 });
 
-/** Ids of the request's decisions whose seals hold: what somebody put into the database is no yes (threats AU-05). */
-const sealedDecisions = async (deps: Pick<AccessDeps, 'db' | 'sealKey'>, requestId: string): Promise<Set<string>> => {
-  const rows = await deps.db.selectFrom('decisions').selectAll().where('request_id', '=', requestId).execute();
-  const sealed = rows.filter((row) => decisionSealHolds(deps.sealKey, decisionContent(row), row.mac));
-  return new Set(sealed.map((row) => row.id));
-};
-
-/** Earlier yeses whose givers may still decide it (RQ-06). */
-const standingYeses = async (
-  deps: AccessDeps,
-  set: RuleSet,
-  { recorded, yeses }: { recorded: Recorded; yeses: readonly Decision[] },
-): Promise<YesDecision[]> => {
-  const standing: YesDecision[] = [];
-  const sealed = yeses.length === 0 ? new Set() : await sealedDecisions(deps, recorded.request.id);
-  for (const yes of yeses) {
-    if (yes.verdict !== 'yes' || yes.by.kind !== 'person' || !sealed.has(yes.id)) continue;
-    const giver = await deps.directory.person(yes.by.person.id);
-    if (giver !== null && mayDecide(set, recorded.ask, giver)) standing.push(yes);
-  }
-  return standing;
-};
-
-type Plan =
+/** `aside`: earlier yeses that count no more and give way to this decision. */
+type Plan = { aside: FallenYes[] } & (
   | { kind: 'deny' }
   /** A yes that is not the last: the request goes on waiting. */
   | { kind: 'count'; given: Given }
   /** The last yes. `grants` is what all yeses give together; without an instance it denies. */
-  | { kind: 'approve'; given: Given; grants: Given; yeses: YesDecision[] };
+  | { kind: 'approve'; given: Given; grants: Given; yeses: StandingYes[] }
+);
 
 const narrowed = (ask: Ask, given: Given): Ask => ({
   ...ask,
@@ -89,9 +68,10 @@ const narrowed = (ask: Ask, given: Given): Ask => ({
 const planOf = async (
   deps: AccessDeps,
   set: RuleSet,
-  { recorded, input }: { recorded: Recorded; input: DecideInput },
+  { recorded, input, approver }: { recorded: Recorded; input: DecideInput; approver: PersonFacts },
 ): Promise<Plan> => {
-  if (input.verdict === 'no') return { kind: 'deny' };
+  const { standing, fallen } = await gatherYeses(deps, set, recorded);
+  if (input.verdict === 'no') return { kind: 'deny', aside: fallen.filter(({ person }) => person.id === approver.id) };
   const { request, ask, gone } = recorded;
   const given = givenBy(request, input.less);
   if (request.purpose.kind === 'extend' && given.instances.length < request.instances.length) {
@@ -110,19 +90,25 @@ const planOf = async (
   const judgement = requireAllowed(set, judged);
   if (request.state !== 'waiting') throw new Error(`Request ${request.id} was judged though it is closed.`);
   const needed = Math.max(1, request.approvalsNeeded, judgement.kind === 'person' ? judgement.approvalsNeeded : 1);
-  const yeses = await standingYeses(deps, set, { recorded, yeses: request.yeses });
-  if (yeses.length + 1 < needed) return { kind: 'count', given };
-  return { kind: 'approve', given, grants: together(given, yeses), yeses };
+  if (standing.length + 1 < needed) {
+    // Who may not decide at this moment may again before it lapses.
+    return { kind: 'count', given, aside: fallen.filter(({ why }) => why === 'changed') };
+  }
+  return { kind: 'approve', given, grants: together(given, standing), yeses: standing, aside: fallen };
 };
 
 type Deciding = {
   recorded: Recorded;
   input: DecideInput;
   plan: Plan;
+  approver: PersonFacts;
   decider: Person;
   at: Date;
   set: RuleSet;
 };
+
+/** Everybody said yes, and nothing is in all of it: that is a no. */
+const leavesNothing = (plan: Plan): boolean => plan.kind === 'approve' && plan.grants.instances.length === 0;
 
 const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, set }: Deciding): Promise<number> =>
   insertDecision(tx, deps, {
@@ -135,6 +121,8 @@ const record = (tx: Tx, deps: AccessDeps, { recorded, input, plan, decider, at, 
     ruleSetHash: set.hash,
     seenHash: input.seenHash,
     wider: recorded.wider,
+    aside: plan.aside,
+    leavesNothing: leavesNothing(plan),
   });
 
 const tellRequester = async (
@@ -153,10 +141,13 @@ const tellRequester = async (
 };
 
 const writeNo = async (tx: Tx, deciding: Deciding, auditSequence: number): Promise<void> => {
-  const { recorded, decider, input, at } = deciding;
+  const { recorded, plan, decider, input, at } = deciding;
   const { request } = recorded;
   await closeRequest(tx, request, { state: 'denied', at, auditSequence });
-  const words = deniedWords(request, decider, input.comment);
+  const words =
+    plan.kind === 'approve'
+      ? nothingLeftWords(request, { givers: plan.yeses.map(({ person }) => person), decider, comment: input.comment })
+      : deniedWords(request, decider, input.comment);
   await tellRequester(tx, deciding, { kind: 'denied', ...words, target: { kind: 'request', id: request.id } });
 };
 
@@ -192,7 +183,7 @@ const writeYes = async (
     const { principals } = carriers;
     [grantId] = await makeGrants(tx, deps, { request, owner, instances, durationSeconds, principals, by, at });
   }
-  const givers = plan.yeses.flatMap((yes) => (yes.by.kind === 'person' ? [yes.by.person] : []));
+  const givers = plan.yeses.map(({ person }) => person);
   const words = approvedWords(
     {
       instances: recorded.ask.instances.filter((one) => instances.some((ref) => refKey(ref) === refKey(one))),
@@ -208,6 +199,10 @@ const writeYes = async (
   await tellRequester(tx, deciding, { kind: 'approved', ...words, target });
 };
 
+/** Whose yes was to something else, and is still wanted. */
+const toLookAgain = ({ plan, approver }: Deciding): Person[] =>
+  plan.aside.flatMap(({ giver }) => (giver === null || isSamePerson(giver, approver) ? [] : [plainPerson(giver)]));
+
 const write = async (
   tx: Tx,
   deps: AccessDeps,
@@ -216,7 +211,7 @@ const write = async (
   const { recorded, plan, at, set } = deciding;
   const { request, requester } = recorded;
   await beginUnlessPaused(tx, { people: [requester.id, deciding.decider.id], instances: request.instances });
-  const empty = plan.kind === 'approve' && plan.grants.instances.length === 0;
+  const empty = leavesNothing(plan);
   let carriers: Carriers | null = null;
   if (plan.kind === 'approve' && !empty) {
     carriers =
@@ -232,10 +227,12 @@ const write = async (
   }
   await lockWaiting(tx, request.id);
   await assertSameYeses(tx, request);
+  await setAside(tx, plan.aside);
   const auditSequence = await record(tx, deps, deciding);
   if (plan.kind === 'deny' || empty) await writeNo(tx, deciding, auditSequence);
   else if (plan.kind === 'approve' && carriers !== null)
     await writeYes(tx, deps, { deciding, plan, carriers, auditSequence });
+  else await askAgain(tx, { request, people: toLookAgain(deciding), at });
   await tellChange(tx, { topic: 'requests', id: request.id, requestId: request.id });
   if (carriers !== null && 'extended' in carriers) {
     const { id, request_id: requestId } = carriers.extended.row;
@@ -248,13 +245,11 @@ class YesesChanged extends Error {}
 
 /** Two people who say yes at once to a request that needs two: the second judges again with the first one's yes. */
 const assertSameYeses = async (tx: Tx, request: AccessRequest): Promise<void> => {
-  const seen = request.state === 'waiting' ? request.yeses.length : 0;
-  const { count } = await tx
-    .selectFrom('decisions')
-    .where('request_id', '=', request.id)
-    .select((eb) => eb.fn.countAll<number>().as('count'))
-    .executeTakeFirstOrThrow();
-  if (count !== seen) throw new YesesChanged('Somebody else decided meanwhile.');
+  const seen = new Set(request.state === 'waiting' ? request.yeses.map(({ id }) => id) : []);
+  const there = await tx.selectFrom('decisions').select('id').where('request_id', '=', request.id).execute();
+  // By id and not by number: one may have taken the place of another.
+  if (there.length !== seen.size || there.some(({ id }) => !seen.has(id)))
+    throw new YesesChanged('Somebody else decided meanwhile.');
 };
 
 const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> =>
@@ -276,7 +271,7 @@ const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promi
     const refusal = await whyNot(deps, set, { recorded, approver });
     if (refusal !== null) throw refusal;
     if (input.seenHash !== recorded.seenHash) throw new Refusal('changed');
-    const plan = await planOf(deps, set, { recorded, input });
+    const plan = await planOf(deps, set, { recorded, input, approver });
     const grants = plan.kind === 'approve' && request.purpose.kind === 'new' ? plan.grants : null;
     const instances = recorded.ask.instances.filter((one) =>
       grants?.instances.some((ref) => refKey(ref) === refKey(one)),
@@ -285,7 +280,7 @@ const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promi
     if (grants !== null) {
       await assertRoomFor(deps, request.requester, { instances, durationSeconds: grants.durationSeconds });
     }
-    const deciding = { recorded, input, plan, decider: plainPerson(approver), at: deps.now(), set };
+    const deciding = { recorded, input, plan, approver, decider: plainPerson(approver), at: deps.now(), set };
     await deps.db.transaction().execute((tx) => write(tx, deps, { deciding, roles }));
     if (plan.kind === 'approve') deps.nudge();
     return requestView(deps, request.id);

@@ -11,7 +11,7 @@ import type { GroupReach } from '../../src/shared/group-reach.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import { appendAudit } from '../audit/chain.ts';
-import type { Actor } from '../audit/event.ts';
+import type { Actor, AuditEvent } from '../audit/event.ts';
 import type { Tx } from '../store/open.ts';
 import { groupBy } from '../store/rows.ts';
 import { decisionContent, grantContent, sealDecision, sealGrant } from '../store/seal.ts';
@@ -19,6 +19,7 @@ import type { AccessDeps } from './deps.ts';
 import { plainRef } from './gather.ts';
 import type { PrincipalRef } from './principals.ts';
 import { aboutGrant, changeGrant, type GrantRow, instantOf, type LockedGrant, type RequestRow } from './rows.ts';
+import type { FallenYes } from './yeses.ts';
 
 const actorOf = (by: DecidedBy): Actor =>
   by.kind === 'rule' ? { kind: 'rule', ruleId: by.ruleId } : { kind: 'person', person: by.person };
@@ -114,7 +115,15 @@ export type NewDecision = {
   ruleSetHash: string;
   seenHash: string | null;
   wider: readonly GroupReach[];
+  /** Earlier yeses that count no more. */
+  aside?: readonly FallenYes[];
+  /** A yes that denies: nothing is in all of the yeses. */
+  leavesNothing?: boolean;
 };
+
+/** Said in the audit trail only where it is so. */
+const asideOf = (aside: readonly FallenYes[] = []): Pick<Extract<AuditEvent, { kind: 'request_decided' }>, 'aside'> =>
+  aside.length === 0 ? {} : { aside: aside.map(({ id: decisionId, person, why }) => ({ decisionId, person, why })) };
 
 /** Puts a sealed decision on record. @returns the sequence of its audit row. */
 export const insertDecision = async (
@@ -155,6 +164,8 @@ export const insertDecision = async (
     ruleSetHash: decision.ruleSetHash,
     seenHash: decision.seenHash,
     ...widely(yes === null ? [] : decision.wider),
+    ...asideOf(decision.aside),
+    ...(decision.leavesNothing === true ? { leavesNothing: true } : {}),
   });
   await tx
     .insertInto('decisions')

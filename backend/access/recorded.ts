@@ -13,6 +13,7 @@ import { changedLately, nothingHeld } from './held.ts';
 import { type Ask, isSamePerson, mayDecide } from './judge.ts';
 import { notWaiting } from './rows.ts';
 import { gatherWider } from './wider.ts';
+import { gatherYeses, saidYesAlready } from './yeses.ts';
 
 export type Recorded = {
   request: AccessRequest;
@@ -138,7 +139,7 @@ export const gatherRecorded = async (
 
 /** Why this person may not decide the request now, or null when they may. */
 export const whyNot = async (
-  deps: Pick<AccessDeps, 'db'>,
+  deps: Pick<AccessDeps, 'db' | 'sealKey' | 'directory'>,
   set: RuleSet,
   { recorded, approver }: { recorded: Recorded; approver: PersonFacts },
 ): Promise<Refusal | null> => {
@@ -152,9 +153,8 @@ export const whyNot = async (
       .executeTakeFirstOrThrow();
     return row.state === 'waiting' ? new Refusal('changed') : notWaiting(deps.db, row);
   }
-  if (request.yeses.some((yes) => yes.by.kind === 'person' && yes.by.person.id === approver.id)) {
-    return new Refusal('wrong_state', { message: 'You said yes already; it waits for somebody else.' });
-  }
+  const already = saidYesAlready(await gatherYeses(deps, set, recorded), approver);
+  if (already !== null) return new Refusal('wrong_state', { message: already });
   if (!recorded.requester.enabled) {
     const message = `${request.requester.displayName} is no longer in ${directoryWords(request.requester.id)}.`;
     return new Refusal('not_allowed', { message });

@@ -26,6 +26,12 @@ export const toApproveWords = (
   body: [widerWords(request.wider), `“${request.reason}” Rule: ${ruleId}.`].filter((words) => words !== '').join(' '),
 });
 
+/** For whoever said yes before what it was for has changed. */
+export const lookAgainWords = (request: What & { requester: Person; extends: boolean }): NoticeWords => ({
+  title: `Look again: ${request.requester.displayName} asks for ${request.extends ? 'more time on ' : ''}${what(request)}`,
+  body: 'What you said yes to has changed since, so your yes counts no more.',
+});
+
 export const approvedWords = (
   yes: What & { less: boolean; extends: boolean },
   deciders: readonly Person[],
@@ -43,6 +49,19 @@ export const deniedWords = (request: What, decider: Person, comment: string | nu
   title: `Not approved: ${what(request)}`,
   body: comment === null || comment === '' ? `By ${decider.displayName}.` : `${decider.displayName}: “${comment}”`,
 });
+
+/** Everybody said yes, each to another part. */
+export const nothingLeftWords = (
+  request: What,
+  { givers, decider, comment }: { givers: readonly Person[]; decider: Person; comment: string | null },
+): NoticeWords => {
+  const names = [...givers, decider].map((person) => person.displayName).join(' and ');
+  const said = comment === null || comment === '' ? '' : ` ${decider.displayName}: “${comment}”`;
+  return {
+    title: `Not approved: ${what(request)}`,
+    body: `${names} each said yes to a part of it, and no instance is in all of them.${said}`,
+  };
+};
 
 export const requestLapsedWords = (request: What): NoticeWords => ({
   title: `Nobody decided in time: ${what(request)}`,

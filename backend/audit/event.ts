@@ -61,6 +61,10 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
       ruleSetHash: string;
       seenHash: string | null;
       wider?: GroupReach[];
+      /** Earlier yeses that count no more: what they were for has changed, or their giver may not decide it (threats RQ-06, RQ-10). */
+      aside?: Array<{ decisionId: string; person: Person; why: 'changed' | 'may_not_decide' | 'same_person' }>;
+      /** A yes that denies: nothing is in all of the yeses. */
+      leavesNothing?: true;
     } & AboutRequest)
   /** `left`: because they left; `stopped`: by a kill switch, or with everything of the person on an instance. */
   | ({ kind: 'request_withdrawn'; left?: true; stopped?: { switchId: string | null } } & AboutRequest)

@@ -48,6 +48,18 @@ const commented = (comment: string | null): string => (comment ? `: “${comment
 /** A second sentence where a group carries the access. */
 const widely = (wider: readonly GroupReach[] = []): string => (wider.length === 0 ? '' : `. ${widerWords(wider)}`);
 
+const asideWhy = {
+  changed: 'what it was for has changed',
+  may_not_decide: 'they may not decide it any more',
+  same_person: 'they had approved it by another sign-in',
+} as const;
+
+/** Further sentences where earlier approvals count no more. */
+const asideWords = (aside: Extract<AuditEvent, { kind: 'request_decided' }>['aside'] = []): string =>
+  aside
+    .map(({ person, why }) => `. The earlier approval of ${person.displayName} counts no more: ${asideWhy[why]}`)
+    .join('');
+
 /** An IAM user cannot be disabled: who is in none of the groups has left. */
 const leftWords = ({ person, why }: { person: Person; why: 'disabled' | 'gone' }): string => {
   const where = directoryWords(person.id);
@@ -68,8 +80,8 @@ const sentences: Sentences = {
     `${e.requester.displayName} asked for ${e.extendsGrantId === null ? '' : 'more time on '}${ids(e.instances)}, ${durationWords(e.durationSeconds)}: “${e.reason}”${widely(e.wider)}${e.because === undefined ? '' : `. ${becauseWords(e.because, Date.parse(e.at))}`}`,
   request_decided: (e) =>
     e.verdict === 'yes'
-      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}${widely(e.wider)}`
-      : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}`,
+      ? `${deciderName(e.by)} approved ${durationWords(e.durationSeconds ?? 0)} on ${ids(e.instances ?? [])} for ${e.requester.displayName}${commented(e.comment)}${widely(e.wider)}${e.leavesNothing === true ? '. No instance is in all of the approvals, so the request is denied' : ''}${asideWords(e.aside)}`
+      : `${deciderName(e.by)} denied the request of ${e.requester.displayName}${commented(e.comment)}${asideWords(e.aside)}`,
   request_withdrawn: (e) =>
     e.left === true
       ? `The request of ${e.requester.displayName}, who left the organisation, was withdrawn`

@@ -199,6 +199,8 @@ export type RequestCard = {
   };
   /** What the requester has, while the request waits: all of it for who may decide, else what the caller sees of it. */
   hasNow: Grant[];
+  /** When the caller said yes to something that has changed since, so that it counts no more; missing: they did not. */
+  changedSinceYes?: Instant;
   /** May the caller decide it now, and if not, why. */
   mayDecide: { yes: true } | { yes: false; why: string };
 };

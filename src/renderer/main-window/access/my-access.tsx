@@ -68,8 +68,9 @@ const WaitingRow = ({ request }: { request: Waiting }) => {
 const refusedWords = (request: Extract<AccessRequest, { state: 'denied' | 'lapsed' }>): string => {
   if (request.state === 'lapsed') return 'Lapsed: nobody decided in time';
   const no = request.decisions.find((decision) => decision.verdict === 'no');
-  const who = no?.by.kind === 'person' ? ` by ${seen(no.by.person.displayName)}` : '';
-  return `Not approved${who}${no?.comment ? `: “${seen(no.comment)}”` : ''}`;
+  if (no === undefined) return 'Not approved: each approver said yes to another part';
+  const who = no.by.kind === 'person' ? ` by ${seen(no.by.person.displayName)}` : '';
+  return `Not approved${who}${no.comment ? `: “${seen(no.comment)}”` : ''}`;
 };
 
 const useAskAgain = (): ((request: AccessRequest | Grant) => void) => {

@@ -162,6 +162,11 @@ const Body = ({ card, changed }: { card: RequestCard; changed: boolean }) => (
         What you see now is how it stands. Read it again, then decide.
       </Note>
     )}
+    {!changed && card.changedSinceYes !== undefined && (
+      <Note tone="ask" title="What you approved has changed since" role="status">
+        Your yes of {timeOfDay(card.changedSinceYes, Date.now())} counts no more. Read it again, then decide.
+      </Note>
+    )}
     <Outcome request={card.request} />
     <AskedHead request={card.request} />
     <WiderNote wider={card.wider} />

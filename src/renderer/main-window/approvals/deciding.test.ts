@@ -58,6 +58,8 @@ it('names who decided, and you when it was you', () => {
   const denied: AccessRequest = { ...base, state: 'denied', at: base.submittedAt, decisions: [decision] };
   expect(outcomeWords(denied, 'a1')).toBe('Jonas Lindqvist denied');
   expect(outcomeWords(denied, 'a2')).toBe('You denied');
+  const yes = { ...decision, verdict: 'yes' as const, instances, durationSeconds: 7200 };
+  expect(outcomeWords({ ...denied, decisions: [yes, yes] }, 'a2')).toBe('Denied: nothing is in all of the approvals');
 });
 
 it('tells the history without making a first request look like a bad one', () => {

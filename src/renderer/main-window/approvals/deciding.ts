@@ -56,6 +56,8 @@ export const outcomeWords = (request: AccessRequest, meId: string | null): strin
   if (request.state === 'lapsed') return 'Lapsed';
   if (request.state === 'waiting') return 'Waiting';
   const last = request.decisions.at(-1);
+  // Each said yes to another part of it.
+  if (request.state === 'denied' && last?.verdict === 'yes') return 'Denied: nothing is in all of the approvals';
   const verb = request.state === 'approved' ? 'approved' : 'denied';
   if (last === undefined) return verb;
   if (last.by.kind === 'rule')
