@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { beforeEach, expect, test } from 'vitest';
 import { type AccessRequest, type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { Refusal, type RefusalCode } from '../../src/shared/refusal.ts';
@@ -11,7 +12,9 @@ import type { DecideInput } from '../../src/shared/views.ts';
 import { defaultTrustedTags } from '../config.ts';
 import { openRules } from '../rules/rules.ts';
 import { decisionContent, decisionSealHolds } from '../store/seal.ts';
+import { createAccess } from './access.ts';
 import { givenBy, together } from './decide.ts';
+import type { AccessDeps } from './deps.ts';
 import { type Machine, type Name, type Office, openOffice } from './testing/office.ts';
 
 let office: Office;
@@ -468,4 +471,74 @@ test('a request that nobody decides lapses', async () => {
   expect(await office.access.lapseDue()).toBe(1);
   expect(await office.access.lapseDue()).toBe(0);
   await expect(yes('jonas', asked.id)).rejects.toEqual(refusal('wrong_state', { message: 'The request has lapsed.' }));
+});
+
+/** Mira as an IAM user: an inline policy has room for a few grants only. */
+const cramped = (accountId: string): AccessDeps => ({
+  ...office.deps,
+  config: {
+    ...office.deps.config,
+    accounts: [
+      {
+        id: accountId,
+        name: 'payments',
+        regions: ['eu-central-1'],
+        brokerRoleArn: `arn:aws:iam::${accountId}:role/broker`,
+        provisionerRoleArn: `arn:aws:iam::${accountId}:role/provisioner`,
+        externalId: 'curfew-of-this-test',
+        boundaryArn: `arn:aws:iam::${accountId}:policy/boundary`,
+        principal: { kind: 'user', carrier: 'inline' },
+      },
+    ],
+  },
+  roles: {
+    check: async (id) => ({ accountId: id, accountName: id, state: 'ready', roleArn: `arn:aws:iam::${id}:user/mira` }),
+  },
+});
+
+/** As many instances more, like this one. @returns their ids. */
+const moreLike = async (name: string, count: number): Promise<string[]> => {
+  const ids = Array.from({ length: count }, (_, n) => `i-${String(n).padStart(17, '0')}`);
+  for (const id of ids) {
+    await sql`insert into instances select (jsonb_populate_record(instances, ${JSON.stringify({ instance_id: id, name: id })}::jsonb)).*
+      from instances where name = ${name}`.execute(office.db);
+  }
+  return ids;
+};
+
+test('a yes to more time that has no room by now is refused, as asking for it would be', async () => {
+  const { accountId } = office.ref('prod');
+  const access = createAccess(cramped(accountId));
+  const mira = await office.reader('mira');
+  const say = async (requestId: string) => {
+    const jonas = await office.reader('jonas');
+    const { seenHash } = await access.card(jonas, requestId);
+    return access.decide(jonas, { requestId, seenHash, verdict: 'yes', less: null, comment: null });
+  };
+  const give = async (instances: InstanceRef[], durationSeconds = 3600): Promise<string> => {
+    office.pass(7);
+    const asked = await access.submit(mira.person, { ...office.draft([], { durationSeconds }), instances });
+    const given = asked.state === 'waiting' ? await say(asked.id) : asked;
+    const id = given.state === 'approved' ? (given.grantIds[0] ?? '') : '';
+    await access.connect(mira, id);
+    return id;
+  };
+  const staging = await moreLike('s1-payments', 20);
+  const grantId = await give([office.ref('prod')]);
+  await give([office.ref('prod'), office.ref('prod2')], 7200);
+  const more = await access.extend(mira, { grantId, bySeconds: 7200, reason: null });
+  if (more.kind !== 'asked') throw new Error('A lead decides about production.');
+  let given = 0;
+  const full = (async () => {
+    for (const instanceId of staging) {
+      await give([{ ...office.ref('staging'), instanceId }]);
+      given += 1;
+    }
+  })();
+  await expect(full).rejects.toEqual(refusal('policy_full'));
+  expect(given).toBeGreaterThan(0);
+  await expect(say(more.request.id)).rejects.toEqual(refusal('policy_full'));
+  expect(await office.db.selectFrom('requests').select('state').where('id', '=', more.request.id).execute()).toEqual([
+    { state: 'waiting' },
+  ]);
 });

@@ -15,7 +15,7 @@ import { gatherPerson, gatherRoles, plainRef, type ReadyRole, requireRoles } fro
 import { type Ask, isSamePerson, plainPerson } from './judge.ts';
 import { activateByOf, extendGrant, insertDecision, intersection, makeGrants } from './make.ts';
 import { assertNotPaused, beginUnlessPaused } from './pause.ts';
-import { assertRoomFor, ensurePrincipals, type PrincipalRef } from './principals.ts';
+import { assertRoomFor, assertRoomToExtend, ensurePrincipals, type PrincipalRef } from './principals.ts';
 import { gatherRecorded, type Recorded, whyNot } from './recorded.ts';
 import { closeRequest, type LockedGrant, lockGrant, lockWaiting } from './rows.ts';
 import { assertContinuous, requestView, requireAllowed } from './submit.ts';
@@ -252,6 +252,15 @@ const assertSameYeses = async (tx: Tx, request: AccessRequest): Promise<void> =>
     throw new YesesChanged('Somebody else decided meanwhile.');
 };
 
+/** @throws Refusal `policy_full` when more time on a grant has no room by now: another grant would have to give way to it. */
+const assertRoomForMore = async (deps: AccessDeps, request: AccessRequest, bySeconds: number): Promise<void> => {
+  const [instance] = request.instances;
+  if (request.purpose.kind === 'new' || instance === undefined) return;
+  const { accountId, accountName } = instance;
+  const { grantId } = request.purpose;
+  await assertRoomToExtend(deps, request.requester, { grantId, accountId, accountName, bySeconds });
+};
+
 const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promise<AccessRequest> =>
   withRules(deps, async (set) => {
     const request = await loadRequest(deps.db, caller, input.requestId, deps.now());
@@ -280,6 +289,7 @@ const decideOnce = (deps: AccessDeps, caller: Reader, input: DecideInput): Promi
     if (grants !== null) {
       await assertRoomFor(deps, request.requester, { instances, durationSeconds: grants.durationSeconds });
     }
+    if (plan.kind === 'approve') await assertRoomForMore(deps, request, plan.grants.durationSeconds);
     const deciding = { recorded, input, plan, approver, decider: plainPerson(approver), at: deps.now(), set };
     await deps.db.transaction().execute((tx) => write(tx, deps, { deciding, roles }));
     if (plan.kind === 'approve') deps.nudge();
