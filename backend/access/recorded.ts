@@ -139,7 +139,7 @@ export const gatherRecorded = async (
 
 /** Why this person may not decide the request now, or null when they may. */
 export const whyNot = async (
-  deps: Pick<AccessDeps, 'db' | 'sealKey' | 'directory'>,
+  deps: Pick<AccessDeps, 'db' | 'sealKey' | 'directory' | 'now'>,
   set: RuleSet,
   { recorded, approver }: { recorded: Recorded; approver: PersonFacts },
 ): Promise<Refusal | null> => {
@@ -152,6 +152,10 @@ export const whyNot = async (
       .where('id', '=', request.id)
       .executeTakeFirstOrThrow();
     return row.state === 'waiting' ? new Refusal('changed') : notWaiting(deps.db, row);
+  }
+  // Nobody may have come to close it yet.
+  if (Date.parse(request.lapsesAt) <= deps.now().getTime()) {
+    return new Refusal('wrong_state', { message: 'The request has lapsed.', at: request.lapsesAt });
   }
   const already = saidYesAlready(await gatherYeses(deps, set, recorded), approver);
   if (already !== null) return new Refusal('wrong_state', { message: already });

@@ -194,3 +194,14 @@ test('RQ-12 yeses to different parts: the denial says whose they were, and that 
     /^Aiko approved .*\. No instance is in all of the approvals, so the request is denied$/,
   );
 });
+
+test('a yes after the request’s time is refused, also before anybody came to close it', async () => {
+  const asked = await ask();
+  office.pass(8 * 3600 - 1);
+  expect(await yes('jonas', asked)).toMatchObject({ state: 'waiting' });
+  office.pass(1);
+  const lapsed = { code: 'wrong_state', detail: { message: 'The request has lapsed.' } };
+  await expect(yes('aiko', asked)).rejects.toMatchObject(lapsed);
+  await expect(no('aiko', asked)).rejects.toMatchObject(lapsed);
+  expect(await office.db.selectFrom('grants').selectAll().execute()).toEqual([]);
+});
