@@ -12,7 +12,7 @@ import {
   policyInstant,
   sessionDocumentFor,
 } from './compile.ts';
-import { describeChange, headroom } from './describe-change.ts';
+import { describeChange } from './describe-change.ts';
 
 const accountId = '482011773306';
 const role = { partition: 'aws', accountId, sessionName: 'alice.1a2b3c4d' };
@@ -241,21 +241,6 @@ test('AWS-01 a change of one grant changes few of many documents', () => {
   }
 });
 
-test('headroom counts how many more one-instance grants fit, and no one more than that', () => {
-  const one = (n: number) => ({
-    id: `h${n}`,
-    instances: [{ accountId, region: 'eu-central-1', instanceId: `i-${n.toString(16).padStart(17, 'f')}` }],
-    notBefore: new Date(start),
-    endsAt: new Date(start + 60_000 + n * 1000),
-  });
-  const some = [one(0), one(1), one(2)];
-  const { moreInstances } = headroom(carrier, some);
-  const filled = (count: number) =>
-    compileAccessPolicy({ ...carrier, grants: Array.from({ length: count }, (_, n) => one(n)) });
-  expect(filled(3 + moreInstances)).toMatchObject({ fits: true, form: 'first-end' });
-  expect(filled(3 + moreInstances + 1).form).not.toBe('first-end');
-});
-
 describe('describeChange', () => {
   const live = {
     id: 'a',
@@ -296,19 +281,5 @@ describe('describeChange', () => {
     expect(change([{ ...live, endsAt: new Date(start + 9_000_000) }]).allows).toEqual([
       `May start a shell on ${inventory[0]?.instanceId} until 2026-11-22 11:30 UTC instead of 2026-11-22 11:00 UTC.`,
     ]);
-  });
-
-  test('headroom says no before the document is too large', () => {
-    const instances = (grant: number) =>
-      Array.from({ length: 20 }, (_, n) => ({
-        accountId,
-        region: 'eu-central-1',
-        instanceId: `i-0123456789abc${String(grant)}${String(n).padStart(3, '0')}`,
-      }));
-    const asked = (count: number) =>
-      Array.from({ length: count }, (_, n) => ({ id: `g${n}`, instances: instances(n), afterConnectSeconds: 3600 }));
-    expect(headroom(carrier, asked(3)).fits).toBe(true);
-    expect(headroom(carrier, asked(8)).fits).toBe(false);
-    expect(headroom(carrier, asked(8)).moreInstances).toBe(0);
   });
 });

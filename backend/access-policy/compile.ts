@@ -189,14 +189,16 @@ const pieceStatements = ({ owner, form, units, sessionDocuments }: Plan, piece: 
   return form === 'exact' ? [start, exactResume(owner, piece)] : [start];
 };
 
+/** What each document has room for besides what stands in it in any case. */
+const roomsOf = (plan: Plan, slots: readonly Slot[]): Slot[] => {
+  const sharedLength = sharedStatements(plan).reduce((sum, statement) => sum + lengthOf(statement), 0);
+  return slots.map(({ index, room }, at) => ({ index, room: room - emptyDocument - (at === 0 ? sharedLength : 0) }));
+};
+
 /** @param slots with the characters that their documents may have. @returns null when there is no room. */
 const fill = (plan: Plan, slots: readonly Slot[]): Array<{ slot: number; document: PolicyDocument }> | null => {
   const shared = sharedStatements(plan);
-  const sharedLength = shared.reduce((sum, statement) => sum + lengthOf(statement), 0);
-  const rooms = slots.map(({ index, room }, at) => ({
-    index,
-    room: room - emptyDocument - (at === 0 ? sharedLength : 0),
-  }));
+  const rooms = roomsOf(plan, slots);
   const costs = costsOf(plan);
   const windows = new Map(plan.units.map(({ window }) => [window.until, window]));
   const least =
@@ -268,28 +270,43 @@ export const buildDocuments = (
   return { documents: all ?? [], form: 'none', fits: false };
 };
 
-/** A grant of one instance, as room is counted in. */
-const oneMore = ({ accountId }: PolicyCarrier, region: string): StatementGrant => ({
-  id: 'one more',
-  instances: [{ accountId, region, instanceId: 'i-00000000000000000' }],
-  window: { from: '1970-01-01T00:00:00Z', until: '1970-01-01T01:00:00Z' },
-  seconds: 3600,
-  dated: true,
-});
+/** What instances and windows take up at least, in the form that needs the fewest characters. */
+export type LeastNeeds = {
+  /** Characters of all documents together, and of each, without what stands in it in any case. */
+  limit: number;
+  rooms: number[];
+  /** Of all these instances together, each once, and of the session documents that stand with the first of them. */
+  entries: number;
+  sessionDocuments: number;
+  /** Of one window's statement without entries. */
+  window: number;
+  /** Of one instance: the longest of these, and one more in the region of the first (without the session document there). */
+  entry: { widest: number; oneMore: number };
+};
 
-/** How many more grants of one instance each, with an end of its own each, would find room beside these. */
-export const moreGrants = (carrier: PolicyCarrier, grants: readonly StatementGrant[]): number => {
-  const region = grants[0]?.instances[0]?.region ?? 'eu-central-1';
-  const extra = oneMore(carrier, region);
-  const plan: Plan = { ...planOf(carrier, [...grants, extra], []), form: 'first-end' };
-  const slots = slotsOf(carrier);
-  const filled = fill(plan, slots);
-  if (filled === null) return 0;
+/**
+ * What room is measured by (`headroom.ts`). Texts of windows and names of session documents are of one length each, so it is
+ * the same whenever grants begin and end.
+ * @throws when an instance is not of this account (threats RQ-01).
+ */
+export const leastNeeds = (carrier: PolicyCarrier, instances: readonly InstanceRef[]): LeastNeeds => {
+  const epoch = policyInstant(new Date(0));
+  const window = { from: epoch, until: epoch };
+  const measured = { id: 'measured', instances: [...instances], window, seconds: 0, dated: true };
+  const plan: Plan = { ...planOf(carrier, [measured], []), form: 'none' };
   const costs = costsOf(plan);
-  const one = costs.piece(extra.window) + plan.units.reduce((most, unit) => Math.max(most, costs.unit(unit)), 0);
-  const lengths = new Map(filled.map(({ slot, document }) => [slot, JSON.stringify(document).length]));
-  const free = slots.map(({ index, room }) => room - (lengths.get(index) ?? emptyDocument));
-  return free.reduce((sum, characters) => sum + Math.max(0, Math.floor(characters / one)), 1);
+  const entries = plan.units.map(costs.unit);
+  const region = instances[0]?.region ?? 'eu-central-1';
+  const instanceId = 'i-00000000000000000';
+  const arn = instanceArn(carrier, { accountId: carrier.accountId, region, instanceId });
+  return {
+    limit: slotsOf(carrier).reduce((sum, { room }) => sum + room, 0),
+    rooms: roomsOf(plan, slotsOf(carrier)).map(({ room }) => room),
+    entries: entries.reduce((sum, characters) => sum + characters, 0),
+    sessionDocuments: costs.first,
+    window: costs.piece(window),
+    entry: { widest: Math.max(0, ...entries), oneMore: costs.unit({ arn, instanceId, region, window }) },
+  };
 };
 
 /** Characters as IAM counts them: without white space. */

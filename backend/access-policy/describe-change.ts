@@ -2,59 +2,14 @@
 import { type InstanceRef, refKey } from '../../src/shared/access.ts';
 import { durationWords } from '../../src/shared/countdown.ts';
 import type { DocumentLine, PolicyChange } from '../../src/shared/views.ts';
-import {
-  buildDocuments,
-  compileAccessPolicy,
-  moreGrants,
-  type PolicyCarrier,
-  type StatementGrant,
-  statementGrant,
-} from './compile.ts';
-
-/** A grant that lives (its window is known), or one that starts at the first connect (its length is known). */
-export type PlannedGrant = { id: string; instances: InstanceRef[] } & (
-  | { notBefore: Date; endsAt: Date }
-  | { afterConnectSeconds: number }
-);
+import { buildDocuments, type PolicyCarrier, type StatementGrant, statementGrant } from './compile.ts';
+import { headroom, type PlannedGrant } from './headroom.ts';
 
 const previewGrant = (grant: PlannedGrant): StatementGrant => {
   if ('endsAt' in grant) return statementGrant(grant);
   const { afterConnectSeconds: seconds, id, instances } = grant;
   const window = { from: 'connect', until: `connect + ${durationWords(seconds)}` };
   return { id, instances, seconds, window, dated: false };
-};
-
-/** The same grant as if connected at the epoch: instants all have one length, so the size is exact. */
-const measuredGrant = (
-  grant: PlannedGrant,
-): { id: string; instances: InstanceRef[]; notBefore: Date; endsAt: Date } => {
-  if ('endsAt' in grant) return grant;
-  return {
-    id: grant.id,
-    instances: grant.instances,
-    notBefore: new Date(0),
-    endsAt: new Date(grant.afterConnectSeconds * 1000),
-  };
-};
-
-/**
- * How much room a principal's documents have with these grants. Characters as IAM counts them, of all documents.
- * @returns `fits` false means: refuse with `policy_full` before a person is asked. `moreInstances`: how many more grants of one
- * instance, each with an end of its own, would fit.
- */
-export const headroom = (
-  carrier: PolicyCarrier,
-  grants: readonly PlannedGrant[],
-): { characters: number; limit: number; fits: boolean; moreInstances: number } => {
-  // Grants that are not connected yet may each get a window of their own, so they are measured apart.
-  const measured = grants.map((grant, index) => {
-    const times = measuredGrant(grant);
-    return 'endsAt' in grant
-      ? times
-      : { ...times, notBefore: new Date(times.notBefore.getTime() + (index + 1) * 1000) };
-  });
-  const { characters, limit, fits } = compileAccessPolicy({ ...carrier, grants: measured });
-  return { characters, limit, fits, moreInstances: fits ? moreGrants(carrier, measured.map(statementGrant)) : 0 };
 };
 
 /** A line diff by the longest common subsequence; documents have some hundred lines at most. */

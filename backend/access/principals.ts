@@ -2,7 +2,7 @@
 import type { InstanceRef, Person } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
 import type { PolicyCarrier } from '../access-policy/compile.ts';
-import { headroom, type PlannedGrant } from '../access-policy/describe-change.ts';
+import { type PlannedGrant, roomFor } from '../access-policy/headroom.ts';
 import { personalRoleName, roleSessionName } from '../access-policy/principal.ts';
 import { identityStoreOf, policyPlaceOf } from '../config.ts';
 import { refOfRow } from '../store/instances.ts';
@@ -189,12 +189,13 @@ export const plannedGrants = async (
   });
 };
 
-/** @throws Refusal `policy_full` when the grants do not fit into one access policy: before a person is bothered. */
+/** @throws Refusal `policy_full` when the grants may come to have no room in the access policy: before a person is bothered. */
 export const assertRoom = (carrier: PolicyCarrier, accountName: string, grants: readonly PlannedGrant[]): void => {
-  const room = headroom(carrier, grants);
-  if (room.fits) return;
+  const { fits, needed, limit } = roomFor(carrier, grants);
+  if (fits) return;
+  const whose = carrier.kind === 'group' ? ', yours or another member’s of the group' : '';
   throw new Refusal('policy_full', {
-    message: `The access policy in ${accountName} would need ${room.characters} of ${room.limit} characters. Ask for fewer instances, or end other access there first.`,
+    message: `The access policy in ${accountName} has no room for this: it could come to need ${needed} of ${limit} characters, as each access ends at a time of its own. Ask for fewer instances, or end other access there first${whose}.`,
   });
 };
 

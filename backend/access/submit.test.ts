@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
-import { requestDraft } from '../../src/shared/access.ts';
+import { type InstanceRef, requestDraft } from '../../src/shared/access.ts';
 import { limits } from '../../src/shared/limits.ts';
 import { Refusal, type RefusalCode } from '../../src/shared/refusal.ts';
 import { grantContent, grantSealHolds } from '../store/seal.ts';
@@ -189,4 +189,55 @@ test('preview says at once, person, no, what is nearest and the longest, and cha
   });
   await expect(access.preview(office.person('kofi'), office.draft(['prod']))).rejects.toEqual(refusal('not_found'));
   expect(await db.selectFrom('audit').selectAll().execute()).toEqual([]);
+});
+
+test('what could come to have no room is refused before anybody is bothered, and never costs access that was given', async () => {
+  const { access, db, deps } = office;
+  const mira = office.person('mira');
+  const staging = office.ref('staging');
+  deps.config.accounts = [
+    {
+      id: staging.accountId,
+      name: 'payments',
+      regions: [staging.region],
+      brokerRoleArn: `arn:aws:iam::${staging.accountId}:role/curfew/broker`,
+      provisionerRoleArn: `arn:aws:iam::${staging.accountId}:role/curfew/provisioner`,
+      externalId: 'harborline',
+      boundaryArn: `arn:aws:iam::${staging.accountId}:policy/curfew/boundary`,
+      principal: { kind: 'user', carrier: 'inline', managedPolicies: 0 },
+    },
+  ];
+  const { tag_changes, ...row } = await db
+    .selectFrom('instances')
+    .selectAll()
+    .where('instance_id', '=', staging.instanceId)
+    .executeTakeFirstOrThrow();
+  const refs = Array.from({ length: 5 }, (_, n) => ({ ...staging, instanceId: `i-${n}0123456789abcdef` }));
+  for (const { instanceId } of refs) {
+    await db
+      .insertInto('instances')
+      .values({
+        ...row,
+        instance_id: instanceId,
+        tags: JSON.stringify(row.tags),
+        tag_changes: JSON.stringify(tag_changes),
+      })
+      .execute();
+  }
+  const ask = (ref: InstanceRef) => access.submit(mira, office.draft([], { instances: [ref] }));
+  for (const ref of refs.slice(0, 4)) await ask(ref);
+  const [last = staging] = refs.slice(4);
+  await expect(ask(last)).rejects.toMatchObject({
+    code: 'policy_full',
+    detail: { message: expect.stringMatching(/Ask for fewer instances, or end other access there first\.$/) },
+  });
+  // Each of the four can be connected, at a time of its own.
+  const grants = await db.selectFrom('grants').select('id').orderBy('approved_at').execute();
+  expect(grants).toHaveLength(4);
+  for (const { id } of grants) {
+    office.pass(60);
+    const { grant } = await access.connect(await office.reader('mira'), id);
+    expect(grant.state).toBe('granting');
+  }
+  await expect(ask(last)).rejects.toEqual(refusal('policy_full'));
 });

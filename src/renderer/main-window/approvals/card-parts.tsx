@@ -197,7 +197,7 @@ const Room = ({ change, named }: { change: PolicyChange; named: boolean }) => {
       <p>
         {named && `${seen(change.accountName)}: `}
         {now.toLocaleString('en-GB')} now, {after.toLocaleString('en-GB')} after, of {limit.toLocaleString('en-GB')}{' '}
-        characters. Room for about {count(moreInstances, 'more instance')}.
+        characters. Room for about {count(moreInstances, 'more instance')}, each with an end of its own.
       </p>
     </>
   );
