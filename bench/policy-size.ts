@@ -1,4 +1,4 @@
-/** How many one-instance grants fit a principal: compiled together, and as one policy per grant with the same statements. */
+/** How many one-instance grants fit a principal: compiled together, let in, and as one policy per grant with the same statements. */
 import {
   type CompiledGrant,
   type CompiledPolicy,
@@ -6,6 +6,7 @@ import {
   inlineLimits,
   type PolicyCarrier,
 } from '../backend/access-policy/compile.ts';
+import { roomFor } from '../backend/access-policy/headroom.ts';
 import type { Figure } from './figures.ts';
 
 const place = { partition: 'aws', accountId: '482011773306' };
@@ -42,8 +43,11 @@ const grantOf = (n: number, second: number): CompiledGrant => ({
   endsAt: new Date(begin + 7_200_000 + second * 1000),
 });
 
+const grantsOf = (count: number, of: (n: number) => number): CompiledGrant[] =>
+  Array.from({ length: count }, (_, n) => grantOf(n, of(n)));
+
 const compiled = (carrier: PolicyCarrier, count: number, of: (n: number) => number): CompiledPolicy =>
-  compileAccessPolicy({ ...carrier, grants: Array.from({ length: count }, (_, n) => grantOf(n, of(n))) });
+  compileAccessPolicy({ ...carrier, grants: grantsOf(count, of) });
 
 /** The largest number for which it holds, when it holds for all below. */
 const most = (holds: (count: number) => boolean): number => {
@@ -73,11 +77,12 @@ export const policySize = async (): Promise<Figure[]> =>
     ends.map(({ name: how, of }): Figure => {
       const all = most((count) => compiled(carrier, count, of).fits);
       const exact = most((count) => compiled(carrier, count, of).form === 'exact' && compiled(carrier, count, of).fits);
+      const letIn = most((count) => roomFor(carrier, grantsOf(count, of)).fits);
       return {
         name: `one-instance grants: ${name}, ${how}`,
         unit: 'grants',
         values: [all],
-        note: `${exact} of them with exact resuming; one policy per grant: ${perGrant(carrier)}`,
+        note: `${letIn} let in by what is promised; ${exact} of them with exact resuming; one policy per grant: ${perGrant(carrier)}`,
       };
     }),
   );
