@@ -138,6 +138,12 @@ const policySteps = (wished: Wished, documents: Seen['documents']): Step[] => {
   });
 };
 
+/** Ends each of these sessions that may not live on. */
+export const endStray = (wished: Wished, found: readonly SeenSession[]): Array<Extract<Step, { do: 'terminate' }>> =>
+  found
+    .filter((session) => !mayStay(wished, session))
+    .map((session) => ({ do: 'terminate', session, grantId: cameFrom(wished, session) }));
+
 const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): Step[] => {
   const ended = lookedAfter(wished.grants, now);
   if (ended.length === 0) return [];
@@ -145,10 +151,8 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
   if (sessions === undefined || regions.some((region) => !sessions.regions.includes(region))) {
     return [{ do: 'look', regions }];
   }
-  const stray = sessions.found.filter((session) => !mayStay(wished, session));
-  if (stray.length > 0) {
-    return stray.map((session) => ({ do: 'terminate', session, grantId: cameFrom(wished, session) }));
-  }
+  const stray = endStray(wished, sessions.found);
+  if (stray.length > 0) return stray;
   return ended.map(({ id, state }) => ({ do: state === 'ending' ? 'finish' : 'note-look', grantId: id }));
 };
 

@@ -2,7 +2,7 @@
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
 import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
-import { currentErrand } from '../aws/errand.ts';
+import { currentErrand, TakenOver } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Db } from '../store/open.ts';
 import {
@@ -18,7 +18,7 @@ import {
   terminatedSessions,
 } from './changes-of-state.ts';
 import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
-import { planPrincipal, type SeenSession, type Step } from './plan.ts';
+import { endStray, planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
 import {
@@ -123,42 +123,77 @@ const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> =>
   }));
 };
 
-const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
-  const found: SeenSession[] = [];
-  for (const region of regions) found.push(...(await sessionsIn(pass, region)));
-  pass.looks += 1;
-  pass.quietAt = pass.deps.now();
-  pass.seen = { ...pass.seen, sessions: { regions, found } };
+/** All of it, whatever becomes of each: one that AWS refuses, or does not answer, keeps no other waiting. @throws the first problem, at the end. */
+const eachByItself = async (work: ReadonlyArray<Promise<void>>): Promise<void> => {
+  const problems = (await Promise.allSettled(work)).flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+  if (problems.length > 0) throw problems.find((problem) => problem instanceof TakenOver) ?? problems[0];
 };
 
-const terminateAll = async (pass: Pass, steps: ReadonlyArray<Extract<Step, { do: 'terminate' }>>): Promise<void> => {
+type Terminate = Extract<Step, { do: 'terminate' }>;
+
+const terminateOne = async (pass: Pass, { session, grantId }: Terminate): Promise<void> => {
   const { db, deps, state } = pass;
   const accountId = state.principal.account_id;
-  const left = new Map<string, number>();
+  await deps.aws.ssm.terminate(accountId, session.region, session.id);
+  const facts = grantId === null ? null : factsOf(pass, grantId);
+  await recordTerminated(db, session, { facts, accountId, owner: session.owner, at: deps.now() });
+  if (facts !== null) return;
+  await noteFound(
+    pass,
+    {
+      kind: 'session_without_grant',
+      region: session.region,
+      subject: session.id,
+      what: `${session.owner} had a session on ${session.target} that no grant explains. Curfew terminated it.`,
+      advice: 'Look in CloudTrail how it was started (StartSession), and ask its owner what it was for.',
+    },
+    false,
+  );
+};
+
+/** @param left how many sessions each ended grant is known to have; it counts on. */
+const terminateAll = async (
+  pass: Pass,
+  steps: readonly Terminate[],
+  left: Map<string, number> = new Map(),
+): Promise<void> => {
   for (const { grantId } of steps) if (grantId !== null) left.set(grantId, (left.get(grantId) ?? 0) + 1);
   for (const [grantId, sessionsLeft] of left) {
     const facts = factsOf(pass, grantId);
-    if (facts.row.state === 'ending') await noteEnding(db, facts, { sessionsLeft });
+    if (facts.row.state === 'ending') await noteEnding(pass.db, facts, { sessionsLeft });
   }
-  for (const { session, grantId } of steps) {
-    await deps.aws.ssm.terminate(accountId, session.region, session.id);
-    const facts = grantId === null ? null : factsOf(pass, grantId);
-    await recordTerminated(db, session, { facts, accountId, owner: session.owner, at: deps.now() });
-    if (facts !== null) continue;
-    await noteFound(
-      pass,
-      {
-        kind: 'session_without_grant',
-        region: session.region,
-        subject: session.id,
-        what: `${session.owner} had a session on ${session.target} that no grant explains. Curfew terminated it.`,
-        advice: 'Look in CloudTrail how it was started (StartSession), and ask its owner what it was for.',
-      },
-      false,
-    );
-  }
+  await eachByItself(steps.map((step) => terminateOne(pass, step)));
+};
+
+/** What was ended is seen to be gone by another look only, and AWS needs a moment until then. */
+const forgetSessions = async (pass: Pass): Promise<void> => {
   pass.seen = { ...pass.seen, sessions: undefined };
-  await deps.sleep(deps.lookAgainMs);
+  await pass.deps.sleep(pass.deps.lookAgainMs);
+};
+
+/**
+ * Looks in each region by itself, and ends at once what is stray there: a region whose SSM is away takes half a minute to say so.
+ * @throws the first problem, when every region was tried. Then nothing counts as seen: no receipt stands on half a look.
+ */
+const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
+  const found: SeenSession[] = [];
+  const left = new Map<string, number>();
+  let ended = false;
+  pass.seen = { ...pass.seen, sessions: undefined };
+  await eachByItself(
+    regions.map(async (region) => {
+      const there = await sessionsIn(pass, region);
+      found.push(...there);
+      const stray = endStray(pass.state.wished, there);
+      if (stray.length === 0) return;
+      ended = true;
+      await terminateAll(pass, stray, left);
+    }),
+  );
+  pass.looks += 1;
+  pass.quietAt = pass.deps.now();
+  if (ended) await forgetSessions(pass);
+  else pass.seen = { ...pass.seen, sessions: { regions, found } };
 };
 
 const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
@@ -201,7 +236,7 @@ const makeRoom = async ({ db, deps }: Pass, facts: GrantFacts): Promise<void> =>
   await beginEnding(db, facts, { cause, at, sealKey: deps.sealKey });
 };
 
-type SingleStep = Exclude<Step, { do: 'terminate' }>;
+type SingleStep = Exclude<Step, Terminate>;
 
 const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
   const { db, deps } = pass;
@@ -245,6 +280,15 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
   }
 };
 
+const doSteps = async (pass: Pass, steps: readonly Step[]): Promise<void> => {
+  const stray = steps.filter((step) => step.do === 'terminate');
+  if (stray.length > 0) {
+    await terminateAll(pass, stray);
+    await forgetSessions(pass);
+  }
+  for (const step of steps) if (step.do !== 'terminate') await doStep(pass, step);
+};
+
 /**
  * Brings one principal to where it should be now. Safe to repeat from any point it may have been cut off at.
  * @returns what is left to wait for; null when there is no such principal.
@@ -279,9 +323,7 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
       await rememberDocuments(known);
       return state;
     }
-    const stray = steps.filter((step) => step.do === 'terminate');
-    if (stray.length > 0) await terminateAll(known, stray);
-    for (const step of steps) if (step.do !== 'terminate') await doStep(known, step);
+    await doSteps(known, steps);
   }
   throw new Error(`Principal ${principalId} does not settle`);
 };

@@ -1,0 +1,152 @@
+/** Part of AWS is away while access ends: whatever can be ended is, at once, and no receipt is written on half of it (promise 3). */
+import { StartSessionCommand } from '@aws-sdk/client-ssm';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { AwsProblem } from '../aws/errors.ts';
+import { ssmOf } from '../provisioner/testing/person.ts';
+import {
+  addGrant,
+  apiOne,
+  apiThree,
+  endGrant,
+  jonas,
+  mira,
+  openScene,
+  roleNameOf,
+  type Scene,
+} from '../provisioner/testing/scene.ts';
+import type { ReconcileAws } from './pass.ts';
+import type { Reconciler } from './reconciler.ts';
+import { grantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+
+let scene: Scene;
+let reconciler: Reconciler | null = null;
+/** While true, what a test has broken is away. */
+let away = false;
+/** Lets go on what a test holds up. */
+let answer = (): void => undefined;
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.control('changeSettings', { spreadingDelayMs: 0, rateLimits: false });
+});
+afterAll(() => scene.close());
+afterEach(async () => {
+  away = false;
+  answer();
+  await reconciler?.stop();
+  reconciler = null;
+});
+
+const problem = (call: string, kind: 'retry' | 'permanent' = 'retry') =>
+  new AwsProblem({ kind, code: 'ServiceUnavailable', advice: 'Try again.', call });
+/** The sweep at the start finds two people and no sessions of strangers: it is nobody's business here. */
+const start = (change: { iam?: Partial<ReconcileAws['iam']>; ssm?: Partial<ReconcileAws['ssm']> }): Reconciler => {
+  const { iam, ssm, reads } = scene.aws;
+  const personalRoles = async () => [roleNameOf(mira), roleNameOf(jonas)];
+  const aws: ReconcileAws = { iam: { ...iam, personalRoles, ...change.iam }, ssm: { ...ssm, ...change.ssm }, reads };
+  reconciler = reconcilerOver(scene, { aws, random: () => 0 });
+  return reconciler;
+};
+const open = async (ref = apiOne, document = 'Curfew-Shell-060'): Promise<string> => {
+  const ssm = await ssmOf(scene.endpoint, mira);
+  return until(scene, 'a session', async () => {
+    const command = new StartSessionCommand({ Target: ref.instanceId, DocumentName: document, Reason: 'test' });
+    const answer = await ssm(ref.region)
+      .send(command)
+      .catch(() => null);
+    return answer?.SessionId ?? false;
+  });
+};
+const gone = (session: string) =>
+  until(scene, `${session} gone`, async () => !(await liveSessions(scene)).includes(session));
+const live = async (instances = [apiOne], until = 3600): Promise<string> => {
+  const id = await addGrant(scene, { instances, endsAt: new Date(Date.now() + until * 1000) });
+  reconciler?.nudge();
+  await untilIn(scene, id, 'active');
+  return id;
+};
+const end = async (id: string) => {
+  await endGrant(scene, id);
+  reconciler?.nudge();
+};
+const back = async (id: string) => {
+  away = false;
+  reconciler?.nudge();
+  const { receipt } = await untilIn(scene, id, 'ended');
+  await untilSealed(scene, id);
+  return receipt;
+};
+
+test('AWS-03 a region that does not answer keeps no session of another region alive, and no receipt is written', async () => {
+  let asked = 0;
+  const { activeSessions } = scene.aws.ssm;
+  start({
+    ssm: {
+      activeSessions: async (...input) => {
+        if (!away || input[1] !== apiOne.region) return activeSessions(...input);
+        asked += 1;
+        throw problem('ssm:DescribeSessions');
+      },
+    },
+  });
+  const id = await live([apiOne, apiThree]);
+  const [hidden, session] = [await open(), await open(apiThree)];
+  away = true;
+  await end(id);
+  await gone(session);
+  const before = asked;
+  await until(scene, 'another pass', async () => asked > before + 1);
+  expect((await grantRow(scene, id)).state).toBe('ending');
+  expect(await liveSessions(scene)).toEqual([hidden]);
+  const receipt = await back(id);
+  expect(receipt?.sessionsTerminated.toSorted()).toEqual([hidden, session].toSorted());
+});
+
+test('AWS-03 a region that hangs keeps no session of another region alive', async () => {
+  const hanging = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { activeSessions } = scene.aws.ssm;
+  start({
+    ssm: {
+      activeSessions: async (...input) => {
+        if (away && input[1] === apiOne.region) await hanging;
+        return activeSessions(...input);
+      },
+    },
+  });
+  const id = await live([apiOne, apiThree]);
+  const session = await open(apiThree);
+  away = true;
+  await end(id);
+  await gone(session);
+  expect((await grantRow(scene, id)).state).toBe('ending');
+  answer();
+  expect((await back(id))?.sessionsTerminated).toEqual([session]);
+});
+
+test('AWS-03 a session that AWS does not end keeps no other one alive, and no receipt is written', async () => {
+  let refused = 0;
+  let stuck = '';
+  const { terminate } = scene.aws.ssm;
+  start({
+    ssm: {
+      terminate: async (...input) => {
+        if (!away || input[2] !== stuck) return terminate(...input);
+        refused += 1;
+        throw problem('ssm:TerminateSession', 'permanent');
+      },
+    },
+  });
+  const id = await live();
+  const sessions = [await open(), await open(), await open()];
+  stuck = sessions[0] ?? '';
+  away = true;
+  await end(id);
+  await until(scene, 'only it is left', async () => (await liveSessions(scene)).join() === stuck);
+  const before = refused;
+  await until(scene, 'another pass', async () => refused > before + 1);
+  expect((await grantRow(scene, id)).state).toBe('ending');
+  const receipt = await back(id);
+  expect(receipt?.sessionsTerminated.toSorted()).toEqual(sessions.toSorted());
+});
