@@ -150,3 +150,33 @@ test('AWS-03 a session that AWS does not end keeps no other one alive, and no re
   const receipt = await back(id);
   expect(receipt?.sessionsTerminated.toSorted()).toEqual(sessions.toSorted());
 });
+
+test('AWS-03 while IAM is away the session of what ends is ended, again and again, and no receipt is written', async () => {
+  let asked = 0;
+  const { documents } = scene.aws.iam;
+  const unlessAway = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (!away) return work();
+    asked += 1;
+    throw problem('iam:GetRolePolicy');
+  };
+  start({
+    iam: {
+      documents: {
+        read: (...input) => unlessAway(() => documents.read(...input)),
+        write: (...input) => unlessAway(() => documents.write(...input)),
+      },
+    },
+  });
+  const id = await live();
+  const first = await open();
+  away = true;
+  await end(id);
+  await gone(first);
+  // The policy still stands, so whoever wants can begin another one.
+  const second = await open();
+  await gone(second);
+  const before = asked;
+  await until(scene, 'another pass', async () => asked > before + 1);
+  expect(await grantRow(scene, id)).toMatchObject({ state: 'ending', policy_gone_at: null, receipt: null });
+  expect((await back(id))?.sessionsTerminated).toEqual([first, second]);
+});

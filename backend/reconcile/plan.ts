@@ -144,10 +144,14 @@ export const endStray = (wished: Wished, found: readonly SeenSession[]): Array<E
     .filter((session) => !mayStay(wished, session))
     .map((session) => ({ do: 'terminate', session, grantId: cameFrom(wished, session) }));
 
+/** Where sessions of ended grants are to be looked for now. */
+export const lookRegions = ({ grants }: Wished, now: Date): string[] =>
+  [...new Set(lookedAfter(grants, now).flatMap(({ instances }) => instances.map(({ region }) => region)))].sort();
+
 const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): Step[] => {
   const ended = lookedAfter(wished.grants, now);
   if (ended.length === 0) return [];
-  const regions = [...new Set(ended.flatMap(({ instances }) => instances.map(({ region }) => region)))].sort();
+  const regions = lookRegions(wished, now);
   if (sessions === undefined || regions.some((region) => !sessions.regions.includes(region))) {
     return [{ do: 'look', regions }];
   }

@@ -18,7 +18,7 @@ import {
   terminatedSessions,
 } from './changes-of-state.ts';
 import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
-import { endStray, planPrincipal, type SeenSession, type Step } from './plan.ts';
+import { endStray, lookRegions, planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
 import {
@@ -289,6 +289,45 @@ const doSteps = async (pass: Pass, steps: readonly Step[]): Promise<void> => {
   for (const step of steps) if (step.do !== 'terminate') await doStep(pass, step);
 };
 
+const aboutSessions = (step: Step): boolean => step.do === 'look' || step.do === 'terminate';
+
+/**
+ * Promise 3, any one lock may fail: when the policy cannot be read or changed, the sessions of what ends are ended all the same, once a
+ * pass. It is no proof, so nothing is finished on it: whoever still has the policy may begin another one.
+ */
+const endSessionsAnyway = async (pass: Pass): Promise<void> => {
+  const { deps, state } = pass;
+  const regions = lookRegions(state.wished, deps.now());
+  if (regions.length === 0) return;
+  try {
+    await look(pass, regions);
+  } catch (error) {
+    deps.log.error({ error, principal: state.principal.arn }, 'sessions of what ends could not be ended');
+  }
+};
+
+/** @returns true when nothing is left to do for now. */
+const takeTurn = async (pass: Pass): Promise<boolean> => {
+  const { deps, state } = pass;
+  if (state.broken.length > 0) {
+    await closeBroken(pass, state.broken);
+    return false;
+  }
+  // No end waits for a comparison: the next pass makes it.
+  if (currentErrand().urgency !== 'ending' && !(await stillOurs(pass))) return false;
+  let steps: readonly Step[] = [];
+  try {
+    steps = planPrincipal(state.wished, pass.seen, deps.now());
+    await doSteps(pass, steps);
+  } catch (error) {
+    if (!(error instanceof TakenOver || steps.some(aboutSessions))) await endSessionsAnyway(pass);
+    throw error;
+  }
+  if (steps.length > 0) return false;
+  await rememberDocuments(pass);
+  return true;
+};
+
 /**
  * Brings one principal to where it should be now. Safe to repeat from any point it may have been cut off at.
  * @returns what is left to wait for; null when there is no such principal.
@@ -312,18 +351,7 @@ export const runPrincipal = async (db: Db, principalId: string, deps: RunDeps): 
     };
     pass = known;
     known.state = state;
-    if (state.broken.length > 0) {
-      await closeBroken(known, state.broken);
-      continue;
-    }
-    // No end waits for a comparison: the next pass makes it.
-    if (currentErrand().urgency !== 'ending' && !(await stillOurs(known))) continue;
-    const steps = planPrincipal(state.wished, known.seen, deps.now());
-    if (steps.length === 0) {
-      await rememberDocuments(known);
-      return state;
-    }
-    await doSteps(known, steps);
+    if (await takeTurn(known)) return state;
   }
   throw new Error(`Principal ${principalId} does not settle`);
 };
