@@ -47,10 +47,14 @@ const start = (change: { iam?: Partial<ReconcileAws['iam']>; ssm?: Partial<Recon
   reconciler = reconcilerOver(scene, { aws, random: () => 0 });
   return reconciler;
 };
-const open = async (ref = apiOne, document = 'Curfew-Shell-060'): Promise<string> => {
+const open = async (ref = apiOne): Promise<string> => {
   const ssm = await ssmOf(scene.endpoint, mira);
   return until(scene, 'a session', async () => {
-    const command = new StartSessionCommand({ Target: ref.instanceId, DocumentName: document, Reason: 'test' });
+    const command = new StartSessionCommand({
+      Target: ref.instanceId,
+      DocumentName: 'Curfew-Shell-060',
+      Reason: 'test',
+    });
     const answer = await ssm(ref.region)
       .send(command)
       .catch(() => null);
@@ -59,8 +63,8 @@ const open = async (ref = apiOne, document = 'Curfew-Shell-060'): Promise<string
 };
 const gone = (session: string) =>
   until(scene, `${session} gone`, async () => !(await liveSessions(scene)).includes(session));
-const live = async (instances = [apiOne], until = 3600): Promise<string> => {
-  const id = await addGrant(scene, { instances, endsAt: new Date(Date.now() + until * 1000) });
+const live = async (instances = [apiOne]): Promise<string> => {
+  const id = await addGrant(scene, { instances });
   reconciler?.nudge();
   await untilIn(scene, id, 'active');
   return id;
@@ -102,10 +106,14 @@ test('AWS-03 a region that does not answer keeps no session of another region al
   expect(receipt?.sessionsTerminated.toSorted()).toEqual([hidden, session].toSorted());
 });
 
-test('AWS-03 a region that hangs keeps no session of another region alive', async () => {
-  const hanging = new Promise<void>((resolve) => {
+/** Holds up whatever awaits it until the test says `answer()`, or is over. */
+const hangs = (): Promise<void> =>
+  new Promise<void>((resolve) => {
     answer = resolve;
   });
+
+test('AWS-03 a region that hangs keeps no session of another region alive', async () => {
+  const hanging = hangs();
   const { activeSessions } = scene.aws.ssm;
   start({
     ssm: {
@@ -179,4 +187,56 @@ test('AWS-03 while IAM is away the session of what ends is ended, again and agai
   await until(scene, 'another pass', async () => asked > before + 1);
   expect(await grantRow(scene, id)).toMatchObject({ state: 'ending', policy_gone_at: null, receipt: null });
   expect((await back(id))?.sessionsTerminated).toEqual([first, second]);
+});
+
+test.each(['refuses', 'hangs'])('AWS-03 a beginning in a region whose SSM %s keeps no ending waiting', async (how) => {
+  let asked = 0;
+  const hanging = hangs();
+  const { sessionDocument } = scene.aws.ssm;
+  start({
+    ssm: {
+      sessionDocument: async (...input) => {
+        if (!away || input[1] !== apiThree.region) return sessionDocument(...input);
+        asked += 1;
+        if (how === 'hangs') await hanging;
+        throw problem('ssm:GetDocument');
+      },
+    },
+  });
+  const id = await live();
+  const session = await open();
+  away = true;
+  const begins = await addGrant(scene, { instances: [apiThree] });
+  reconciler?.nudge();
+  await until(scene, 'it begins', async () => asked > 0);
+  await end(id);
+  expect((await untilIn(scene, id, 'ended')).receipt?.sessionsTerminated).toEqual([session]);
+  expect((await grantRow(scene, begins)).state).toBe('granting');
+  away = false;
+  answer();
+  await untilIn(scene, begins, 'active');
+  await end(begins);
+  await back(begins);
+});
+
+test('a session that AWS does not end keeps nothing from beginning', async () => {
+  const { terminate } = scene.aws.ssm;
+  start({
+    ssm: {
+      terminate: async (...input) => {
+        if (away) throw problem('ssm:TerminateSession', 'permanent');
+        return terminate(...input);
+      },
+    },
+  });
+  const id = await live();
+  const session = await open();
+  away = true;
+  const begins = await addGrant(scene, { instances: [apiThree] });
+  await end(id);
+  await untilIn(scene, begins, 'active');
+  expect((await grantRow(scene, id)).state).toBe('ending');
+  expect((await back(id))?.sessionsTerminated).toEqual([session]);
+  await end(begins);
+  await back(begins);
 });

@@ -62,7 +62,7 @@ export const factsOf = (pass: Pass, grantId: string): GrantFacts => {
   return facts;
 };
 
-export const inState = (pass: Pass, state: 'granting' | 'active'): GrantFacts[] =>
+export const inState = (pass: Pass, state: 'granting' | 'active' | 'ending'): GrantFacts[] =>
   [...pass.state.grants.values()].filter(({ row }) => row.state === state);
 
 /** For the admins: what was found on this principal. `mended`: Curfew has put it right. */

@@ -88,7 +88,7 @@ const play = (wished: Wished, world: { document: string | null; sessions: SeenSe
         return;
       case 'change-policy':
         for (const write of step.writes) document = write.do === 'put' ? write.document : null;
-        seen = { documents: inIam(), sessions: undefined };
+        seen = { ...seen, documents: inIam(), sessions: undefined };
         return;
       case 'look': {
         const found = sessions.filter(({ region }) => step.regions.includes(region));
@@ -164,6 +164,34 @@ describe('planPrincipal', () => {
         });
       }),
     );
+  });
+
+  test('AWS-03 what ends is over before anything begins, and what lives goes on meanwhile', () => {
+    const ref = (region: string, at: number) => ({ accountId, region, instanceId: targets[at] ?? '' });
+    const grants: WishedGrant[] = [
+      { id: 'e', instances: [ref('eu-central-1', 0)], owner, state: 'ending', policyGoneAt: null },
+      { id: 'a', instances: [ref('eu-central-1', 1)], owner, state: 'active', connectedAt: at(0), endsAt: at(900) },
+      { id: 'g', instances: [ref('eu-west-1', 2)], owner, state: 'granting', connectedAt: at(0), endsAt: at(900) },
+    ];
+    const old = { Version: '2012-10-17', Statement: [] };
+    const session = { region: 'eu-central-1', target: targets[0] ?? '', id: 's', owner, elsewhere: false };
+    const { done, settled } = play({ carrier, grants }, { document: JSON.stringify(old), sessions: [session] }, at(10));
+    expect(settled).toBe(true);
+    expect(done.map((step) => step.do)).toEqual([
+      'read-policy',
+      'change-policy',
+      'note-policy-gone',
+      'look',
+      'terminate',
+      'look',
+      'finish',
+      'change-policy',
+      'activate',
+    ]);
+    const [first, second] = done.flatMap((step) => (step.do === 'change-policy' ? [JSON.stringify(step.writes)] : []));
+    expect(first).toContain(targets[1]);
+    expect(first).not.toContain(targets[2]);
+    expect(second).toContain(targets[2]);
   });
 
   test('a document with no room refuses the youngest grant that is not given yet, and writes nothing first', () => {

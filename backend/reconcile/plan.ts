@@ -37,6 +37,8 @@ export type Seen = {
   documents: readonly SeenDocument[] | undefined;
   /** Active sessions of the owners, and the regions that were asked. */
   sessions: { regions: readonly string[]; found: readonly SeenSession[] } | undefined;
+  /** Since the policy of what ends is gone its sessions could not be ended, or not all: nothing that begins waits for them any longer. */
+  tended?: boolean;
 };
 
 export type Step =
@@ -45,8 +47,8 @@ export type Step =
   /** No room: the youngest grant gives way, before anything is written. */
   | { do: 'refuse-full'; grantId: string }
   | { do: 'read-policy' }
-  /** In this order. `opens`: something is put or attached, so the principal must be ours. */
-  | { do: 'change-policy'; writes: PolicyWrite[]; opens: boolean }
+  /** In this order. `opens`: something is put or attached, so the principal must be ours. `grants`: those that the documents are for. */
+  | { do: 'change-policy'; writes: PolicyWrite[]; opens: boolean; grants: readonly WishedGrant[] }
   | { do: 'note-policy-gone'; grantId: string }
   | { do: 'activate'; grantId: string; documents: SlotDocument[] }
   | { do: 'look'; regions: string[] }
@@ -126,9 +128,8 @@ const policySteps = (wished: Wished, documents: Seen['documents']): Step[] => {
   if (documents === undefined) return [{ do: 'read-policy' }];
   const writes = policyWrites(documents, wish.documents);
   if (writes.length > 0) {
-    return [
-      { do: 'change-policy', writes, opens: writes.some((write) => write.do === 'put' || write.do === 'attach') },
-    ];
+    const opens = writes.some((write) => write.do === 'put' || write.do === 'attach');
+    return [{ do: 'change-policy', writes, opens, grants: wished.grants }];
   }
   // From here on IAM was seen to hold exactly what should be.
   return wished.grants.flatMap((grant): Step[] => {
@@ -161,6 +162,18 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
 };
 
 /**
+ * What ends never waits for what begins: while anything ends, what is being given is left out of the documents until the policy of
+ * what ends is gone and its sessions are. Sessions that cannot be ended keep nothing from beginning.
+ */
+const inThisTurn = (wished: Wished, seen: Seen): Wished => {
+  const ending = wished.grants.filter((grant) => grant.state === 'ending');
+  const policyStands = ending.some(({ policyGoneAt }) => policyGoneAt === null);
+  const quietOrNotLooked = seen.sessions !== undefined || seen.tended !== true;
+  if (ending.length === 0 || !(policyStands || quietOrNotLooked)) return wished;
+  return { ...wished, grants: wished.grants.filter(({ state }) => state !== 'granting') };
+};
+
+/**
  * The next steps; empty when everything is as it should be for now. Times first, then the access policy, then sessions:
  * a session is only looked for when nothing can start a new one any more.
  * @throws what the compiler throws (threats RQ-01).
@@ -168,7 +181,7 @@ const sessionSteps = (wished: Wished, sessions: Seen['sessions'], now: Date): St
 export const planPrincipal = (wished: Wished, seen: Seen, now: Date): Step[] => {
   const due = dueRows(wished.grants, now);
   if (due.length > 0) return due;
-  const policy = policySteps(wished, seen.documents);
+  const policy = policySteps(inThisTurn(wished, seen), seen.documents);
   return policy.length > 0 ? policy : sessionSteps(wished, seen.sessions, now);
 };
 

@@ -33,6 +33,8 @@ import {
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
 const mostWrites = 4;
+/** So often what begins waits for another look after what ends: IAM takes some seconds to spread, and sessions are begun anew until then. */
+const looksBeforeBeginning = 4;
 
 const holderOf = ({ state }: Pick<Pass, 'state'>): PolicyHolder => {
   const { account_id: accountId, kind, name } = state.principal;
@@ -48,7 +50,7 @@ const readBack = async (pass: Pass): Promise<void> => {
   const anothers = await nameIsAnothers(pass);
   const documents = anothers ? [] : await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
   // What was seen of sessions is older than these documents, so it proves nothing about them.
-  pass.seen = { documents, sessions: undefined };
+  pass.seen = { ...pass.seen, documents, sessions: undefined };
 };
 
 const rememberDocuments = async (pass: Pass): Promise<void> => {
@@ -84,14 +86,15 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
     const failure = { code: error.code, advice: error.advice, at: deps.now() };
     for (const facts of given) await failGrant(db, facts, failure);
     // Some of it may have been written: it is read again, and taken away.
-    pass.seen = { documents: undefined, sessions: undefined };
+    pass.seen = { ...pass.seen, documents: undefined, sessions: undefined };
   }
 };
 
-const changePolicy = async (pass: Pass, { writes, opens }: { writes: readonly PolicyWrite[]; opens: boolean }) => {
+const changePolicy = async (pass: Pass, step: Extract<Step, { do: 'change-policy' }>): Promise<void> => {
+  const { writes, opens, grants } = step;
   const { deps, state } = pass;
   await noteForeignDocument(pass);
-  if (opens && !((await principalIsOurs(pass)) && (await documentIsOurs(pass)))) return;
+  if (opens && !((await principalIsOurs(pass)) && (await documentIsOurs(pass, grants)))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
   await announceManaged(pass, writes);
@@ -196,6 +199,20 @@ const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
   else pass.seen = { ...pass.seen, sessions: { regions, found } };
 };
 
+/** A look that the plan wants. One that fails keeps no beginning waiting: it is made again when that is done, or has failed. */
+const tend = async (pass: Pass, regions: readonly string[]): Promise<void> => {
+  const { deps, seen, state } = pass;
+  const waits = seen.tended !== true && inState(pass, 'granting').length > 0 && inState(pass, 'ending').length > 0;
+  try {
+    await look(pass, regions);
+    if (pass.looks >= looksBeforeBeginning) pass.seen = { ...pass.seen, tended: true };
+  } catch (error) {
+    if (error instanceof TakenOver || !waits) throw error;
+    pass.seen = { ...pass.seen, tended: true };
+    deps.log.error({ error, principal: state.principal.arn }, 'sessions of what ends could not be ended yet');
+  }
+};
+
 const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
   const { db, deps, looks, quietAt, seen } = pass;
   const receipt = goneReceipt({
@@ -259,6 +276,7 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
       return;
     case 'note-policy-gone':
       await noteEnding(db, factsOf(pass, step.grantId), { policyGoneAt: at });
+      pass.seen = { ...pass.seen, tended: false };
       return;
     case 'activate':
       await rememberDocuments(pass);
@@ -269,7 +287,7 @@ const doStep = async (pass: Pass, step: SingleStep): Promise<void> => {
       });
       return;
     case 'look':
-      await look(pass, step.regions);
+      await tend(pass, step.regions);
       return;
     case 'finish':
       await finish(pass, factsOf(pass, step.grantId));

@@ -6,6 +6,7 @@ import { TakenOver } from '../aws/errand.ts';
 import { beginEnding, documentsHash, failGrant } from './changes-of-state.ts';
 import { documentTrouble } from './document-check.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
+import type { WishedGrant } from './plan.ts';
 import { principalTrouble } from './principal-check.ts';
 import type { BrokenSeal } from './wished.ts';
 
@@ -72,11 +73,52 @@ export const stillOurs = async (pass: Pass): Promise<boolean> => {
   }
 };
 
-/** Threats AWS-12, before access is given. @returns false when what was about to be given failed instead. */
-export const documentIsOurs = async (pass: Pass): Promise<boolean> => {
+/** Has something fallen due on this principal, since its rows were read, that the policy must lose? */
+const anEndCame = async ({ db, deps, state }: Pass): Promise<boolean> => {
+  const ending = await db
+    .selectFrom('grants')
+    .select('id')
+    .where('principal_id', '=', state.principal.id)
+    .where((eb) =>
+      eb.or([
+        eb.and([eb('state', '=', 'ending'), eb('policy_gone_at', 'is', null)]),
+        eb.and([eb('state', 'in', ['granting', 'active']), eb('ends_at', '<=', deps.now())]),
+      ]),
+    )
+    .limit(1)
+    .executeTakeFirst();
+  return ending !== undefined;
+};
+
+/**
+ * Waits for an answer that only a beginning needs, and no longer than until an end comes: the principal is held meanwhile, and a
+ * region whose SSM hangs takes a minute to say so.
+ * @returns what was answered; `given-up`: an end came first.
+ */
+const unlessAnEndComes = async <T>(pass: Pass, asked: Promise<T>): Promise<T | 'given-up'> => {
+  let waiting = true;
+  const answered = asked.finally(() => {
+    waiting = false;
+  });
+  const watched = async (): Promise<'given-up'> => {
+    for (;;) {
+      await pass.deps.sleep(pass.deps.lookAgainMs);
+      if (!waiting || (await anEndCame(pass))) return 'given-up';
+    }
+  };
+  return Promise.race([answered, watched()]);
+};
+
+/**
+ * Threats AWS-12, before access is given.
+ * @param grants those that the documents to be written are for.
+ * @returns false when what was about to be given failed instead, or an end came that goes first: then it is planned anew.
+ */
+export const documentIsOurs = async (pass: Pass, grants: readonly WishedGrant[]): Promise<boolean> => {
   const { db, deps, state } = pass;
   const account = deps.account(state.principal.account_id);
-  const advice = await documentTrouble(deps.aws.ssm, account, state.wished.grants);
+  const advice = await unlessAnEndComes(pass, documentTrouble(deps.aws.ssm, account, grants));
+  if (advice === 'given-up') return false;
   if (advice === null) return true;
   deps.log.error({ principal: state.principal.arn, advice }, 'a session document is not as the template makes it');
   const at = deps.now();
