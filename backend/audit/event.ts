@@ -80,6 +80,8 @@ export type AuditEvent = { at: Instant; actor: Actor } & (
   | ({ kind: 'access_policy_written'; principal: string; documentHash: string; endsAt: Instant } & AboutGrant)
   | ({ kind: 'grant_active' } & AboutGrant)
   | ({ kind: 'grant_extended'; fromEndsAt: Instant; endsAt: Instant; by: DecidedBy } & AboutGrant)
+  /** More time that was given before could not be had. */
+  | ({ kind: 'grant_shortened'; fromEndsAt: Instant; endsAt: Instant; advice: string } & AboutGrant)
   | ({ kind: 'grant_ending'; cause: EndCause } & AboutGrant)
   | ({ kind: 'grant_ended'; cause: EndCause; receipt: Receipt } & AboutGrant)
   | ({ kind: 'grant_sealed'; receipt: Receipt } & AboutGrant)

@@ -97,6 +97,8 @@ const sentences: Sentences = {
     `The access policy of ${e.principal} was written and read back with its own end ${e.endsAt}, ${e.documentHash.slice(0, 12)}`,
   grant_active: (e) => `Access of ${e.owner.displayName} is active`,
   grant_extended: (e) => `${deciderName(e.by)} extended the access of ${e.owner.displayName} to ${e.endsAt}`,
+  grant_shortened: (e) =>
+    `The access of ${e.owner.displayName} ends at ${e.endsAt} and not at ${e.fromEndsAt}: ${e.advice}`,
   grant_ending: (e) => `Access of ${e.owner.displayName} is ending: ${causeWords(e.cause)}`,
   grant_ended: (e) =>
     `Access of ${e.owner.displayName} ended, ${causeWords(e.cause)}: access policy gone ${seconds(e.receipt.policyGoneMs)}, sessions gone ${seconds(e.receipt.sessionsGoneMs)} after the end, verified${e.receipt.stays === undefined ? '' : `; ${[...new Set(e.receipt.stays.map(({ instance }) => instance.instanceId))].join(', ')} stays reachable by other access`}`,

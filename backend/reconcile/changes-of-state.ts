@@ -135,6 +135,40 @@ export const beginEnding = (
   });
 };
 
+/** The end of a live grant moves back to `endsAt`: its more time cannot be given. Only for a grant whose seal held. */
+export const takeBackMoreTime = (
+  db: Db,
+  facts: GrantFacts,
+  back: { endsAt: Date; advice: string; at: Date; sealKey: SealKey },
+): Promise<boolean> => {
+  const { endsAt, advice, at, sealKey } = back;
+  const { content, row } = facts;
+  if (row.ends_at === null || row.connected_at === null) throw new Error(`Grant ${row.id} has no end to move`);
+  const durationSeconds = Math.round((endsAt.getTime() - row.connected_at.getTime()) / 1000);
+  return changeGrant(db, facts, {
+    from: grantActions.extend,
+    set: {
+      ends_at: endsAt,
+      end_set_at: at,
+      duration_seconds: durationSeconds,
+      mac: sealGrant(sealKey, { ...content, endsAt, durationSeconds }),
+    },
+    events: [
+      {
+        kind: 'grant_shortened',
+        fromEndsAt: row.ends_at.toISOString(),
+        endsAt: endsAt.toISOString(),
+        advice,
+        at: at.toISOString(),
+        actor: curfew,
+        ...about(facts),
+      },
+    ],
+    notice: (instances) => ({ kind: 'failed', title: `More time on ${instances} could not be given`, body: advice }),
+    at,
+  });
+};
+
 /** `granting → failed`. `first`: what is to be written down before it. */
 export const failGrant = (
   db: Db,

@@ -1,5 +1,5 @@
 /**
- * Before access is given on a session document: is it the one of the template (threats AWS-12)? A changed one could run shells as
+ * Before access is given, or lengthened, on a session document: is it the one of the template (threats AWS-12)? A changed one could run shells as
  * somebody else, without logging, or for longer than was approved.
  */
 import { sessionDocumentFor } from '../access-policy/compile.ts';
@@ -15,22 +15,48 @@ import type { WishedGrant } from './plan.ts';
 type Live = Extract<WishedGrant, { state: 'granting' | 'active' }>;
 const isLive = (grant: WishedGrant): grant is Live => grant.state === 'granting' || grant.state === 'active';
 
+/** The session documents that these documents of a principal let sessions be started with. */
+export const carriedDocuments = (documents: ReadonlyArray<{ document: string }>): string[] =>
+  sessionDocuments
+    .filter(({ name }) => documents.some(({ document }) => document.includes(`:document/${name}"`)))
+    .map(({ name }) => name);
+
+const minutesOf = (name: string): number => sessionDocuments.find((one) => one.name === name)?.minutes ?? 0;
+
+/**
+ * Grants whose more time is longer than any session document that their principal carries now.
+ * @param carried as `carriedDocuments` has them.
+ * @returns with the last instant to which the carried one would let them go on.
+ */
+export const beyondCarried = (
+  grants: readonly WishedGrant[],
+  carried: readonly string[],
+): Array<{ id: string; endsAt: Date }> => {
+  const minutes = Math.max(0, ...carried.map(minutesOf));
+  return grants.filter(isLive).flatMap(({ id, state, connectedAt, endsAt }) => {
+    const last = new Date(connectedAt.getTime() + minutes * 60_000);
+    return minutes > 0 && state === 'active' && last < endsAt ? [{ id, endsAt: last }] : [];
+  });
+};
+
 /**
  * @param grants all of the principal: one document serves them, the shortest that fits the longest of them.
- * @returns advice for whoever waits, when a document of the regions that are about to be granted is not as it should be.
+ * @param carried the session documents that the principal carries now: one that it does not is compared in every region.
+ * @returns advice for whoever waits, when a document that something begins on, or goes on with for longer, is not as it should be.
  * @throws AwsProblem when SSM cannot be asked.
  */
 export const documentTrouble = async (
   ssm: Pick<Ssm, 'sessionDocument'>,
   account: AccountConfig,
-  grants: readonly WishedGrant[],
+  { grants, carried }: { grants: readonly WishedGrant[]; carried: readonly string[] },
 ): Promise<string | null> => {
   const live = grants.filter(isLive);
   const beginning = live.filter(({ state }) => state === 'granting');
-  if (beginning.length === 0) return null;
+  if (beginning.length === 0 && beyondCarried(grants, carried).length === 0) return null;
   const name = sessionDocumentFor(live.map(({ connectedAt, endsAt }) => ({ notBefore: connectedAt, endsAt })));
-  const minutes = sessionDocuments.find((one) => one.name === name)?.minutes ?? 0;
-  const regions = new Set(beginning.flatMap(({ instances }) => instances.map(({ region }) => region)));
+  const minutes = minutesOf(name);
+  const asked = carried.includes(name) ? beginning : live;
+  const regions = new Set(asked.flatMap(({ instances }) => instances.map(({ region }) => region)));
   for (const region of regions) {
     const text = await ssm.sessionDocument(account.id, region, name);
     const differences = sessionDocumentDifferences(text, minutes, sessionDocumentSetting(account));

@@ -3,8 +3,8 @@ import type { EndCause } from '../../src/shared/access.ts';
 import { effective } from '../access-policy/policy-writes.ts';
 import { appendAudit } from '../audit/chain.ts';
 import { TakenOver } from '../aws/errand.ts';
-import { beginEnding, documentsHash, failGrant } from './changes-of-state.ts';
-import { documentTrouble } from './document-check.ts';
+import { beginEnding, documentsHash, failGrant, takeBackMoreTime } from './changes-of-state.ts';
+import { beyondCarried, carriedDocuments, documentTrouble } from './document-check.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import type { WishedGrant } from './plan.ts';
 import { principalTrouble } from './principal-check.ts';
@@ -109,19 +109,42 @@ const unlessAnEndComes = async <T>(pass: Pass, asked: Promise<T>): Promise<T | '
   return Promise.race([answered, watched()]);
 };
 
+/** What is asked about session documents; `given-up` when an end goes first, which asks for no more than it can have at once. */
+const askDocuments = async (pass: Pass, asked: Promise<string | null>): Promise<string | null | 'given-up'> => {
+  const { deps, state } = pass;
+  try {
+    return await unlessAnEndComes(pass, asked);
+  } catch (error) {
+    if (error instanceof TakenOver || !(await anEndCame(pass))) throw error;
+    deps.log.error({ error, principal: state.principal.arn }, 'a session document could not be compared');
+    return 'given-up';
+  }
+};
+
 /**
- * Threats AWS-12, before access is given.
+ * Threats AWS-12, before access is given or lengthened. More time that leads onto a changed document is taken back as far as the
+ * present one does not hold it; what lives goes on.
  * @param grants those that the documents to be written are for.
- * @returns false when what was about to be given failed instead, or an end came that goes first: then it is planned anew.
+ * @returns false when what was to be given was not, or an end came that goes first: then it is planned anew.
  */
 export const documentIsOurs = async (pass: Pass, grants: readonly WishedGrant[]): Promise<boolean> => {
-  const { db, deps, state } = pass;
+  const { db, deps, seen, state } = pass;
   const account = deps.account(state.principal.account_id);
-  const advice = await unlessAnEndComes(pass, documentTrouble(deps.aws.ssm, account, grants));
-  if (advice === 'given-up') return false;
-  if (advice === null) return true;
-  deps.log.error({ principal: state.principal.arn, advice }, 'a session document is not as the template makes it');
+  const carried = carriedDocuments(effective(seen.documents ?? []));
+  const longer = beyondCarried(grants, carried);
+  const answer = await askDocuments(pass, documentTrouble(deps.aws.ssm, account, { grants, carried }));
+  if (answer === null) return true;
+  // Without what begins the end can be written; more time is part of what lives, so an end that stands waits for no answer about it.
+  const endStands = inState(pass, 'ending').some(({ row }) => row.policy_gone_at === null);
+  if (answer === 'given-up' && !(endStands && longer.length > 0)) return false;
+  const unasked = 'Its session document could not be compared when other access ended. Ask for more time again.';
+  const advice = answer === 'given-up' ? unasked : answer;
+  deps.log.error({ principal: state.principal.arn, advice }, 'nothing is given on a session document');
   const at = deps.now();
+  for (const { id, endsAt } of longer) {
+    await takeBackMoreTime(db, factsOf(pass, id), { endsAt, advice, at, sealKey: deps.sealKey });
+  }
+  if (longer.length > 0) return false;
   for (const facts of inState(pass, 'granting')) {
     await failGrant(db, facts, { code: 'session_document_changed', advice, at });
   }
