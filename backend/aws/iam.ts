@@ -38,8 +38,6 @@ export type Iam = {
   readGroup: (accountId: string, groupName: string) => Promise<SeenGroup | null>;
   /** The role as it is now; null when there is none of that name. */
   readRole: (accountId: string, roleName: string) => Promise<SeenRole | null>;
-  /** Deletes a role's inline access policy; does nothing when it is gone already. */
-  deleteAccessPolicy: (accountId: string, roleName: string) => Promise<void>;
   /** Names of all inline policies; empty when the role is not there. */
   inlinePolicies: (accountId: string, roleName: string) => Promise<string[]>;
   /** Names of all roles under the path of personal roles. */
@@ -129,7 +127,6 @@ export const createIam = (broker: Broker): Iam => {
       const members = await unlessGone(work, null);
       return members === null || arn === null ? null : { arn, members };
     },
-    deleteAccessPolicy: (accountId, roleName) => documents.write(role(accountId, roleName), { do: 'delete', slot: 0 }),
     inlinePolicies: (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const work = allPages(async (token) => {

@@ -12,10 +12,7 @@ import type { GrantFacts, PrincipalState, ReadingDeps } from './wished.ts';
 
 /** What the reconciler needs of AWS. */
 export type ReconcileAws = {
-  iam: Pick<
-    Iam,
-    'documents' | 'readRole' | 'readUser' | 'readGroup' | 'deleteAccessPolicy' | 'inlinePolicies' | 'personalRoles'
-  >;
+  iam: Pick<Iam, 'documents' | 'readRole' | 'readUser' | 'readGroup' | 'inlinePolicies' | 'personalRoles'>;
   ssm: Pick<Ssm, 'activeSessions' | 'terminate' | 'sessionDocument'>;
   reads: SweepReads;
 };

@@ -430,7 +430,6 @@ describe('promise 5', () => {
           read: (...input) => broken(() => real.iam.documents.read(...input)),
           write: (...input) => broken(() => real.iam.documents.write(...input)),
         },
-        deleteAccessPolicy: (...input) => broken(() => real.iam.deleteAccessPolicy(...input)),
         inlinePolicies: (...input) => real.iam.inlinePolicies(...input),
         personalRoles: (...input) => real.iam.personalRoles(...input),
       },

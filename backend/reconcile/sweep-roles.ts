@@ -9,7 +9,6 @@ import {
 } from '../access-policy/personal-role.ts';
 import {
   accessPolicyName,
-  grantsPath,
   personalRoleArn,
   personalRoleName,
   personTag,
@@ -20,7 +19,8 @@ import { appendAudit } from '../audit/chain.ts';
 import { roleSetting } from '../aws/iam.ts';
 import type { PersonalRoleDetail } from '../aws/sweep-reads.ts';
 import type { AccountSweep } from './account-sweep.ts';
-import { documentsHash } from './changes-of-state.ts';
+import { type Carried, isAsRecorded, isOwnSpilled, makeDue, removeLeftover } from './sweep-carried.ts';
+import { sweepCarriers } from './sweep-carriers.ts';
 import { sweepSpilled } from './sweep-spilled.ts';
 
 const curfew = { kind: 'curfew' } as const;
@@ -158,61 +158,21 @@ const noteLeaver = async (sweep: AccountSweep, role: Role, setting: RoleSetting)
   return true;
 };
 
-/** An access policy of ours on a role that no grant of this installation knows. */
-const removeLeftover = async (sweep: AccountSweep, role: Role): Promise<void> => {
-  const { db, aws, account, now } = sweep;
-  await aws.iam.deleteAccessPolicy(account.id, role.name);
-  const what = 'an access policy on a role that no grant of this installation knows was deleted';
-  const at = now().toISOString();
-  await db.transaction().execute((tx) =>
-    appendAudit(tx, {
-      kind: 'access_policy_mended',
-      accountId: account.id,
-      principal: role.arn,
-      what,
-      at,
-      actor: curfew,
-    }),
-  );
-  await sweep.note(
-    {
-      kind: 'leftover_policy',
-      region: null,
-      subject: `${role.arn} ${accessPolicyName}`,
-      what: `The role ${role.name} carried an access policy of Curfew’s name that no grant of this installation knows. Curfew deleted it.`,
-      advice:
-        'Find out in CloudTrail who wrote it (PutRolePolicy). If another Curfew installation did, it must not share this account.',
-    },
-    true,
-  );
-};
-
-const ownPolicyArns = (name: string): string => `:policy${grantsPath}${name}-`;
-
-/** Does the role carry what was last read back there? What has spilled into managed policies is for a pass to read. */
-const isAsRecorded = ({ name, detail }: Role, principal: KnownPrincipal): boolean => {
-  if (principal.managed_policies > 0 || detail.attached.some((arn) => arn.includes(ownPolicyArns(name)))) return false;
-  const document = detail.inline.get(accessPolicyName);
-  return documentsHash(document === undefined ? [] : [{ slot: 0, document }]) === principal.document_hash;
-};
-
-const makeDue = async ({ db, now }: AccountSweep, principalId: string): Promise<void> => {
-  await db
-    .updateTable('principals')
-    .set({ due_at: sql<Date>`least(due_at, ${now()})` })
-    .where('id', '=', principalId)
-    .execute();
-};
-
 /** @returns the subjects of what was found and left. */
 const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]> => {
   const { attached } = role.detail;
   const inline = [...role.detail.inline.keys()];
+  const carried: Carried = {
+    holder: { accountId: sweep.account.id, kind: 'role', name: role.name },
+    arn: role.arn,
+    document: role.detail.inline.get(accessPolicyName) ?? null,
+    attached,
+  };
   const foreign = [
     ...inline.filter((name) => name !== accessPolicyName).map((name) => ({ name, how: 'an inline policy' })),
     ...attached
       // Its own ones are called like the role; somebody may have hung another person's there.
-      .filter((arn) => !arn.includes(ownPolicyArns(role.name)))
+      .filter((arn) => !isOwnSpilled(carried.holder, arn))
       .map((name) => ({ name, how: 'a managed policy' })),
   ];
   const seen: string[] = [];
@@ -229,16 +189,17 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
   }
   // Read after IAM was: whoever writes a policy has put its principal on record by then.
   const principal = role.principal ?? (await principalNow(sweep, role.name));
-  if (inline.includes(accessPolicyName) && principal === undefined) await removeLeftover(sweep, role);
+  if (carried.document !== null && principal === undefined) seen.push(...(await removeLeftover(sweep, carried)));
   // The pass over this principal compares the documents with its rows, and deletes them when nothing is left.
-  if (principal !== undefined && !isAsRecorded(role, principal)) await makeDue(sweep, principal.id);
+  if (principal !== undefined && !isAsRecorded(carried, principal)) await makeDue(sweep, principal.id);
   return seen;
 };
 
-/** All roles below the path of personal roles. */
+/** All roles below the path of personal roles, and users and groups where they carry access. */
 export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<void> => {
   const { account, aws, config } = sweep;
-  const spilled = await sweepSpilled(sweep);
+  const spilled = [...(await sweepSpilled(sweep)), ...(await sweepCarriers(sweep))];
+  if (sweep.stopped()) return;
   if (account.principal.kind !== 'role') {
     await sweep.closeUnseen(['leftover_policy'], null, spilled);
     return;

@@ -20,7 +20,7 @@ import {
   urlEncoded,
   usablePolicy,
 } from './lookups.ts';
-import { holderArn, holderKey, type IamRole, type IamUser, type PolicyHolder } from './state.ts';
+import { holderArn, holderKey, type IamGroup, type IamRole, type IamUser, type PolicyHolder } from './state.ts';
 
 const trustLimit = 2048;
 const rolesPerAccount = 1000;
@@ -37,7 +37,7 @@ const createInput = role.extend({
   Tags: rule.tags.default([]),
 });
 
-const detailsInput = z.object({ Filter: z.array(z.enum(['Role', 'User'])).length(1), ...rule.pageShape });
+const detailsInput = z.object({ Filter: z.array(z.enum(['Role', 'User', 'Group'])).length(1), ...rule.pageShape });
 
 const described = (one: IamRole) => ({
   Path: one.path,
@@ -50,13 +50,13 @@ const described = (one: IamRole) => ({
   MaxSessionDuration: one.maxSessionSeconds,
 });
 
+const boundaryOf = ({ boundary }: IamRole | IamUser) =>
+  boundary === undefined ? undefined : { PermissionsBoundaryType: 'Policy', PermissionsBoundaryArn: boundary };
+
 /** Boundary and tags are told by GetRole and CreateRole, not by ListRoles. */
 const describedFully = (one: IamRole) => ({
   ...described(one),
-  PermissionsBoundary:
-    one.boundary === undefined
-      ? undefined
-      : { PermissionsBoundaryType: 'Policy', PermissionsBoundaryArn: one.boundary },
+  PermissionsBoundary: boundaryOf(one),
   Tags: Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags),
 });
 
@@ -81,7 +81,19 @@ const detailedUser = (one: IamUser) => ({
   UserPolicyList: inlinePolicies(one),
   GroupList: one.groups,
   AttachedManagedPolicies: attachedPolicies(one),
+  PermissionsBoundary: boundaryOf(one),
   Tags: Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags),
+});
+
+/** A group with everything that hangs on it; its members are told by GetGroup alone. */
+const detailedGroup = (one: IamGroup) => ({
+  Path: one.path,
+  GroupName: one.name,
+  GroupId: one.id,
+  Arn: holderArn(one),
+  CreateDate: one.createdAt,
+  GroupPolicyList: inlinePolicies(one),
+  AttachedManagedPolicies: attachedPolicies(one),
 });
 
 export const createRoleOperations = (deps: IamDeps): Record<string, Operation> => {
@@ -191,6 +203,11 @@ export const createRoleOperations = (deps: IamDeps): Record<string, Operation> =
         const users = state.users.all().filter((one) => one.accountId === caller.accountId);
         const { items, more } = rule.pageOf(users, input);
         return { UserDetailList: items.map(detailedUser), ...more };
+      }
+      if (input.Filter[0] === 'Group') {
+        const groups = state.groups.all().filter((one) => one.accountId === caller.accountId);
+        const { items, more } = rule.pageOf(groups, input);
+        return { GroupDetailList: items.map(detailedGroup), ...more };
       }
       const roles = state.roles.all().filter((one) => one.accountId === caller.accountId);
       const { items, more } = rule.pageOf(roles, input);
