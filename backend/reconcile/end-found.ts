@@ -130,7 +130,7 @@ const endOne = async (deps: EndFoundDeps, asked: Asked): Promise<void> => {
     return;
   }
   // Ours are the sessions of those whom we give access to: the finding said so, and it is looked at again before it is done.
-  const { principals } = await readOwners({ db, aws, account, config }, [session]);
+  const { principals } = await readOwners({ db, aws, account, config, now: deps.now }, [session]);
   const theirs = principals.get(comparableOwner(session.owner));
   if (theirs === undefined) {
     await giveUp(db, asked, `It is a session of ${session.owner}, to whom Curfew gives nothing.`);

@@ -17,6 +17,7 @@ import {
   recordTerminated,
   terminatedSessions,
 } from './changes-of-state.ts';
+import { type FormerMember, formerOwner, isFromThen, readReach } from './group-members.ts';
 import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
 import { endStray, lookRegions, planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
@@ -103,20 +104,25 @@ const changePolicy = async (pass: Pass, step: Extract<Step, { do: 'change-policy
   await rememberDocuments(pass);
 };
 
-/** Whose sessions are looked for: its own on a role or a user; on a group those of its members and of who was granted. */
+/** Whose sessions are looked for: its own on a role or a user; on a group those of who is or was in it, and of who was granted. */
 const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> => {
   const { deps, state } = pass;
-  const { account_id: accountId, kind, name, arn } = state.principal;
+  const { account_id: accountId, kind, arn } = state.principal;
   const owners = new Set(state.wished.grants.map(({ owner }) => owner));
+  const left = new Map<string, FormerMember>();
   if (kind === 'group') {
-    const group = await deps.aws.iam.readGroup(accountId, name);
-    for (const { userName } of group?.members ?? []) owners.add(userOwnerArn(deps.partition, accountId, userName));
+    const reach = await readReach({ db: pass.db, iam: deps.aws.iam, now: deps.now }, state.principal);
+    for (const userName of reach.members) owners.add(userOwnerArn(deps.partition, accountId, userName));
+    for (const one of reach.former) left.set(formerOwner(deps.partition, accountId, one), one);
   }
   const [owner = null] = kind === 'role' ? owners : kind === 'user' ? [arn] : [];
   const found = await deps.aws.ssm.activeSessions(accountId, region, owner);
   const own = found
     .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
-    .filter((session) => owners.has(session.owner));
+    .filter((session) => {
+      const former = left.get(session.owner);
+      return owners.has(session.owner) || (former !== undefined && isFromThen(former, session));
+    });
   if (own.length === 0) return [];
   // Read after the list: whatever was granted before a session began is there by now.
   const covered = await coveredElsewhere(pass.db, state.principal, deps.partition);

@@ -10,17 +10,24 @@ import type { Config } from '../config.ts';
 import type { Db } from '../store/open.ts';
 import type { AccountSweep } from './account-sweep.ts';
 import { recordTerminated } from './changes-of-state.ts';
+import { type FormerMember, formerOwner, isFromThen, readReach } from './group-members.ts';
+
+/** How long somebody is not in a group any more until their sessions end, milliseconds. */
+const surelyLeftMs = 60_000;
 
 type OwnersDeps = {
   db: Db;
   aws: { iam: Pick<Iam, 'readGroup'> };
   account: { id: string };
   config: Pick<Config, 'partition'>;
+  now: () => Date;
 };
 
 type Owners = {
   /** Owner ARN to the ids of the principals whose grants may explain the owner's sessions. */
   principals: ReadonlyMap<string, readonly string[]>;
+  /** Owner ARN to the groups that they were in while access hung there. */
+  former: ReadonlyMap<string, readonly FormerMember[]>;
   /** Roles that nobody but Curfew has a use for, as far as rows know them. */
   roles: ReadonlySet<string>;
 };
@@ -29,9 +36,22 @@ const roleOf = (owner: string): string | null =>
   /^arn:[^:]+:sts::\d{12}:assumed-role\/([^/]+)\//.exec(owner)?.[1] ?? null;
 const userOf = (owner: string): string | null => /:user\/([^/]+)$/.exec(comparableOwner(owner))?.[1] ?? null;
 
+/** Owners of what is not finished on a group: what was granted to them by name is theirs, in the group or not. */
+const grantedOn = async ({ db, account, config }: OwnersDeps, principalId: string): Promise<string[]> => {
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('people', 'people.id', 'grants.person_id')
+    .select('people.user_name')
+    .distinct()
+    .where('grants.principal_id', '=', principalId)
+    .where('grants.state', 'in', ['granting', 'active', 'ending'])
+    .execute();
+  return rows.map(({ user_name: userName }) => userOwnerArn(config.partition, account.id, userName));
+};
+
 /** Whose these sessions are. Costs as much as there are sessions, however many people have access. */
 export const readOwners = async (deps: OwnersDeps, sessions: readonly ActiveSession[]): Promise<Owners> => {
-  const { db, aws, account, config } = deps;
+  const { db, aws, account, config, now } = deps;
   const { partition } = config;
   const names = new Set(sessions.flatMap(({ owner }) => roleOf(owner) ?? userOf(owner) ?? []));
   const rows = await db
@@ -41,6 +61,7 @@ export const readOwners = async (deps: OwnersDeps, sessions: readonly ActiveSess
     .where((eb) => eb.or([eb('kind', '=', 'group'), eb('name', 'in', ['', ...names])]))
     .execute();
   const principals = new Map<string, string[]>();
+  const former = new Map<string, FormerMember[]>();
   const explains = (owner: string, id: string): void => {
     principals.set(owner, [...(principals.get(owner) ?? []), id]);
   };
@@ -50,19 +71,25 @@ export const readOwners = async (deps: OwnersDeps, sessions: readonly ActiveSess
     if (kind === 'user') explains(comparableOwner(arn), id);
     if (kind !== 'group') continue;
     // What one member was granted all of them may use (threats RQ-20).
-    const group = await aws.iam.readGroup(account.id, name);
-    for (const { userName } of group?.members ?? []) explains(userOwnerArn(partition, account.id, userName), id);
+    const reach = await readReach({ db, iam: aws.iam, now }, { id, account_id: account.id, name });
+    const owners = reach.members.map((userName) => userOwnerArn(partition, account.id, userName));
+    for (const owner of new Set([...owners, ...(await grantedOn(deps, id))])) explains(owner, id);
+    for (const one of reach.former) {
+      const owner = formerOwner(partition, account.id, one);
+      former.set(owner, [...(former.get(owner) ?? []), one]);
+    }
   }
-  return { principals, roles: new Set(rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))) };
+  return { principals, former, roles: new Set(rows.flatMap(({ kind, name }) => (kind === 'role' ? [name] : []))) };
 };
 
 /** Pairs of principal and instance which a grant covers that lives or is in its last looks, of these principals. */
 const readCovered = async (
   { db, account }: AccountSweep,
   region: string,
-  { principals }: Owners,
+  { principals, former }: Owners,
 ): Promise<ReadonlySet<string>> => {
   const ids = new Set([...principals.values()].flat());
+  for (const { principalId } of [...former.values()].flat()) ids.add(principalId);
   if (ids.size === 0) return new Set();
   const rows = await db
     .selectFrom('grants')
@@ -109,6 +136,20 @@ const endUnexplained = async (sweep: AccountSweep, session: ActiveSession): Prom
   });
 };
 
+/** Whoever left the group by which alone they had this session has it no more (decision 10). */
+const endFormer = async (sweep: AccountSweep, session: ActiveSession, { group }: FormerMember): Promise<void> => {
+  const { db, account, aws, now } = sweep;
+  await aws.ssm.terminate(account.id, session.region, session.id);
+  await recordTerminated(db, session, { facts: null, accountId: account.id, owner: session.owner, at: now() });
+  await sweep.note({
+    kind: 'session_without_grant',
+    region: session.region,
+    subject: session.id,
+    what: `${session.owner} had a session on ${session.target}${since(session)} by the IAM group ${group}, and is not in it any more. Curfew terminated it.`,
+    advice: `If they should have access still, an AWS admin puts them back into ${group}, or they ask for themselves.`,
+  });
+};
+
 const noteBypass = (sweep: AccountSweep, session: ActiveSession): Promise<void> =>
   sweep.note({
     kind: 'bypass',
@@ -137,6 +178,32 @@ const isOurs = async (
 ): Promise<boolean> =>
   name !== null && (owners.roles.has(name) || (isPersonalRoleName(name) && (await personalRoles()).includes(name)));
 
+/** The group that explains a session only by somebody's time in it. */
+const formerOf = ({ former }: Owners, covered: ReadonlySet<string>, session: ActiveSession): FormerMember | undefined =>
+  former
+    .get(comparableOwner(session.owner))
+    ?.find((one) => covered.has(`${one.principalId} ${session.target}`) && isFromThen(one, session));
+
+type Look = {
+  begun: Date;
+  owners: Owners;
+  covered: ReadonlySet<string>;
+  personalRoles: () => Promise<readonly string[]>;
+};
+
+/** No grant explains it: ended when it comes from what Curfew gave, else reported. */
+const judgeUnexplained = async (sweep: AccountSweep, session: ActiveSession, look: Look): Promise<void> => {
+  const { begun, owners, covered, personalRoles } = look;
+  const left = formerOf(owners, covered, session);
+  if (left === undefined) {
+    const ours = await isOurs(roleOf(session.owner), owners, personalRoles);
+    await (ours ? endUnexplained(sweep, session) : noteBypass(sweep, session));
+    return;
+  }
+  // One answer of IAM may be older than the one before: it is asked again first.
+  if (begun.getTime() - left.seenAt.getTime() >= surelyLeftMs) await endFormer(sweep, session, left);
+};
+
 /**
  * Sorts every active session of a region into explained, ended, reported.
  * @param personalRoles names of the personal roles that are there.
@@ -156,6 +223,7 @@ export const sweepSessions = async (
     sweep,
     sessions.map(({ id }) => id),
   );
+  const look = { begun, owners, covered, personalRoles };
   const seen: string[] = [];
   for (const session of sessions) {
     // Sessions of ECS tasks and the like are on no instance that Curfew could grant.
@@ -165,8 +233,7 @@ export const sweepSessions = async (
     );
     if (!explained) {
       seen.push(session.id);
-      const ours = await isOurs(roleOf(session.owner), owners, personalRoles);
-      await (ours ? endUnexplained(sweep, session) : noteBypass(sweep, session));
+      await judgeUnexplained(sweep, session, look);
       continue;
     }
     if (known.has(session.id)) continue;

@@ -5,6 +5,7 @@ import { appendAudit } from '../audit/chain.ts';
 import { TakenOver } from '../aws/errand.ts';
 import { beginEnding, documentsHash, failGrant, takeBackMoreTime } from './changes-of-state.ts';
 import { beyondCarried, carriedDocuments, documentTrouble } from './document-check.ts';
+import { notingMembers } from './group-members.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import type { WishedGrant } from './plan.ts';
 import { principalTrouble } from './principal-check.ts';
@@ -23,7 +24,10 @@ const closeAll = async (pass: Pass, why: { code: string; advice: string; cause: 
 export const principalIsOurs = async (pass: Pass): Promise<boolean> => {
   const { deps, state } = pass;
   const [owner] = [...state.grants.values()].map((facts) => facts.owner);
-  const trouble = await principalTrouble(deps, state.principal, owner);
+  // Whom a group is about to reach is on record before it does.
+  const noting = notingMembers({ db: pass.db, iam: deps.aws.iam, now: deps.now }, state.principal.id);
+  const aws = { iam: { ...deps.aws.iam, ...noting } };
+  const trouble = await principalTrouble({ ...deps, aws }, state.principal, owner);
   if (trouble === null) return true;
   const { code, advice, what, differences } = trouble;
   deps.log.error({ principal: state.principal.arn, code, differences }, 'a principal is not as it should be');

@@ -16,6 +16,7 @@ import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import { up as tagChanges } from './migrations/009-tag-changes.ts';
 import { up as namesOfUsers } from './migrations/011-names-of-users.ts';
+import { up as groupMembers } from './migrations/012-group-members.ts';
 import { up as clockSetBack } from './migrations/013-clock-set-back.ts';
 import { connectionTo, openOne, openPool } from './pools.ts';
 import type { Schema } from './schema.ts';
@@ -61,6 +62,7 @@ const migrations: Record<string, Migration> = {
   '008-found': { up: found },
   '009-tag-changes': { up: tagChanges },
   '011-names-of-users': { up: namesOfUsers },
+  '012-group-members': { up: groupMembers },
   '013-clock-set-back': { up: clockSetBack },
 };
 

@@ -125,6 +125,8 @@ export type Schema = {
     /** Number of the backend that works on it now. */
     holder: number | null;
   };
+  /** Members of a group that carries access, as long as something of it is not finished. */
+  group_members: { principal_id: string; user_name: string; seen_at: Date };
   backends: {
     number: number;
     name: string;
