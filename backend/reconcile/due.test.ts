@@ -148,8 +148,9 @@ describe('taking and letting go', () => {
 });
 
 describe('findings of the engine', () => {
-  const watch = () =>
+  const watch = (some: { atOnce?: number } = {}) =>
     watchSlowEndings(office.db, {
+      ...some,
       now: office.deps.now(),
       adminGroup: office.deps.config.directory.adminGroup,
       accountName: () => 'payments-staging',
@@ -184,6 +185,32 @@ describe('findings of the engine', () => {
     await watch();
     expect(await listFindings(office.db, { openOnly: true, limit: 10 })).toEqual([]);
     expect((await listFindings(office.db, { openOnly: false, limit: 10 }))[0]?.mendedAt).not.toBeNull();
+  });
+
+  test('of more stuck endings than are told at once, the next round tells the rest', async () => {
+    const { grantId } = await connected('mira');
+    await setState(grantId, 'active');
+    office.pass(1_800);
+    await setState(grantId, 'ending');
+    const { sql } = await import('kysely');
+    await office.db.transaction().execute(async (tx) => {
+      await sql`set local session_replication_role = replica`.execute(tx);
+      const row = await tx.selectFrom('grants').selectAll().where('id', '=', grantId).executeTakeFirstOrThrow();
+      const { cause, receipt: _, ...rest } = row;
+      const copies = Array.from({ length: 4 }, (_, n) => ({
+        ...rest,
+        cause: JSON.stringify(cause),
+        id: `${grantId}${n}`,
+      }));
+      await tx.insertInto('grants').values(copies).execute();
+    });
+    office.pass(31);
+    const open = async () => (await listFindings(office.db, { openOnly: true, limit: 200 })).length;
+    await watch({ atOnce: 3 });
+    expect(await open()).toBe(3);
+    office.pass(5);
+    await watch({ atOnce: 3 });
+    expect(await open()).toBe(5);
   });
 
   test('a clock that is more than 2 s off for sure is told, and that it is right again', async () => {

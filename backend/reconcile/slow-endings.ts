@@ -7,8 +7,16 @@ import { noteFinding, noteMended } from './findings.ts';
 
 /** How long an ending may take until admins are told, milliseconds. */
 const slowMs = 30_000;
-/** Told in one round; the others follow in the next. */
+/** Told in one round, unless it is said otherwise. */
 const mostAtOnce = 100;
+
+type SlowDeps = {
+  now: Date;
+  adminGroup: string;
+  accountName: (accountId: string) => string;
+  /** How many are told in one round; default 100. What was not told yet comes first, then what was longest ago: the others follow. */
+  atOnce?: number;
+};
 
 type SlowEnding = {
   policyGone: boolean;
@@ -32,18 +40,22 @@ const advice =
 const whatOf = (owner: Person, accountName: string, slow: SlowEnding): string =>
   `The access of ${owner.displayName} in ${accountName} takes longer than 30 s to end: ${because(slow)}`;
 
-const noteSlow = async (
-  db: Db,
-  { now, adminGroup, accountName }: { now: Date; adminGroup: string; accountName: (accountId: string) => string },
-): Promise<void> => {
+const noteSlow = async (db: Db, { now, adminGroup, accountName, atOnce = mostAtOnce }: SlowDeps): Promise<void> => {
   const slow = await db
     .selectFrom('grants')
     .innerJoin('principals', 'principals.id', 'grants.principal_id')
+    .leftJoin('findings', (join) =>
+      join
+        .onRef('findings.subject', '=', 'grants.id')
+        .on('findings.kind', '=', 'slow_ending')
+        .on('findings.mended_at', 'is', null),
+    )
     .select(['grants.id', 'grants.account_id', 'grants.person_id', 'policy_gone_at', 'sessions_left', 'problem'])
     .where('grants.state', '=', 'ending')
     .where('grants.ends_at', '<=', new Date(now.getTime() - slowMs))
+    .orderBy('findings.last_seen', (order) => order.asc().nullsFirst())
     .orderBy('grants.ends_at')
-    .limit(mostAtOnce)
+    .limit(atOnce)
     .execute();
   const people = await loadPeople(
     db,
@@ -59,10 +71,7 @@ const noteSlow = async (
 };
 
 /** Tells of every ending that has taken more than 30 s, and that those are done which were told of. */
-export const watchSlowEndings = async (
-  db: Db,
-  deps: { now: Date; adminGroup: string; accountName: (accountId: string) => string },
-): Promise<void> => {
+export const watchSlowEndings = async (db: Db, deps: SlowDeps): Promise<void> => {
   await noteSlow(db, deps);
   const over = await db
     .selectFrom('findings')
