@@ -22,7 +22,7 @@ const policyDate = (row: Row, endsAt: Date, { document_at: readAt }: Principal):
   // Activation is the read-back of the first end; a later one counts when a newer document was read back.
   const extended = endSetAt !== null && row.connected_at !== null && endSetAt > row.connected_at;
   if (extended && (readAt === null || readAt < endSetAt)) {
-    return missing('the access policy still carries the end of before the extension');
+    return missing('the access policy was not seen with the new end yet');
   }
   return armed(endsAt);
 };
