@@ -119,17 +119,21 @@ export const personAtApi = async (
 ): Promise<PersonAtApi> => {
   const { backend, signIn: signedIn, faults } = await signInAsPerson(stack, userName);
   let overview = await backend.overview();
-  const stop = backend.subscribe({
-    onChange: () => {
-      backend.overview().then(
-        (next) => {
-          overview = next;
-        },
-        (error: unknown) => faults.push(error),
-      );
+  const stop = backend.subscribe(
+    {
+      onChange: () => {
+        backend.overview().then(
+          (next) => {
+            overview = next;
+          },
+          (error: unknown) => faults.push(error),
+        );
+      },
+      onReach: () => undefined,
+      onOver: () => faults.push(new Error('the stream of changes ended')),
     },
-    onReach: () => undefined,
-  });
+    null,
+  );
   const host = createTerminalHost({
     credentialsFor: (accountId) => signedIn.credentialsFor(accountId),
     backend,

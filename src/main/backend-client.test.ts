@@ -88,3 +88,86 @@ describe('a backend that is not there', () => {
     },
   );
 });
+
+describe('the stream of changes', () => {
+  const connected = 'event: connected\ndata: {}\n\n';
+  const refused = {
+    message: 'x',
+    code: -32_001,
+    data: { code: 'UNAUTHORIZED', httpStatus: 401, refusal: { code: 'sign_in_needed' } },
+  };
+  const eventStream = (response: http.ServerResponse, ...parts: string[]): void => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const part of parts) response.write(part);
+  };
+
+  /** Listens until something is told as it is waited for. */
+  const listenTo = async (answer: (response: http.ServerResponse) => void, after: string | null = null) => {
+    const asked: string[] = [];
+    const origin = await answering((request, response) => {
+      asked.push(decodeURIComponent(request.url ?? ''));
+      answer(response);
+    });
+    const told: string[] = [];
+    let look = (): void => undefined;
+    const tell = (what: string): void => {
+      told.push(what);
+      look();
+    };
+    const client = createBackendClient({
+      url: origin,
+      token: () => 'token',
+      onUnauthorized: () => tell('unauthorized'),
+    });
+    const stop = client.subscribe(
+      {
+        onChange: ({ topic }, id) => tell(`${topic} ${id}`),
+        onReach: (ok) => tell(ok ? 'reached' : 'lost'),
+        onOver: () => tell('over'),
+      },
+      after,
+    );
+    const until = (what: string): Promise<void> =>
+      new Promise((resolve) => {
+        look = () => {
+          if (told.includes(what)) resolve();
+        };
+        look();
+      });
+    return { asked, told, stop, until };
+  };
+
+  it.each([
+    ['a balancer without a backend', 503],
+    ['a gateway that gave up', 502],
+    ['a limit', 429],
+    ['a token that does not stand', 401],
+  ])('is over, and says so, when it is answered by %s', async (_what, status) => {
+    const { told, until } = await listenTo((response) => {
+      response.writeHead(status, { 'content-type': 'text/html' });
+      response.end('no');
+    });
+    await until('over');
+    expect(told.filter((one) => one === 'over')).toHaveLength(1);
+  });
+
+  it('is over when the token has run out meanwhile, which is told too', async () => {
+    const { told, until } = await listenTo((response) =>
+      eventStream(response, connected, `event: serialized-error\ndata: ${JSON.stringify(refused)}\n\n`),
+    );
+    await until('over');
+    expect(told).toContain('unauthorized');
+  });
+
+  it('hands on the id of each change, and asks for what came after the one that was heard last', async () => {
+    const change = JSON.stringify({ topic: 'grants', id: null });
+    const { asked, told, until, stop } = await listenTo(
+      (response) => eventStream(response, connected, `id: 42\ndata: ${change}\n\n`),
+      '41',
+    );
+    await until('grants 42');
+    expect(asked[0]).toContain('"lastEventId":"41"');
+    stop();
+    expect(told).not.toContain('over');
+  });
+});

@@ -184,9 +184,16 @@ export const createBackendClient = (options: BackendClientOptions): BackendClien
     audit: (query) => call(() => client.audit.query(query)),
     story: (input) => call(() => client.story.query(input)),
     exportAudit: (input) => call(() => client.exportAudit.mutate(input)),
-    subscribe: ({ onChange, onReach }) => {
-      const subscription = client.changes.subscribe(undefined, {
-        onData: (event) => onChange(event.data),
+    subscribe: ({ onChange, onReach, onOver }, after) => {
+      let over = false;
+      const end = (): void => {
+        if (over) return;
+        over = true;
+        onReach(false);
+        onOver();
+      };
+      const subscription = client.changes.subscribe(after === null ? undefined : { lastEventId: after }, {
+        onData: ({ id, data }) => onChange(data, id),
         onStarted: () => onReach(true),
         onConnectionStateChange: ({ state }) => {
           if (state === 'connecting') onReach(false);
@@ -194,10 +201,14 @@ export const createBackendClient = (options: BackendClientOptions): BackendClien
         onError: (error) => {
           const told = translated(error, host);
           if (told instanceof Refusal && told.code === 'sign_in_needed') options.onUnauthorized();
-          onReach(false);
+          end();
         },
+        onComplete: end,
       });
-      return () => subscription.unsubscribe();
+      return () => {
+        over = true;
+        subscription.unsubscribe();
+      };
     },
   };
 };

@@ -62,7 +62,7 @@ test.each(['stranger', 'expired', 'not valid yet', 'of another host'] as const)(
     await expect(clientOf(url).overview()).rejects.toBeInstanceOf(Unreachable);
     let stop = (): void => undefined;
     const reached = await new Promise<boolean>((resolve) => {
-      stop = clientOf(url).subscribe({ onChange: () => undefined, onReach: resolve });
+      stop = clientOf(url).subscribe({ onChange: () => undefined, onReach: resolve, onOver: () => undefined }, null);
     });
     stop();
     expect(reached).toBe(false);

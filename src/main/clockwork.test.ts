@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { AppState, TerminalTab } from '../shared/desktop.ts';
 import { Refusal } from '../shared/refusal.ts';
-import type { ChangeEvent, Overview } from '../shared/views.ts';
+import type { Overview } from '../shared/views.ts';
 import { createState, terminalStateOf } from './app-state.ts';
 import { createEndings } from './endings.ts';
 import { signInNotice, warningsDue } from './own-notices.ts';
-import { Unreachable } from './ports.ts';
+import { type BackendClient, Unreachable } from './ports.ts';
 import {
   active,
   endingState,
@@ -232,7 +232,7 @@ describe('the watch over the overview', () => {
     let nowMs = noon.getTime();
     let calls = 0;
     let refusedTokens = 0;
-    let onChange: (event: ChangeEvent) => void = () => undefined;
+    const streams: Array<Parameters<BackendClient['subscribe']>[0] & { after: string | null }> = [];
     const watch = createWatch({
       backend: {
         overview: async () => {
@@ -243,8 +243,8 @@ describe('the watch over the overview', () => {
           return answer;
         },
         info: () => Promise.reject(new Unreachable('backend x')),
-        subscribe: (listeners) => {
-          onChange = listeners.onChange;
+        subscribe: (listeners, after) => {
+          streams.push({ ...listeners, after });
           return () => undefined;
         },
       },
@@ -265,6 +265,7 @@ describe('the watch over the overview', () => {
       onTokenRefused: () => {
         refusedTokens += 1;
       },
+      random: () => 0.5,
     });
     const settled = async () => {
       for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
@@ -277,7 +278,17 @@ describe('the watch over the overview', () => {
       settled,
       calls: () => calls,
       refused: () => refusedTokens,
-      change: () => onChange({ topic: 'grants', id: null }),
+      change: (id = '1') => streams.at(-1)?.onChange({ topic: 'grants', id: null }, id),
+      streams,
+      /** The wait before the stream is opened again, ms, and that wait over. */
+      listensAgain: () => {
+        const timer = timers.splice(0).at(-1);
+        timer?.run();
+        return timer?.ms;
+      },
+      pass: (ms: number) => {
+        nowMs += ms;
+      },
     };
   };
 
@@ -317,6 +328,59 @@ describe('the watch over the overview', () => {
     for (const timer of timers.splice(0).filter(({ ms }) => ms < 1000)) timer.run();
     await settled();
     expect(calls()).toBe(2);
+  });
+
+  it('opens the stream again when it is over, later each time, and goes on after the last change that it heard', async () => {
+    const { watch, streams, change, listensAgain, settled, pass } = build();
+    watch.start();
+    await settled();
+    expect(streams.map(({ after }) => after)).toEqual([null]);
+    change('41');
+    change('42');
+    const waits = [];
+    for (let turn = 0; turn < 3; turn += 1) {
+      streams.at(-1)?.onOver();
+      waits.push(listensAgain());
+    }
+    expect(waits).toEqual([1000, 2000, 4000]);
+    expect(streams.map(({ after }) => after)).toEqual([null, '42', '42', '42']);
+    // One that stood for a while was sound.
+    pass(10 * minutes);
+    streams.at(-1)?.onOver();
+    expect(listensAgain()).toBe(1000);
+  });
+
+  it('opens the stream at once with a new token, but does not race a token that is refused again and again', async () => {
+    const { watch, streams, timers, settled } = build();
+    watch.start();
+    await settled();
+    watch.start();
+    expect(streams).toHaveLength(1);
+    streams.at(-1)?.onOver();
+    watch.start();
+    expect(streams).toHaveLength(2);
+    // What an older stream still says is of no account.
+    streams[0]?.onOver();
+    watch.start();
+    expect(streams).toHaveLength(2);
+    streams.at(-1)?.onOver();
+    watch.start();
+    expect(streams).toHaveLength(2);
+    expect(timers.at(-1)?.ms).toBe(2000);
+  });
+
+  it('opens no stream after stop, and begins afresh at the next sign-in', async () => {
+    const { watch, streams, change, timers, settled } = build();
+    watch.start();
+    await settled();
+    change('42');
+    streams.at(-1)?.onOver();
+    watch.stop();
+    for (const timer of timers.splice(0)) timer.run();
+    expect(streams).toHaveLength(1);
+    watch.start();
+    await settled();
+    expect(streams.map(({ after }) => after)).toEqual([null, null]);
   });
 
   it('asks for a new proof when the token is refused, and is quiet after stop', async () => {

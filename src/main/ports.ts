@@ -119,10 +119,19 @@ export type BackendClient = {
   story(input: { requestId: string }): Promise<Story>;
   exportAudit(input: ExportWish & { cursor: ExportCursor | null }): Promise<ExportPart>;
   /**
-   * Listens for changes until the returned function is called. Reconnects by itself; `onReach(true)` after each
-   * connection that stands, `onReach(false)` when it is lost.
+   * Listens for changes until the returned function is called. A connection that is lost comes back by itself: `onReach(true)` after each
+   * that stands, `onReach(false)` when it is lost. `onOver`, once: it was refused, or was answered by something else, and nothing more
+   * comes from it; whoever wants to hear on subscribes again. Not called once the listener has stopped it.
+   * @param after the id of the last change that was heard: what came since is told first. Null: from now on.
    */
-  subscribe(listeners: { onChange: (event: ChangeEvent) => void; onReach: (ok: boolean) => void }): () => void;
+  subscribe(
+    listeners: {
+      onChange: (event: ChangeEvent, id: string) => void;
+      onReach: (ok: boolean) => void;
+      onOver: () => void;
+    },
+    after: string | null,
+  ): () => void;
 };
 
 /** `createBackendClient(options): BackendClient` in backend-client.ts. */

@@ -12,12 +12,16 @@ import { type BackendClient, Unreachable } from './ports.ts';
 const everyMs = 25_000;
 const changesTogetherMs = 80;
 const retryMs = [1000, 2000, 4000, 8000, 15_000, 30_000];
+/** A stream that stood this long was sound: the next end of one is the first again. */
+const soundMs = 60_000;
+
+const retryAfter = (failures: number): number => retryMs[Math.min(failures, retryMs.length) - 1] ?? everyMs;
 
 /** Timers as an argument, so that tests never wait. */
 export type Timers = { after(ms: number, run: () => void): () => void };
 
 export type Watch = {
-  /** From sign-in on: fetches, listens, goes on until `stop`. */
+  /** From sign-in on: fetches, listens, goes on until `stop`. Called again with a new token: a stream that was refused is opened anew. */
   start(): void;
   stop(): void;
   /** Fetches now. Never throws: what went wrong is in the snapshot. */
@@ -34,11 +38,12 @@ export const createWatch = (deps: {
   log: Log;
   onOverview: () => void;
   onTokenRefused: () => void;
+  /** From 0 to 1: spreads the apps of a whole organisation that lost their streams in one moment. */
+  random?: () => number;
 }): Watch => {
   const { backend, state, now, timers, log } = deps;
   let running = false;
   let failures = 0;
-  let stopListening = (): void => undefined;
   let stopTimer = (): void => undefined;
   let fetching: Promise<void> | null = null;
   let again = false;
@@ -84,7 +89,7 @@ export const createWatch = (deps: {
   const plan = (): void => {
     stopTimer();
     if (!running) return;
-    const wait = failures === 0 ? everyMs : (retryMs[Math.min(failures, retryMs.length) - 1] ?? everyMs);
+    const wait = failures === 0 ? everyMs : retryAfter(failures);
     stopTimer = timers.after(wait, () => void refresh());
   };
 
@@ -113,16 +118,55 @@ export const createWatch = (deps: {
     stopSoon = timers.after(changesTogetherMs, () => void refresh());
   };
 
+  const random = deps.random ?? Math.random;
+  /** Null: no stream is open. */
+  let stream: { close: () => void } | null = null;
+  let ends = 0;
+  let lastHeard: string | null = null;
+  let stopListenAgain = (): void => undefined;
+
+  const listen = (): void => {
+    stopListenAgain();
+    const openedAt = now().getTime();
+    const mine = { close: (): void => undefined };
+    stream = mine;
+    mine.close = backend.subscribe(
+      {
+        onChange: (_event, id) => {
+          lastHeard = id;
+          soon();
+        },
+        onReach: soon,
+        onOver: () => {
+          if (stream !== mine) return;
+          stream = null;
+          ends = now().getTime() - openedAt >= soundMs ? 1 : ends + 1;
+          log('info', 'the stream of changes ended and is opened again', { ends });
+          stopListenAgain = timers.after(Math.round(retryAfter(ends) * (0.5 + random())), listen);
+        },
+      },
+      lastHeard,
+    );
+  };
+
   return {
     start() {
-      if (running) return;
+      if (running) {
+        // A new token: what the old one was refused may be had at once, but only once, or two that refuse each other would race.
+        if (stream === null && ends === 1) listen();
+        return;
+      }
       running = true;
-      stopListening = backend.subscribe({ onChange: soon, onReach: soon });
+      ends = 0;
+      lastHeard = null;
+      listen();
       void refresh();
     },
     stop() {
       running = false;
-      stopListening();
+      stopListenAgain();
+      stream?.close();
+      stream = null;
       stopTimer();
       stopSoon();
     },
