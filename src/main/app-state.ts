@@ -1,4 +1,5 @@
 /** The one snapshot that main owns and pushes whole. Windows draw it; nobody else changes it. */
+import type { Grant } from '../shared/access.ts';
 import type { AppState, Navigation, Place, TerminalState } from '../shared/desktop.ts';
 
 export type StateHolder = {
@@ -41,13 +42,16 @@ export const createState = (initial: AppState, soon: (run: () => void) => void):
   };
 };
 
-/** What the terminal window may know of it: its own tabs and their grants. */
-export const terminalStateOf = (state: AppState, activeTab: string | null): TerminalState => {
+/**
+ * What the terminal window may know of it: its own tabs and their grants.
+ * @param grants as `Endings.grants` has them: terminals count down after a sign-out too.
+ */
+export const terminalStateOf = (state: AppState, activeTab: string | null, grants: readonly Grant[]): TerminalState => {
   const grantIds = new Set(state.terminals.map((tab) => tab.grantId));
   return {
     tabs: state.terminals,
     activeTab,
-    grants: (state.overview?.grants ?? []).filter((grant) => grantIds.has(grant.id)),
+    grants: grants.filter((grant) => grantIds.has(grant.id)),
     clock: state.clock,
     backend: state.backend,
     settings: { scheme: state.settings.scheme, terminalFontSize: state.settings.terminalFontSize },

@@ -185,7 +185,55 @@ describe('the third lock', () => {
       overview: overview({ grants: [grant('g', ['x'], active(minutes))] }),
     });
     expect(createEndings(() => 0).toClose(state, noon)).toEqual([]);
-    expect(terminalStateOf(state, null).grants[0]).toMatchObject({ state: 'active', endsAt: inMs(minutes) });
+    expect(terminalStateOf(state, null, state.overview?.grants ?? []).grants[0]).toMatchObject({
+      state: 'active',
+      endsAt: inMs(minutes),
+    });
+  });
+
+  describe('after a sign-out that leaves the grants', () => {
+    const left = () => {
+      const mono = { ms: 0 };
+      const endings = createEndings(() => mono.ms);
+      const signedIn = snapshot({
+        terminals: [tab('g', 'live')],
+        overview: overview({ grants: [grant('g', ['x'], active(60 * minutes)), grant('h', ['y'], active(minutes))] }),
+      });
+      endings.heard(signedIn, noon);
+      return { mono, endings, signedOut: { ...signedIn, signIn: { state: 'signed-out' } as const, overview: null } };
+    };
+    const at = (ms: number): Date => new Date(noon.getTime() + ms);
+
+    it('TERM-10 closes the terminals that are still open at the end, by either clock', () => {
+      const { mono, endings, signedOut } = left();
+      expect(endings.toClose(signedOut, at(60 * minutes - 1))).toEqual([]);
+      expect(endings.toClose(signedOut, at(60 * minutes))).toEqual(['g']);
+      mono.ms = 60 * minutes;
+      expect(endings.toClose(signedOut, at(-120 * minutes))).toEqual(['g']);
+    });
+
+    it('TERM-10 goes on when somebody else signs in, and forgets with the last terminal', () => {
+      const { mono, endings, signedOut } = left();
+      mono.ms = 30 * minutes;
+      const theirs = { ...signedOut, overview: overview({ grants: [grant('i', ['z'], active(480 * minutes))] }) };
+      // This computer's clock was set back by two hours meanwhile, and the backend's is measured anew.
+      endings.heard({ ...theirs, clock: { offsetMs: 120 * minutes, checkedAt: inMs(0) } }, at(-90 * minutes));
+      expect(endings.grants(theirs).map(({ id }) => id)).toEqual(['i', 'g']);
+      mono.ms = 60 * minutes - 1;
+      expect(endings.toClose(theirs, at(-90 * minutes))).toEqual([]);
+      mono.ms = 60 * minutes;
+      expect(endings.toClose(theirs, at(-90 * minutes))).toEqual(['g']);
+      const closed = { ...theirs, terminals: [] };
+      expect(endings.grants(closed).map(({ id }) => id)).toEqual(['i']);
+    });
+
+    it('counts down and warns all the same, of these terminals and of nothing else', () => {
+      const { endings, signedOut } = left();
+      const grants = endings.grants(signedOut);
+      expect(terminalStateOf(signedOut, null, grants).grants).toMatchObject([{ id: 'g', endsAt: inMs(60 * minutes) }]);
+      const warned = warningsDue(grants, signedOut.terminals, new Set(), at(55 * minutes));
+      expect(warned.map(({ title }) => title)).toEqual(['5 min left on x']);
+    });
   });
 
   it('closes them when somebody ended the grant before, and leaves others and ended ones alone', () => {
@@ -214,7 +262,7 @@ describe('the snapshot', () => {
   it('APP-09 gives the terminal window its own grants and nothing else', () => {
     const grants = [grant('g', ['x'], active(minutes)), grant('h', ['y'], active(minutes))];
     const state = snapshot({ terminals: [tab('g', 'live')], overview: overview({ grants }) });
-    const narrow = terminalStateOf(state, null);
+    const narrow = terminalStateOf(state, null, state.overview?.grants ?? []);
     expect(Object.keys(narrow).sort()).toEqual(['activeTab', 'backend', 'clock', 'grants', 'settings', 'tabs']);
     expect(narrow.grants.map(({ id }) => id)).toEqual(['g']);
     expect(Object.keys(narrow.settings).sort()).toEqual(['scheme', 'terminalFontSize']);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { SavedDraft } from '../shared/desktop.ts';
 import { createState } from './app-state.ts';
-import { createAccessActions, createMainHandlers, exportTexts, type IntentDeps } from './intents.ts';
-import { PlainFault } from './ports.ts';
-import { snapshot } from './testing/snapshots.ts';
+import { createAccessActions, createMainHandlers, exportTexts, type IntentDeps, signOutFrom } from './intents.ts';
+import { PlainFault, Unreachable } from './ports.ts';
+import { inMs, instance, snapshot } from './testing/snapshots.ts';
 
 const draft: SavedDraft = { instances: [], durationSeconds: 900, reason: 'Written on a full disk', ticket: '' };
 
@@ -62,6 +62,24 @@ describe('a full disk', () => {
     expect(() => handlers.toggleFavourite({ instance })).toThrow('the old ones are kept');
     expect(state.get()).toEqual(before);
   });
+});
+
+it.each([
+  ['ends the terminals with the grants, also when the backend is away', true, ['g closed']],
+  ['leaves the terminals with the grants', false, []],
+])('signing out %s', async (_what, endGrants, wanted) => {
+  const ended: string[] = [];
+  const from = {
+    signIn: { signOut: () => Promise.reject(new Unreachable('the backend')) },
+    terminals: {
+      tabs: () => [
+        { id: 't', grantId: 'g', instance: instance('x'), phase: 'live' as const, sessionId: 's', since: inMs(0) },
+      ],
+      endAllOf: (grantId: string, why: string) => ended.push(`${grantId} ${why}`),
+    },
+  };
+  await expect(signOutFrom(from, { endGrants })).rejects.toBeInstanceOf(Unreachable);
+  expect(ended).toEqual(wanted);
 });
 
 it('an export is asked for part by part, and tells how far it is', async () => {

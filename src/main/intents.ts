@@ -8,7 +8,7 @@ import { createAdminHandlers } from './admin-intents.ts';
 import type { StateHolder } from './app-state.ts';
 import type { MainHandlers, TerminalHandlers } from './ipc.ts';
 import type { Log } from './log.ts';
-import { PlainFault } from './ports.ts';
+import { PlainFault, type SignIn, type SignOutWish, type TerminalHost } from './ports.ts';
 import { saveFile } from './save-file.ts';
 import type { Services } from './services.ts';
 import type { SettingsStore } from './settings.ts';
@@ -118,6 +118,19 @@ export async function* exportTexts(
   } while (cursor !== null);
 }
 
+/** Signs out. Terminals that were to end are ended whatever the backend answers: the person is signed out here either way. */
+export const signOutFrom = async (
+  from: { signIn: Pick<SignIn, 'signOut'>; terminals: Pick<TerminalHost, 'tabs' | 'endAllOf'> },
+  wish: SignOutWish,
+): Promise<void> => {
+  const grantIds = new Set(from.terminals.tabs().map((tab) => tab.grantId));
+  try {
+    await from.signIn.signOut(wish);
+  } finally {
+    if (wish.endGrants) for (const grantId of grantIds) from.terminals.endAllOf(grantId, 'closed');
+  }
+};
+
 export const createMainHandlers = (deps: IntentDeps, access: AccessActions): MainHandlers => {
   const { state, store } = deps;
   const services = () => needed(deps);
@@ -145,10 +158,7 @@ export const createMainHandlers = (deps: IntentDeps, access: AccessActions): Mai
       return null;
     },
     async signOut({ endGrants, everywhere }) {
-      const { signIn, terminals } = services();
-      const grantIds = new Set(terminals.tabs().map((tab) => tab.grantId));
-      await signIn.signOut({ endGrants, ...(everywhere ? { everywhere } : {}) });
-      if (endGrants) for (const grantId of grantIds) terminals.endAllOf(grantId, 'closed');
+      await signOutFrom(services(), { endGrants, ...(everywhere ? { everywhere } : {}) });
       return null;
     },
     searchInstances: (query) => services().backend.instances(query),

@@ -85,8 +85,11 @@ const start = (config: Config): void => {
     keepsOpen: (kind) => kind === 'terminal' && state.get().terminals.some((tab) => tab.phase !== 'ended'),
   });
   const pushMain = (snapshot: AppState) => windows.push('main', channels.mainState, snapshot);
-  const pushTerminal = (snapshot: AppState) =>
-    windows.push('terminal', channels.terminalState, terminalStateOf(snapshot, activeTab));
+  const endings = createEndings(() => performance.now());
+  const pushTerminal = (snapshot: AppState) => {
+    const narrow = terminalStateOf(snapshot, activeTab, endings.grants(snapshot));
+    windows.push('terminal', channels.terminalState, narrow);
+  };
   const selectTab = (tabId: string): void => {
     activeTab = tabId;
     pushTerminal(state.get());
@@ -94,7 +97,6 @@ const start = (config: Config): void => {
 
   // 3. Notices: the backend's and our own, in the inbox and on the desktop.
   const notices = createNoticeBox(state, now);
-  const endings = createEndings(() => performance.now());
   const openNotice = (notice: Notice): void => {
     const { place, id } = placeOf(notice);
     state.navigate(place, id);
@@ -124,6 +126,7 @@ const start = (config: Config): void => {
       now,
       timers,
       log,
+      grants: () => endings.grants(state.get()),
       onOverview: () => {
         endings.heard(state.get(), now());
         notices.merge();
@@ -284,8 +287,8 @@ const start = (config: Config): void => {
   const beat = (): void => {
     const snapshot = state.get();
     const at = now();
-    const live = snapshot.overview?.grants ?? [];
-    for (const notice of warningsDue(live, snapshot.terminals, given, backendNow(snapshot, at))) notices.add(notice);
+    const grants = endings.grants(snapshot);
+    for (const notice of warningsDue(grants, snapshot.terminals, given, backendNow(snapshot, at))) notices.add(notice);
     for (const grantId of endings.toClose(snapshot, at)) services?.terminals.endAllOf(grantId, 'grant-over');
     tray.draw(snapshot, at);
   };

@@ -30,6 +30,8 @@ export type ServicesDeps = {
   now: () => Date;
   timers: Timers;
   log: Log;
+  /** Those of the overview and of the terminals that are here (`endings.ts`). */
+  grants: () => readonly Grant[];
   onOverview: () => void;
   onOutput: (tabId: string, chunk: string) => void;
 };
@@ -53,11 +55,10 @@ export const createServices = (organisation: Organisation, deps: ServicesDeps): 
     onFault: (faultId, error) => log('error', 'fault', { faultId, during: 'sign-in', error }),
   });
   signIn = signedIn;
-  const grants = (): Grant[] => state.get().overview?.grants ?? [];
   const terminals = createTerminalHost({
     credentialsFor: (accountId) => signedIn.credentialsFor(accountId),
     backend,
-    grant: (grantId) => grants().find((grant) => grant.id === grantId) ?? null,
+    grant: (grantId) => deps.grants().find((grant) => grant.id === grantId) ?? null,
     usualSpreadingMs: (accountId) =>
       state.get().overview?.spreading.find((measured) => measured.accountId === accountId)?.medianMs ?? null,
     clock: () => state.get().clock,
