@@ -222,7 +222,7 @@ export type TerminalHost = {
   closeTab(tabId: string): void;
   /** The third lock: the app closes its own terminals of this grant. The text stays. */
   endAllOf(grantId: string, why: 'grant-over' | 'closed'): void;
-  /** Tells the backend when the timers close the open terminals, where an extension has moved that. */
+  /** Tells the backend of sessions that it has not heard of, and when the timers close them, where an extension has moved that. */
   tellClosing(): void;
   /** Kept output, for a window that was loaded again. */
   scrollback(tabId: string): string;

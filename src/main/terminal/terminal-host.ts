@@ -21,15 +21,25 @@ import { type TerminalHost, type TerminalHostDeps, Unreachable } from '../ports.
 import { checkedPlugin, pluginCommand } from './official-plugin.ts';
 import { openPty, type Pty } from './pty.ts';
 import { openSessionLink, type SessionLink } from './session-link.ts';
+import { createSessionTelling } from './session-telling.ts';
 
 /** How long IAM may take before it is called a failure, and how often we look meanwhile (aws-facts 5, propagation procedure). */
 const spreadingPatienceMs = 60_000;
 const spreadingLooksMs = [250, 500, 750, 1000, 1000, 2000, 3000, 5000];
 const grantPatienceMs = 90_000;
 const grantLookMs = 100;
+/** How long the end of a session at AWS is waited for before its program is ended all the same. */
+const terminateWithinMs = 3_000;
 /** Kept output of a tab, characters: about 10,000 lines of 200. */
 const keptCharacters = 2_000_000;
 const firstSize = { cols: 80, rows: 24 };
+
+const timers = {
+  after(ms: number, run: () => void) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 type Tab = {
   id: string;
@@ -41,14 +51,14 @@ type Tab = {
   pty: Pty | null;
   link: SessionLink | null;
   session: StartedSession | null;
-  /** The end of its own timer that the backend was told last. */
-  toldClosesAt: string | null;
   /** How the session client says that it ended; wins over its exit code. */
   end: SessionEnd | null;
   kept: string[];
   keptLength: number;
   /** Why the app itself ended it; wins over what the program says when it goes. */
   endedBy: 'grant-over' | 'closed' | null;
+  /** Its ending that is under way. */
+  ending: Promise<void> | null;
   gone: boolean;
 };
 
@@ -87,7 +97,7 @@ const failureWords = (error: unknown): { what: string; advice: string } => {
   };
 };
 
-export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
+export const createTerminalHost = (deps: TerminalHostDeps & { openPty?: typeof openPty }): TerminalHost => {
   const tabs = new Map<string, Tab>();
   const changeListeners = new Set<() => void>();
   const outputListeners = new Set<(tabId: string, chunk: string) => void>();
@@ -220,35 +230,26 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     return { phase: 'ended', at: at(), exitCode: left ? null : code, why: left ? 'shell-exited' : 'connection' };
   };
 
-  const tellSession = (what: string, call: () => Promise<void>): void => {
-    call().catch((error: unknown) => deps.log('warn', what, { error }));
-  };
-
   /** The grant's end as the snapshot has it: what the app's own timer goes by (`endings.ts`). */
   const closesAtOf = (grantId: string): string | null => {
     const grant = deps.grant(grantId);
     return grant?.state === 'granting' || grant?.state === 'active' ? grant.endsAt : null;
   };
-  const tellStart = (tab: Tab, { sessionId }: StartedSession): void => {
-    const { grantId, instance } = tab;
-    const ref = { accountId: instance.accountId, region: instance.region, instanceId: instance.instanceId };
-    const closesAt = closesAtOf(grantId);
-    tab.toldClosesAt = closesAt;
-    tellSession('the backend was not told of a session', () =>
-      deps.backend.sessionStarted({ grantId, instance: ref, sessionId, ...(closesAt === null ? {} : { closesAt }) }),
-    );
-  };
+  const telling = createSessionTelling({ ...deps, closesAt: closesAtOf, timers });
 
-  /** @returns true when the data channel was refused before a prompt: IAM let the start pass by an older policy. */
+  /** @returns true when the session must be ended: over meanwhile, or its data channel was refused (an older policy let the start pass). */
   const run = async (tab: Tab, session: StartedSession): Promise<boolean> => {
     const { sessionId } = session;
-    tellStart(tab, session);
+    const { accountId, region, instanceId } = tab.instance;
+    telling.started({ sessionId, grantId: tab.grantId, instance: { accountId, region, instanceId } });
     const chosen = deps.settings();
     const isOfficial = chosen.sessionClient === 'official';
     const { command, args, env } = isOfficial
       ? await official(tab, session, chosen.officialPluginPath)
       : await builtIn(tab, session);
-    tab.pty = openPty({
+    // Its end may have come meanwhile: a program that starts now would outlive it.
+    if (isOver(tab)) return true;
+    tab.pty = (deps.openPty ?? openPty)({
       command,
       args,
       env: { ...plainEnvironment(), ...env, TERM: 'xterm-256color' },
@@ -258,9 +259,6 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     // The official plugin says nothing out of band: it is live as far as we know.
     if (isOfficial) enter(tab, { phase: 'live', sessionId, since: at() });
     const exitCode = await tab.pty.exited;
-    tab.link?.close();
-    tab.link = null;
-    tellSession('the backend was not told of a session’s end', () => deps.backend.sessionEnded({ sessionId }));
     if (tab.end === 'refused' && tab.phase.phase === 'starting' && !isOver(tab)) return true;
     enter(tab, exitPhase(tab, exitCode));
     return false;
@@ -281,10 +279,17 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     if (session === null) return false;
     tab.session = session;
     tab.end = null;
-    // Closed while StartSession was on its way: it must not live on unseen.
-    const again = isOver(tab) || (await run(tab, session));
-    if (again) await terminate(tab, session);
-    return again;
+    let leave = true;
+    try {
+      // Closed while StartSession was on its way: it must not live on unseen.
+      leave = isOver(tab) || (await run(tab, session));
+    } finally {
+      tab.link?.close();
+      tab.link = null;
+      telling.ended(session.sessionId);
+      if (leave) await terminate(tab, session);
+    }
+    return leave;
   };
 
   const live = async (tab: Tab): Promise<void> => {
@@ -298,18 +303,26 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
     } catch (error) {
       if (isOver(tab)) return;
       if (!(error instanceof Refusal)) deps.log('error', 'a terminal did not open', { tabId: tab.id, error });
-      if (tab.session !== null) await terminate(tab, tab.session);
       enter(tab, { phase: 'failed', at: at(), ...failureWords(error) });
     }
   };
 
+  const endOnce = async (tab: Tab, why: 'grant-over' | 'closed'): Promise<void> => {
+    const { session } = tab;
+    const ends = session !== null && why === 'closed' && tab.endedBy === null;
+    tab.endedBy ??= why;
+    // What hangs on the network keeps no terminal open.
+    if (ends) await Promise.race([terminate(tab, session), sleep(terminateWithinMs, null, { ref: false })]);
+    await tab.pty?.kill();
+    enter(tab, { phase: 'ended', at: at(), exitCode: null, why: tab.endedBy });
+  };
+  /** One at a time. Should it fail, the tab is not ended, and whoever asks next (the app's clock each second) tries again. */
   const end = async (tab: Tab, why: 'grant-over' | 'closed'): Promise<void> => {
-    if (tab.endedBy !== null || tab.phase.phase === 'ended') return;
-    tab.endedBy = why;
-    const { session, pty } = tab;
-    if (session !== null && why === 'closed') await terminate(tab, session);
-    await pty?.kill();
-    enter(tab, { phase: 'ended', at: at(), exitCode: null, why });
+    if (tab.phase.phase === 'ended') return;
+    tab.ending ??= endOnce(tab, why).finally(() => {
+      tab.ending = null;
+    });
+    await tab.ending;
   };
   const endQuietly = (tab: Tab, why: 'grant-over' | 'closed'): void => {
     end(tab, why).catch((error: unknown) =>
@@ -339,11 +352,11 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
         pty: null,
         link: null,
         session: null,
-        toldClosesAt: null,
         end: null,
         kept: [],
         keptLength: 0,
         endedBy: null,
+        ending: null,
         gone: false,
       };
       tabs.set(tab.id, tab);
@@ -367,14 +380,7 @@ export const createTerminalHost = (deps: TerminalHostDeps): TerminalHost => {
       tabs.delete(tabId);
       changed();
     },
-    tellClosing: () => {
-      for (const tab of tabs.values()) {
-        const { session, phase } = tab;
-        if (session === null || (phase.phase !== 'live' && phase.phase !== 'reconnecting')) continue;
-        const closesAt = closesAtOf(tab.grantId);
-        if (closesAt !== null && closesAt !== tab.toldClosesAt) tellStart(tab, session);
-      }
-    },
+    tellClosing: telling.again,
     endAllOf: (grantId, why) => {
       for (const tab of tabs.values()) if (tab.grantId === grantId) endQuietly(tab, why);
     },
