@@ -165,7 +165,7 @@ const noteOutsideApp = (sweep: AccountSweep, session: ActiveSession): Promise<vo
     kind: 'session_outside_app',
     region: session.region,
     subject: session.id,
-    what: `${session.owner} has a session on ${session.target}${since(session)} that is granted, but no Curfew app told of it: it was started with the AWS CLI or an SDK.`,
+    what: `${session.owner} has a session on ${session.target}${since(session)} that is granted, but no Curfew app has told of it: it was started outside the app (with the AWS CLI, say), or the app could not reach the backend.`,
     advice:
       'Access is theirs until the grant ends, and the session ends with it. Its output is logged only by the session document.',
   });

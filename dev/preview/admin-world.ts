@@ -89,7 +89,7 @@ export const outsideApp: Finding = finding('outside', 12, {
   kind: 'session_outside_app',
   region: 'eu-central-1',
   subject: 'kofi.vance.1a2b3c4d-0f9e8d7c6b5a4f3e2d1c',
-  what: 'arn:aws:sts::482011773306:assumed-role/curfew-0c3a/kofi.vance.1a2b3c4d has a session on i-0f3a9c1d7b24e8a61 that is granted, but no Curfew app told of it: it was started with the AWS CLI or an SDK.',
+  what: 'arn:aws:sts::482011773306:assumed-role/curfew-0c3a/kofi.vance.1a2b3c4d has a session on i-0f3a9c1d7b24e8a61 that is granted, but no Curfew app has told of it: it was started outside the app (with the AWS CLI, say), or the app could not reach the backend.',
   advice:
     'Access is theirs until the grant ends, and the session ends with it. Its output is logged only by the session document.',
   mendedAt: null,
