@@ -15,9 +15,9 @@ import { up as findings } from './migrations/005-findings.ts';
 import { up as longHistory } from './migrations/006-long-history.ts';
 import { up as found } from './migrations/008-found.ts';
 import { up as tagChanges } from './migrations/009-tag-changes.ts';
-import { up as namesOfUsers } from './migrations/011-names-of-users.ts';
-import { up as groupMembers } from './migrations/012-group-members.ts';
-import { up as clockSetBack } from './migrations/013-clock-set-back.ts';
+import { up as namesOfUsers } from './migrations/010-names-of-users.ts';
+import { up as groupMembers } from './migrations/011-group-members.ts';
+import { up as clockSetBack } from './migrations/012-clock-set-back.ts';
 import { connectionTo, openOne, openPool } from './pools.ts';
 import type { Schema } from './schema.ts';
 
@@ -61,9 +61,9 @@ const migrations: Record<string, Migration> = {
   '006-long-history': { up: longHistory },
   '008-found': { up: found },
   '009-tag-changes': { up: tagChanges },
-  '011-names-of-users': { up: namesOfUsers },
-  '012-group-members': { up: groupMembers },
-  '013-clock-set-back': { up: clockSetBack },
+  '010-names-of-users': { up: namesOfUsers },
+  '011-group-members': { up: groupMembers },
+  '012-clock-set-back': { up: clockSetBack },
 };
 
 /** Raised by one in each release that changes the database, here and in a migration. */
