@@ -98,6 +98,14 @@ export type PoolOptions = {
   onIdleError: (error: Error) => void;
 };
 
+/** The pool's own limit is for waiting in its queue too, and so a longer one. */
+const connecting = (mostMs: number) =>
+  class extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super({ ...config, connectionTimeoutMillis: mostMs });
+    }
+  };
+
 /** A pool for many short statements. What is not answered in time fails, and its connection is replaced. */
 export const openPool = <T>(options: PoolOptions): Kysely<T> => {
   const { url, name, connections, waitMs, answerMs = statementMs + onTheWayMs, onIdleError } = options;
@@ -110,6 +118,7 @@ export const openPool = <T>(options: PoolOptions): Kysely<T> => {
     statement_timeout: statementMs,
     idle_in_transaction_session_timeout: idleInTransactionMs,
     query_timeout: answerMs,
+    Client: connecting(Math.min(waitMs, answerMs)),
   });
   // Without a listener a lost idle connection would end the process.
   made.on('error', onIdleError);

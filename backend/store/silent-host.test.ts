@@ -13,7 +13,15 @@ const wayTo = async (database: string) => {
   const port = there.port === '' ? 5432 : Number(there.port);
   const folder = there.searchParams.get('host');
   const pairs = new Map<Socket, Socket>();
+  const silent = new Set<Socket>();
+  let deaf = false;
   const server = createServer((inward) => {
+    if (deaf) {
+      inward.on('error', () => undefined);
+      inward.resume();
+      silent.add(inward);
+      return;
+    }
     const outward = folder === null ? connect(port, there.hostname) : connect(`${folder}/.s.PGSQL.${port}`);
     for (const socket of [inward, outward]) socket.on('error', () => undefined);
     inward.on('close', () => {
@@ -33,9 +41,12 @@ const wayTo = async (database: string) => {
   const url = new URL(database);
   url.searchParams.delete('host');
   url.host = `127.0.0.1:${address.port}`;
-  const silent = new Set<Socket>();
   return {
     url: url.href,
+    /** Whether new connections are taken and not answered. */
+    setDeaf: (value: boolean): void => {
+      deaf = value;
+    },
     /** @returns how many connections are silent from now on. */
     vanish: (): number => {
       const gone = [...pairs];
@@ -99,3 +110,17 @@ test('a Postgres host that vanishes without a word stops neither pools nor feed 
   await way.close();
   await fresh.close();
 }, 60_000);
+
+test('a host that takes a connection and says nothing is waited for no longer than for an answer', async () => {
+  const fresh = await freshStore();
+  const way = await wayTo(fresh.url);
+  const store = await openStore(way.url, () => undefined, { answerMs: 3_000 });
+  const one = () => sql`select 1 as one`.execute(store.reconcile).then(({ rows }) => rows.length);
+  way.setDeaf(true);
+  await expect(one()).rejects.toThrow('timeout');
+  way.setDeaf(false);
+  expect(await one()).toBe(1);
+  await store.close();
+  await way.close();
+  await fresh.close();
+});
