@@ -84,11 +84,8 @@ const brokenBy = async (trouble: Trouble, stage: Stage, hold: Set<string>): Prom
     case 'no-aws':
     case 'no-postgres':
       hold.add(trouble);
-      return async () => {
-        hold.clear();
-        // What was swallowed is never answered: as after any cut, connections are made anew.
-        stage.cut();
-      };
+      // What was swallowed is never answered, and nobody tells the backend: it finds out by itself.
+      return async () => hold.clear();
     default:
       return async () => undefined;
   }
