@@ -252,3 +252,15 @@ test('failures are tried again after a random while that grows, and an ending so
   start({ aws: withoutSweep(scene.aws) }).nudge();
   await inState(id, 'ended');
 });
+
+test('AWS-13 sweeps go on when the database’s clock is set back', async () => {
+  const { db } = scene.store;
+  const timing = { sealMs: 100, lookEveryMs: 50, lookAgainMs: 50, pollMs: 50, sweepMs: 300, appTellsMs: 0 };
+  await start({ aws: withoutSweep(scene.aws), timing }).sweep();
+  // What was written before the step is ahead now.
+  const ahead = new Date(Date.now() + 600_000);
+  await db.updateTable('sweeps').set({ began_at: ahead }).execute();
+  const begun = async (): Promise<boolean[]> =>
+    (await db.selectFrom('sweeps').select('began_at').execute()).map(({ began_at }) => began_at < ahead);
+  await expect.poll(begun, { timeout: 30_000 }).not.toContain(false);
+});

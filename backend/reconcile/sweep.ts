@@ -26,7 +26,12 @@ const claim = async ({ db, now }: SweepDeps, accountId: string, unlessSince: Dat
       conflict
         .column('account_id')
         .doUpdateSet(began)
-        .where(unlessSince === null ? sql<boolean>`true` : sql<boolean>`sweeps.began_at <= ${unlessSince}`),
+        .where(
+          unlessSince === null
+            ? sql<boolean>`true`
+            : // Or begun at an instant still to come: the clock was set back. Backends agree on it to far less than a second.
+              sql<boolean>`(sweeps.began_at <= ${unlessSince} or sweeps.began_at > ${new Date(began.began_at.getTime() + 1_000)})`,
+        ),
     )
     .executeTakeFirst();
   return (claimed.numInsertedOrUpdatedRows ?? 0n) > 0n;
