@@ -1,5 +1,5 @@
 /** More time that would lead onto a session document which somebody changed (threats AWS-12). */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { extendGrant } from '../access/make.ts';
 import { lockGrant } from '../access/rows.ts';
 import { addGrant, apiOne, endGrant, openScene, prod, type Scene } from '../provisioner/testing/scene.ts';
@@ -8,6 +8,9 @@ import { beyondCarried, carriedDocuments, documentTrouble } from './document-che
 import type { WishedGrant } from './plan.ts';
 import type { Reconciler } from './reconciler.ts';
 import { grantRow, reconcilerOver, until, untilIn } from './testing/over-scene.ts';
+
+// Each test takes a few seconds; a machine that is busy with other tests may need much more.
+vi.setConfig({ testTimeout: 120_000 });
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;

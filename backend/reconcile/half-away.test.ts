@@ -1,6 +1,6 @@
 /** Part of AWS is away while access ends: whatever can be ended is, at once, and no receipt is written on half of it (promise 3). */
 import { StartSessionCommand } from '@aws-sdk/client-ssm';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { AwsProblem } from '../aws/errors.ts';
 import { ssmOf } from '../provisioner/testing/person.ts';
 import {
@@ -17,6 +17,9 @@ import {
 import type { ReconcileAws } from './pass.ts';
 import type { Reconciler } from './reconciler.ts';
 import { grantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+
+// Each test takes a few seconds; a machine that is busy with other tests may need much more.
+vi.setConfig({ testTimeout: 120_000 });
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
