@@ -195,6 +195,10 @@ test('what could come to have no room is refused before anybody is bothered, and
   const { access, db, deps } = office;
   const mira = office.person('mira');
   const staging = office.ref('staging');
+  deps.roles.check = async (accountId) => {
+    const roleArn = `arn:aws:iam::${accountId}:user/${mira.userName}`;
+    return { accountId, accountName: accountId, state: 'ready', roleArn };
+  };
   deps.config.accounts = [
     {
       id: staging.accountId,
