@@ -43,6 +43,7 @@ export type AccountSweep = SweepDeps & {
 export const accountSweep = (deps: SweepDeps, account: AccountConfig): AccountSweep => {
   const { db, now, log } = deps;
   const where = { accountId: account.id, accountName: account.name };
+  const begun = now();
   return {
     ...deps,
     account,
@@ -53,7 +54,7 @@ export const accountSweep = (deps: SweepDeps, account: AccountConfig): AccountSw
       if (told === 'new') log.warn({ ...found, accountId: account.id, mended }, 'the sweep found something');
     },
     closeUnseen: async (kinds, region, seen) => {
-      await mendUnseen(db, { kinds, accountId: account.id, region, seen }, now());
+      await mendUnseen(db, { kinds, accountId: account.id, region, begun, seen }, now());
     },
   };
 };

@@ -86,7 +86,9 @@ test('a complete look closes what it did not see, in that place and of those kin
   const skew = { ...found, kind: 'clock_skew' as const };
   for (const one of [found, other, elsewhere, skew]) await noteFinding(store.db, one, { at: at(1), ...admin });
   const place = { kinds: ['bypass'] as const, accountId, region: 'eu-central-1', seen: [other.subject] };
-  expect(await mendUnseen(store.db, place, at(2))).toBe(1);
+  // A look that began before another backend saw it knows nothing of it.
+  expect(await mendUnseen(store.db, { ...place, begun: at(1) }, at(2))).toBe(0);
+  expect(await mendUnseen(store.db, { ...place, begun: at(2) }, at(2))).toBe(1);
   const left = await listFindings(store.db, { openOnly: true, limit: 10 });
   expect(left.map(({ kind, region, subject }) => ({ kind, region, subject })).sort(bySubject)).toEqual(
     [other, elsewhere, skew].map(({ kind, region, subject }) => ({ kind, region, subject })).sort(bySubject),

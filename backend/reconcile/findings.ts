@@ -178,9 +178,16 @@ export const anyOpen = async (db: Db, kind: FindingKind): Promise<boolean> => {
   return (await open.limit(1).executeTakeFirst()) !== undefined;
 };
 
-type Look = { kinds: readonly FindingKind[]; accountId: string; region: string | null; seen: Iterable<string> };
+/** `region` null: of every region and of none. `begun`: before anything of AWS was read. `seen`: subjects that are still there. */
+type Look = {
+  kinds: readonly FindingKind[];
+  accountId: string;
+  region: string | null;
+  begun: Date;
+  seen: Iterable<string>;
+};
 
-const notSeenAgain = ({ kinds, accountId, region, seen }: Look) => {
+const notSeenAgain = ({ kinds, accountId, region, begun, seen }: Look) => {
   const subjects = [...seen].map((subject) => subject.slice(0, mostCharacters));
   return (eb: ExpressionBuilder<Schema, 'findings'>): Expression<SqlBool> =>
     eb.and([
@@ -188,15 +195,13 @@ const notSeenAgain = ({ kinds, accountId, region, seen }: Look) => {
       eb('kind', 'in', [...kinds]),
       eb('account_id', '=', accountId),
       eb('subject', 'not in', ['', ...subjects]),
+      // Another backend, whose look is newer, may have seen it meanwhile.
+      eb('last_seen', '<', begun),
       ...(region === null ? [] : [eb('region', '=', region)]),
     ]);
 };
 
-/**
- * Closes what a complete look at a place did not see again.
- * @param look.region null: of every region and of none.
- * @param look.seen subjects that are still there.
- */
+/** Closes what a complete look at a place did not see again. */
 export const mendUnseen = async (db: Db, look: Look, at: Date): Promise<number> => {
   const unseen = notSeenAgain(look);
   if ((await db.selectFrom('findings').select('id').where(unseen).limit(1).executeTakeFirst()) === undefined) return 0;

@@ -195,8 +195,11 @@ const sweepPolicies = async (sweep: AccountSweep, role: Role): Promise<string[]>
   return seen;
 };
 
-/** All roles below the path of personal roles, and users and groups where they carry access. */
-export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string[]): Promise<void> => {
+/**
+ * All roles below the path of personal roles, and users and groups where they carry access.
+ * @param roleNames null when they could not be listed: then nothing that was found of roles is taken for gone.
+ */
+export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string[] | null): Promise<void> => {
   const { account, aws, config } = sweep;
   const spilled = [...(await sweepSpilled(sweep)), ...(await sweepCarriers(sweep))];
   if (sweep.stopped()) return;
@@ -204,6 +207,7 @@ export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string
     await sweep.closeUnseen(['leftover_policy'], null, spilled);
     return;
   }
+  if (roleNames === null) return;
   const setting = roleSetting(config, account.id);
   const details = roleNames.length === 0 ? new Map() : await aws.reads.personalRoleDetails(account.id);
   // Read after IAM was: a document that a pass has written meanwhile looks changed, and another pass compares it.
@@ -211,11 +215,16 @@ export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string
   const arnOf = (name: string): string => personalRoleArn(config.partition, account.id, name);
   await learnProvisioned(sweep, roleNames.map(arnOf));
   const seen = { role: [] as string[], leaver: [] as string[], policy: [...spilled] };
+  let complete = true;
   for (const name of roleNames) {
     if (sweep.stopped()) return;
     const detail = details.get(name);
-    if (detail === undefined) continue;
     const arn = arnOf(name);
+    if (detail === undefined) {
+      // It was deleted, or made, between the two lists: the next sweep knows.
+      complete = false;
+      continue;
+    }
     const role: Role = { name, arn, seen: detail.role, detail, principal: rows.principals.get(name), rows };
     await noteProvisioned(sweep, role);
     if (!(await compareRole(sweep, role, setting))) {
@@ -229,6 +238,7 @@ export const sweepRoles = async (sweep: AccountSweep, roleNames: readonly string
     if (await noteLeaver(sweep, role, setting)) seen.leaver.push(arn);
     seen.policy.push(...(await sweepPolicies(sweep, role)));
   }
+  if (!complete) return;
   await sweep.closeUnseen(['role_not_ours'], null, seen.role);
   await sweep.closeUnseen(['leaver_role'], null, seen.leaver);
   await sweep.closeUnseen(['leftover_policy'], null, seen.policy);

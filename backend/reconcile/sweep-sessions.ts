@@ -174,9 +174,10 @@ const noteOutsideApp = (sweep: AccountSweep, session: ActiveSession): Promise<vo
 const isOurs = async (
   name: string | null,
   owners: Owners,
-  personalRoles: () => Promise<readonly string[]>,
+  personalRoles: () => Promise<readonly string[] | null>,
 ): Promise<boolean> =>
-  name !== null && (owners.roles.has(name) || (isPersonalRoleName(name) && (await personalRoles()).includes(name)));
+  name !== null &&
+  (owners.roles.has(name) || (isPersonalRoleName(name) && (await personalRoles())?.includes(name) === true));
 
 /** The group that explains a session only by somebody's time in it. */
 const formerOf = ({ former }: Owners, covered: ReadonlySet<string>, session: ActiveSession): FormerMember | undefined =>
@@ -188,7 +189,7 @@ type Look = {
   begun: Date;
   owners: Owners;
   covered: ReadonlySet<string>;
-  personalRoles: () => Promise<readonly string[]>;
+  personalRoles: () => Promise<readonly string[] | null>;
 };
 
 /** No grant explains it: ended when it comes from what Curfew gave, else reported. */
@@ -206,12 +207,12 @@ const judgeUnexplained = async (sweep: AccountSweep, session: ActiveSession, loo
 
 /**
  * Sorts every active session of a region into explained, ended, reported.
- * @param personalRoles names of the personal roles that are there.
+ * @param personalRoles names of the personal roles that are there; null when they could not be listed.
  */
 export const sweepSessions = async (
   sweep: AccountSweep,
   region: string,
-  personalRoles: () => Promise<readonly string[]>,
+  personalRoles: () => Promise<readonly string[] | null>,
 ): Promise<void> => {
   const { account, aws, now, appTellsMs } = sweep;
   const begun = now();

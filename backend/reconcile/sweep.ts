@@ -53,16 +53,18 @@ const sweepAccount = async (sweep: AccountSweep, thorough: boolean): Promise<str
       sweep.log.error({ error, accountId: sweep.account.id, part: name }, 'a part of an account could not be swept');
     }
   };
-  let listed: readonly string[] | null = null;
-  const personalRoles = async (): Promise<readonly string[]> => {
-    // Where people are IAM users there are no personal roles.
+  let listed: Promise<readonly string[] | null> | null = null;
+  const listRoles = async (): Promise<readonly string[] | null> => {
+    let names: readonly string[] | null = null;
+    await part('list of roles', async () => {
+      names = await sweep.aws.iam.personalRoles(sweep.account.id);
+    });
+    return names;
+  };
+  /** Null when they could not be listed; asked once. Where people are IAM users there are none. */
+  const personalRoles = async (): Promise<readonly string[] | null> => {
     if (sweep.account.principal.kind !== 'role') return [];
-    if (listed === null) {
-      listed = [];
-      await part('list of roles', async () => {
-        listed = await sweep.aws.iam.personalRoles(sweep.account.id);
-      });
-    }
+    listed ??= listRoles();
     return listed;
   };
   for (const region of sweep.account.regions) {
