@@ -3,7 +3,7 @@
  * (promise 4), conditional on the state it starts from: when somebody was faster, nothing happens.
  */
 import { createHash } from 'node:crypto';
-import type { Updateable } from 'kysely';
+import { sql, type Updateable } from 'kysely';
 import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
 import type { GrantStateName } from '../../src/shared/lifecycle.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
@@ -49,8 +49,13 @@ const instanceWords = async (tx: Tx, facts: GrantFacts): Promise<string> => {
   return names.length === 1 ? first.name : `${first.name} and ${names.length - 1} more`;
 };
 
+/** A backend that stood still must not write over a receipt that another one has sealed meanwhile. */
+const notYetSealed = sql<boolean>`receipt ->> 'stage' = 'gone'`;
+
 type Change = {
   from: readonly GrantStateName[];
+  /** Only while its receipt is not sealed. */
+  unsealed?: true;
   set: Updateable<Schema['grants']>;
   /** In their order; a function may change further rows in the same transaction. */
   events: readonly AuditEvent[] | ((tx: Tx) => Promise<AuditEvent[]>);
@@ -71,6 +76,7 @@ const changeGrant = (db: Db, facts: GrantFacts, change: Change): Promise<boolean
       .where('id', '=', id)
       .where('state', 'in', [...change.from])
       .where('mac', '=', facts.row.mac)
+      .$if(change.unsealed === true, (query) => query.where(notYetSealed))
       .forUpdate()
       .executeTakeFirst();
     if (locked === undefined) return false;
@@ -359,6 +365,7 @@ export const noteLook = async (
   if (sealed) {
     await changeGrant(db, facts, {
       from: ['ended'],
+      unsealed: true,
       set: { receipt: JSON.stringify(receipt) },
       events: [{ kind: 'grant_sealed', receipt, at: at.toISOString(), actor: curfew, ...about(facts) }],
       at,
@@ -369,5 +376,6 @@ export const noteLook = async (
     .updateTable('grants')
     .set({ receipt: JSON.stringify(receipt) })
     .where('id', '=', facts.row.id)
+    .where(notYetSealed)
     .execute();
 };

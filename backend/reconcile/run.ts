@@ -62,7 +62,13 @@ const rememberDocuments = async (pass: Pass): Promise<void> => {
   const managed = Math.max(0, ...seen.documents.map(({ slot }) => slot));
   if (hash === document_hash && managed === managed_policies) return;
   const read = { document_hash: hash, document_at: deps.now(), managed_policies: managed };
-  await db.updateTable('principals').set(read).where('id', '=', id).execute();
+  // A backend that stood still must not write over what another one has read back meanwhile.
+  await db
+    .updateTable('principals')
+    .set(read)
+    .where('id', '=', id)
+    .where('document_hash', 'is not distinct from', document_hash)
+    .execute();
 };
 
 /** Before a managed policy is made its number is on record, so that whoever comes after a crash looks for it. */

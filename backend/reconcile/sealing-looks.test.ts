@@ -11,8 +11,10 @@ import {
   sessionList,
 } from '../provisioner/testing/scene.ts';
 
+import { noteLook } from './changes-of-state.ts';
 import { type Sealing, toJudge } from './sealing-looks.ts';
 import { grantRow, reconcilerOver } from './testing/over-scene.ts';
+import { readPrincipal } from './wished.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -69,6 +71,47 @@ test('AWS-03 a session that turns up after the end is found by the common look, 
       sessionList.parse(await scene.control('sessions')).filter(({ status }) => status !== 'Terminated');
     await expect.poll(open, soon).toEqual([]);
     expect((await row()).receipt?.stage).toBe('gone');
+  } finally {
+    await reconciler.stop();
+    await scene.close();
+  }
+});
+
+test('promise 7: a backend that stood still writes nothing over a receipt that another one has sealed', async () => {
+  const scene = await openScene();
+  const { db } = scene.store;
+  const reconciler = reconcilerOver(scene, { timing: { sealMs: 3_600_000, lookEveryMs: 3_600_000 } });
+  const soon = { timeout: 60_000, interval: 50 };
+  try {
+    const id = await addGrant(scene);
+    const row = () => grantRow(scene, id);
+    reconciler.nudge();
+    await expect.poll(async () => (await row()).state, soon).toBe('active');
+    await endGrant(scene, id);
+    reconciler.nudge();
+    await expect.poll(async () => (await row()).receipt?.stage, soon).toBe('gone');
+    await reconciler.stop();
+
+    const reading = {
+      partition: 'aws',
+      policyPlace: () => ({ carrier: 'inline' as const, managedPolicies: 0 }),
+      sealKey: scene.sealKey,
+      sealMs: 3_600_000,
+      lookEveryMs: 10_000,
+      lastLooks: new Map<string, Date>(),
+    };
+    const state = await readPrincipal(db, (await row()).principal_id, reading);
+    const stale = state?.grants.get(id);
+    const receipt = stale?.receipt;
+    if (stale === undefined || receipt === undefined || receipt === null) throw new Error('no receipt');
+    const at = new Date();
+    const sealed = { ...receipt, stage: 'sealed' as const, sealedAt: at.toISOString() };
+    await noteLook(db, stale, { receipt: sealed, sealed: true, at });
+    await noteLook(db, stale, { receipt: { ...receipt, looks: 99 }, sealed: false, at });
+    await noteLook(db, stale, { receipt: { ...sealed, looks: 99 }, sealed: true, at });
+    expect((await row()).receipt).toEqual(sealed);
+    const told = await db.selectFrom('audit').select('kind').where('grant_id', '=', id).execute();
+    expect(told.filter(({ kind }) => kind === 'grant_sealed')).toHaveLength(1);
   } finally {
     await reconciler.stop();
     await scene.close();
