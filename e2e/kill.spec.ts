@@ -51,7 +51,7 @@ test('RQ-18 an admin ends everything of a person, who stays stopped until a seco
       .getByRole('region', { name: 'Findings' })
       .getByRole('listitem')
       .filter({ hasText: pastTheApp });
-    await expect(found).toContainText('Session not opened by the app', patient);
+    await expect(found).toContainText('Session that no app told of', patient);
     await found.getByRole('button', { name: 'End this session' }).click();
     const dialog = dele.window.getByRole('dialog', { name: 'End this session?' });
     await expect(dialog.getByRole('button', { name: 'End the session' })).toBeDisabled();

@@ -74,7 +74,12 @@ export const createSessionService = (
       credentials: identityOf(credentials),
       maxAttempts: 2,
       // A breach of the time is only a warning unless it is asked for as an error.
-      requestHandler: { connectionTimeout: 5000, requestTimeout: 10_000, throwOnRequestTimeout: true },
+      requestHandler: {
+        connectionTimeout: 5000,
+        requestTimeout: 10_000,
+        socketTimeout: 10_000,
+        throwOnRequestTimeout: true,
+      },
       ...(launch.ssmEndpoint === undefined ? {} : { endpoint: launch.ssmEndpoint }),
     });
     return { sdk, client };

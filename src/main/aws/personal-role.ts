@@ -12,6 +12,7 @@ import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { Connection, InstanceRef } from '../../shared/access.ts';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, type SignIn, Unreachable } from '../ports.ts';
+import { answerLimits } from './answer-limits.ts';
 
 /** Role chaining caps a session at one hour (aws-facts 3.3). */
 const chainedSeconds = 3600;
@@ -55,7 +56,7 @@ export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFo
     }
     const requester = await deps.credentialsFor(connection.accountId);
     const left = Math.floor((requester.expiration.getTime() - deps.now().getTime()) / 1000);
-    const sts = new STSClient({ region, credentials: requester, maxAttempts: 3 });
+    const sts = new STSClient({ region, credentials: requester, maxAttempts: 3, requestHandler: answerLimits });
     try {
       const answer = await reached(`AWS STS in ${region}`, () =>
         sts.send(
@@ -94,7 +95,8 @@ export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFo
     region: string,
     work: (ssm: SSMClient) => Promise<T>,
   ): Promise<T> => {
-    const ssm = new SSMClient({ region, credentials: await credentials(connection, region), maxAttempts: 4 });
+    const keys = await credentials(connection, region);
+    const ssm = new SSMClient({ region, credentials: keys, maxAttempts: 4, requestHandler: answerLimits });
     try {
       return await reached(`AWS Systems Manager in ${region}`, () => work(ssm));
     } finally {

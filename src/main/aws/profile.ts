@@ -7,6 +7,7 @@ import { fromIni } from '@aws-sdk/credential-provider-ini';
 import { loadSharedConfigFiles } from '@smithy/core/config';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, Unreachable } from '../ports.ts';
+import { answerLimits } from './answer-limits.ts';
 
 /** Long enough for a day's few calls, short enough to be worth little; renewed when less than 5 min are left. */
 const sessionSeconds = 3600;
@@ -62,7 +63,7 @@ export const createProfiles = ({ now }: { now: () => Date }): Profiles => {
   };
 
   const inSts = async <T>(region: string, source: Source, work: (sts: STSClient) => Promise<T>): Promise<T> => {
-    const sts = new STSClient({ region, credentials: source, maxAttempts: 3 });
+    const sts = new STSClient({ region, credentials: source, maxAttempts: 3, requestHandler: answerLimits });
     try {
       return await work(sts);
     } catch (cause) {

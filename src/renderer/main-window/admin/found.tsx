@@ -67,7 +67,7 @@ const kindNames: Record<Finding['kind'], string> = {
   changed_document: 'Access policy differs from what we wrote',
   role_not_ours: 'Role without its fence',
   session_without_grant: 'Session without a grant',
-  session_outside_app: 'Session not opened by the app',
+  session_outside_app: 'Session that no app told of',
   bypass: 'Session past Curfew',
   session_document_changed: 'Session document changed',
   leaver_role: 'Role of somebody who left',
