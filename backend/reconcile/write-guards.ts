@@ -104,10 +104,11 @@ const unlessAnEndComes = async <T>(pass: Pass, asked: Promise<T>): Promise<T | '
   const answered = asked.finally(() => {
     waiting = false;
   });
-  const watched = async (): Promise<'given-up'> => {
+  const watched = async (): Promise<T | 'given-up'> => {
     for (;;) {
       await pass.deps.sleep(pass.deps.lookAgainMs);
-      if (!waiting || (await anEndCame(pass))) return 'given-up';
+      if (!waiting) return answered;
+      if (await anEndCame(pass)) return 'given-up';
     }
   };
   return Promise.race([answered, watched()]);
