@@ -43,9 +43,9 @@ const live = async (company: Company, { office, steps }: Life, reached: Set<stri
     }
     await bringToEnd(history, promises.check);
     // First without the sweep, which would mend what was left over.
-    await promises.checkEnd();
+    await promises.checkEnd(false);
     await sweepAtEnd(history);
-    await promises.checkEnd();
+    await promises.checkEnd(true);
     const states = await history.db.selectFrom('grants').select('state').distinct().execute();
     for (const { state } of states) reached.add(state);
   } finally {
