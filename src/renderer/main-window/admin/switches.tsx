@@ -87,7 +87,9 @@ const LiftDialog = ({ killSwitch, onClose }: { killSwitch: KillSwitch; onClose: 
 
 const Item = ({ killSwitch, open }: { killSwitch: KillSwitch; open: boolean }) => {
   const { canAct } = useMain();
-  const [showReceipts, setShowReceipts] = useState(open);
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  // The list may have it before the answer to who pulled it: then it is opened late.
+  const showReceipts = chosen ?? open;
   const [lifting, setLifting] = useState(false);
   const { by, at, reason, lifted, mayLift, progress, done } = killSwitch;
   const now = Date.now();
@@ -120,7 +122,7 @@ const Item = ({ killSwitch, open }: { killSwitch: KillSwitch; open: boolean }) =
       </p>
       {progress.grants > 0 && (
         <p className={page['small']}>
-          <LinkButton onClick={() => setShowReceipts((before) => !before)}>
+          <LinkButton onClick={() => setChosen(!showReceipts)}>
             {showReceipts ? 'Hide receipts' : 'Show receipts'}
           </LinkButton>
         </p>
