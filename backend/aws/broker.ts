@@ -8,12 +8,12 @@ import { IAMClient } from '@aws-sdk/client-iam';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { HttpHandlerUserInput } from '@smithy/protocol-http';
+import { awsLimits } from '../../src/shared/aws-limits.ts';
 import type { AccountConfig, Config } from '../config.ts';
 import { type Buckets, type Budget, createBudget, localBuckets, type Rate, realTiming, type Timing } from './budget.ts';
 import { type ClockHeard, clockListener, clockStep } from './clock-skew.ts';
 import { currentErrand, type Urgency } from './errand.ts';
 import { AwsProblem, awsProblem, isThrottling } from './errors.ts';
-import { handlerLimits, mostAnswerMs } from './handler-limits.ts';
 
 /**
  * What costs a call: IAM writes and reads per account, calls of SSM and CloudTrail per account and region. The rates of SSM are AWS's own
@@ -42,6 +42,9 @@ const iamRegions: Record<Config['partition'], string> = {
 const attempts = 4;
 const firstWaitMs = 200;
 const credentialsLeftMs = 5 * 60_000;
+
+/** How long one call may take, milliseconds: one that hangs would hold its principal. */
+export const mostAnswerMs = 15_000;
 
 type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: Date };
 
@@ -205,7 +208,7 @@ const openAccount = (options: OpenOptions, account: AccountConfig, sts: STSClien
 /** Opens nothing yet: roles are entered at the first call into their account. */
 export const openBroker = (options: BrokerOptions): Broker => {
   const { config, timing = realTiming, answerMs = mostAnswerMs, buckets = localBuckets(timing.now) } = options;
-  const { requestHandler = handlerLimits(answerMs) } = options;
+  const { requestHandler = awsLimits(answerMs) } = options;
   const sts = new STSClient({ region: config.signIn.stsRegion, requestHandler });
   const opened = new Map(
     config.accounts.map((account) => [

@@ -7,9 +7,9 @@ import {
   paginateListGroupMembershipsForMember,
   paginateListUsers,
 } from '@aws-sdk/client-identitystore';
+import { awsLimits } from '../../src/shared/aws-limits.ts';
 import { type PersonFacts, type Standing, type Standings, standingOf } from '../store/people.ts';
 import { readPeople } from './bulk-people.ts';
-import { handlerLimits } from './handler-limits.ts';
 import { type IdentityStore, orNull, personFactsOf, readGroupNamed } from './identity-store.ts';
 import { byGroup, createKeptMembers, type KeptMembers, type KeptMembersDeps, mostOneByOne } from './kept-members.ts';
 
@@ -102,7 +102,7 @@ export const createDirectory = (
   const client = new IdentitystoreClient({
     region: options.region,
     maxAttempts: attempts,
-    requestHandler: handlerLimits(options.answerMs ?? mostAnswerMs),
+    requestHandler: awsLimits(options.answerMs ?? mostAnswerMs),
   });
   const store: IdentityStore = { client, identityStoreId: IdentityStoreId, pace: async () => undefined };
 

@@ -18,12 +18,12 @@ import {
 } from '@aws-sdk/client-identitystore';
 import { RegisterClientCommand, SSOOIDCClient } from '@aws-sdk/client-sso-oidc';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { awsLimits } from '../../src/shared/aws-limits.ts';
 import { stsHost } from '../../src/shared/identity-proof.ts';
 import { accessPolicyName } from '../access-policy/principal.ts';
 import { type Config, identityStoreOf } from '../config.ts';
-import type { Broker } from './broker.ts';
+import { type Broker, mostAnswerMs } from './broker.ts';
 import { AwsProblem, awsProblem } from './errors.ts';
-import { handlerLimits, mostAnswerMs } from './handler-limits.ts';
 import { allPages } from './pages.ts';
 
 /** Whether AWS let us in; `refused` is AWS's word for "these rights do not cover it". */
@@ -92,7 +92,7 @@ export const openProbe = (options: {
 }): Probe => {
   const { config, broker, stsEndpoint, now } = options;
   const { stsRegion, ssoRegion } = config.signIn;
-  const client = { maxAttempts: 3, requestHandler: handlerLimits(mostAnswerMs) };
+  const client = { maxAttempts: 3, requestHandler: awsLimits(mostAnswerMs) };
   const sts = new STSClient({ ...client, region: stsRegion });
   const oidc = new SSOOIDCClient({ ...client, region: ssoRegion });
   /** Opened when it is asked for: where people are IAM users there is none. */

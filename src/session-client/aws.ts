@@ -2,6 +2,7 @@
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { HttpRequest } from '@smithy/protocol-http';
 import { SignatureV4 } from '@smithy/signature-v4';
+import { appAnswerMs, awsLimits } from '../shared/aws-limits.ts';
 import type { SessionCredentials, SessionLaunch } from '../shared/session-launch.ts';
 
 /** The SDK wants a missing session token left out, not undefined. */
@@ -73,13 +74,7 @@ export const createSessionService = (
       region: launch.region,
       credentials: identityOf(credentials),
       maxAttempts: 2,
-      // A breach of the time is only a warning unless it is asked for as an error.
-      requestHandler: {
-        connectionTimeout: 5000,
-        requestTimeout: 10_000,
-        socketTimeout: 10_000,
-        throwOnRequestTimeout: true,
-      },
+      requestHandler: awsLimits(appAnswerMs),
       ...(launch.ssmEndpoint === undefined ? {} : { endpoint: launch.ssmEndpoint }),
     });
     return { sdk, client };

@@ -9,10 +9,10 @@ import {
   SSOOIDCClient,
   StartDeviceAuthorizationCommand,
 } from '@aws-sdk/client-sso-oidc';
+import { appAnswerMs, awsLimits } from '../../shared/aws-limits.ts';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, Unreachable } from '../ports.ts';
 import { checkedDevicePage } from '../start-url.ts';
-import { answerLimits } from './answer-limits.ts';
 
 const scope = 'sso:account:access';
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -64,8 +64,8 @@ const endsSignIn = new Set(['InvalidGrantException', 'InvalidClientException', '
 export const createIdentityCenter = (options: { ssoRegion: string; now: () => Date }) => {
   const { ssoRegion, now } = options;
   const what = `Identity Center in ${ssoRegion}`;
-  const oidc = new SSOOIDCClient({ region: ssoRegion, maxAttempts: 3, requestHandler: answerLimits });
-  const portal = new SSOClient({ region: ssoRegion, maxAttempts: 3, requestHandler: answerLimits });
+  const oidc = new SSOOIDCClient({ region: ssoRegion, maxAttempts: 3, requestHandler: awsLimits(appAnswerMs) });
+  const portal = new SSOClient({ region: ssoRegion, maxAttempts: 3, requestHandler: awsLimits(appAnswerMs) });
 
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
     try {

@@ -10,9 +10,9 @@ import {
 } from '@aws-sdk/client-ssm';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import type { Connection, InstanceRef } from '../../shared/access.ts';
+import { appAnswerMs, awsLimits } from '../../shared/aws-limits.ts';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, type SignIn, Unreachable } from '../ports.ts';
-import { answerLimits } from './answer-limits.ts';
 
 /** Role chaining caps a session at one hour (aws-facts 3.3). */
 const chainedSeconds = 3600;
@@ -56,7 +56,12 @@ export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFo
     }
     const requester = await deps.credentialsFor(connection.accountId);
     const left = Math.floor((requester.expiration.getTime() - deps.now().getTime()) / 1000);
-    const sts = new STSClient({ region, credentials: requester, maxAttempts: 3, requestHandler: answerLimits });
+    const sts = new STSClient({
+      region,
+      credentials: requester,
+      maxAttempts: 3,
+      requestHandler: awsLimits(appAnswerMs),
+    });
     try {
       const answer = await reached(`AWS STS in ${region}`, () =>
         sts.send(
@@ -96,7 +101,7 @@ export const createPersonalRole = (deps: { credentialsFor: SignIn['credentialsFo
     work: (ssm: SSMClient) => Promise<T>,
   ): Promise<T> => {
     const keys = await credentials(connection, region);
-    const ssm = new SSMClient({ region, credentials: keys, maxAttempts: 4, requestHandler: answerLimits });
+    const ssm = new SSMClient({ region, credentials: keys, maxAttempts: 4, requestHandler: awsLimits(appAnswerMs) });
     try {
       return await reached(`AWS Systems Manager in ${region}`, () => work(ssm));
     } finally {

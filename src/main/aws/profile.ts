@@ -5,9 +5,9 @@
 import { GetCallerIdentityCommand, GetSessionTokenCommand, STSClient } from '@aws-sdk/client-sts';
 import { fromIni } from '@aws-sdk/credential-provider-ini';
 import { loadSharedConfigFiles } from '@smithy/core/config';
+import { appAnswerMs, awsLimits } from '../../shared/aws-limits.ts';
 import { Refusal } from '../../shared/refusal.ts';
 import { type RequesterCredentials, Unreachable } from '../ports.ts';
-import { answerLimits } from './answer-limits.ts';
 
 /** Long enough for a day's few calls, short enough to be worth little; renewed when less than 5 min are left. */
 const sessionSeconds = 3600;
@@ -63,7 +63,7 @@ export const createProfiles = ({ now }: { now: () => Date }): Profiles => {
   };
 
   const inSts = async <T>(region: string, source: Source, work: (sts: STSClient) => Promise<T>): Promise<T> => {
-    const sts = new STSClient({ region, credentials: source, maxAttempts: 3, requestHandler: answerLimits });
+    const sts = new STSClient({ region, credentials: source, maxAttempts: 3, requestHandler: awsLimits(appAnswerMs) });
     try {
       return await work(sts);
     } catch (cause) {
