@@ -1,7 +1,6 @@
 /** RQ-20: where an IAM group carries the access, everybody who decides or reads about it is told whom it reaches. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { GroupReach } from '../../src/shared/group-reach.ts';
-import { auditSentence } from '../audit/sentence.ts';
 import { type Office, openOffice } from './testing/office.ts';
 
 const oncall: GroupReach = {
@@ -21,15 +20,6 @@ afterAll(() => office.close());
 beforeEach(() => office.giveToGroup(oncall));
 
 const ask = () => office.access.submit(office.person('mira'), office.draft(['prod']));
-const sentencesOf = async (requestId: string): Promise<string[]> => {
-  const rows = await office.db
-    .selectFrom('audit')
-    .select('event')
-    .where('request_id', '=', requestId)
-    .orderBy('sequence')
-    .execute();
-  return rows.map(({ event }) => auditSentence(event));
-};
 
 test('RQ-20 the requester is told before asking', async () => {
   const preview = await office.access.preview(office.person('mira'), office.draft(['prod']));
@@ -56,7 +46,7 @@ test('RQ-20 card, notice and audit name the group and count its members', async 
     less: null,
     comment: null,
   });
-  const sentences = await sentencesOf(asked.id);
+  const sentences = await office.sentencesOf(asked.id);
   expect(sentences.filter((sentence) => sentence.endsWith(words))).toHaveLength(2);
 });
 
@@ -76,8 +66,8 @@ test('RQ-20 a yes counts only for the members that were shown', async () => {
 
 test('RQ-20 what a rule gives at once says it in the audit too; without a group nobody hears of one', async () => {
   const given = await office.access.submit(office.person('mira'), office.draft(['staging']));
-  expect((await sentencesOf(given.id)).filter((sentence) => sentence.includes(words))).toHaveLength(2);
+  expect((await office.sentencesOf(given.id)).filter((sentence) => sentence.includes(words))).toHaveLength(2);
   office.giveToGroup(null);
   const plain = await ask();
-  expect((await sentencesOf(plain.id)).join(' ')).not.toContain('IAM group');
+  expect((await office.sentencesOf(plain.id)).join(' ')).not.toContain('IAM group');
 });

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, expect, test } from 'vitest';
 import type { AccessRequest, InstanceRef } from '../../src/shared/access.ts';
-import { auditSentence } from '../audit/sentence.ts';
 import { defaultTrustedTags } from '../config.ts';
 import { openRules } from '../rules/rules.ts';
 import { type Machine, type Name, type Office, openOffice } from './testing/office.ts';
@@ -48,15 +47,6 @@ const giversOf = (request: AccessRequest): string[] => {
   const decisions = request.state === 'waiting' ? request.yeses : 'decisions' in request ? request.decisions : [];
   return decisions.map(({ by }) => (by.kind === 'person' ? by.person.displayName : by.ruleId));
 };
-const sentencesOf = async (requestId: string): Promise<string[]> => {
-  const rows = await office.db
-    .selectFrom('audit')
-    .select('event')
-    .where('request_id', '=', requestId)
-    .orderBy('sequence')
-    .execute();
-  return rows.map(({ event }) => auditSentence(event));
-};
 const noticesOf = (name: Name) =>
   office.db
     .selectFrom('notices')
@@ -82,7 +72,7 @@ test.each(Object.keys(changes))(
     await changes[what]?.();
     expect(giversOf(await yes('aiko', asked))).toEqual(['Aiko']);
     expect(await office.db.selectFrom('grants').selectAll().execute()).toEqual([]);
-    expect((await sentencesOf(asked.id)).at(-1)).toContain(
+    expect((await office.sentencesOf(asked.id)).at(-1)).toContain(
       '. The earlier approval of Jonas counts no more: what it was for has changed',
     );
     // Who said yes to something else hears of it, and says it again to what is there now.
@@ -122,7 +112,9 @@ test('RQ-10 who said yes to something else may say yes or no to what is there no
   expect(giversOf(await yes('jonas', asked))).toEqual(['Jonas']);
   // They need no word about their own.
   expect(await noticesOf('jonas')).toHaveLength(1);
-  expect((await sentencesOf(asked.id)).filter((sentence) => sentence.startsWith('Jonas approved'))).toHaveLength(2);
+  expect((await office.sentencesOf(asked.id)).filter((sentence) => sentence.startsWith('Jonas approved'))).toHaveLength(
+    2,
+  );
   await office.retag('prod', { team: 'payments', env: 'prod', data: 'none' });
   const denied = await no('jonas', asked);
   expect(denied).toMatchObject({ state: 'denied', decisions: [{ verdict: 'no' }] });
@@ -148,7 +140,9 @@ test('RQ-06 a grant has only those yeses behind it that made it', async () => {
   office.pass(60);
   const done = await yes('elin', asked);
   expect([done.state, giversOf(done)]).toEqual(['approved', ['Aiko', 'Elin']]);
-  expect((await sentencesOf(asked.id)).join()).toContain('Jonas counts no more: they may not decide it any more');
+  expect((await office.sentencesOf(asked.id)).join()).toContain(
+    'Jonas counts no more: they may not decide it any more',
+  );
 });
 
 test('RQ-04 RQ-05 one human with two sign-ins is one approval', async () => {
@@ -190,7 +184,7 @@ test('RQ-12 yeses to different parts: the denial says whose they were, and that 
     title: 'Not approved: p1-payments and 1 more, 1 h',
     body: 'Jonas and Aiko each said yes to a part of it, and no instance is in all of them.',
   });
-  expect((await sentencesOf(asked.id)).at(-1)).toMatch(
+  expect((await office.sentencesOf(asked.id)).at(-1)).toMatch(
     /^Aiko approved .*\. No instance is in all of the approvals, so the request is denied$/,
   );
 });

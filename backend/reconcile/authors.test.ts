@@ -36,7 +36,7 @@ import {
 import { findAuthors } from './authors.ts';
 import { listFindings, noteFinding } from './findings.ts';
 import type { Reconciler } from './reconciler.ts';
-import { oneAccount, reconcilerOver } from './testing/over-scene.ts';
+import { forgetSweeps, oneAccount, reconcilerOver } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -47,9 +47,7 @@ afterAll(() => scene.close());
 afterEach(async () => {
   await reconciler?.stop();
   reconciler = null;
-  await scene.control('reset');
-  await scene.store.db.deleteFrom('findings').execute();
-  await scene.store.db.deleteFrom('sweeps').execute();
+  await forgetSweeps(scene);
 });
 
 const minute = 60_000;

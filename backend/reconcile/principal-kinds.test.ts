@@ -1,10 +1,10 @@
 /** Access that hangs on more than one inline document of a role: managed policies, IAM users, an IAM group. */
-import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { InstanceRef } from '../../src/shared/access.ts';
 import type { PolicyHolder } from '../access-policy/principal.ts';
 import type { AccountConfig } from '../config.ts';
 import type { OtherPrincipal } from '../provisioner/testing/other-principal.ts';
+import { sessionOfUser } from '../provisioner/testing/person.ts';
 import {
   addGrant,
   apiOne,
@@ -96,17 +96,8 @@ const personOf = async (userName: User) => {
 };
 
 /** Starts a session as AWS lets them, as soon as it does. */
-const open = (userName: User): Promise<string> => {
-  const ssm = new SSMClient({ region: bastion.region, credentials: keys[userName], maxAttempts: 1 });
-  const input = { Target: bastion.instanceId, DocumentName: 'Curfew-Shell-060' };
-  return until(scene, `a session of ${userName}`, async () => {
-    try {
-      return (await ssm.send(new StartSessionCommand(input))).SessionId ?? false;
-    } catch {
-      return false;
-    }
-  });
-};
+const open = (userName: User): Promise<string> =>
+  until(scene, `a session of ${userName}`, async () => (await sessionOfUser(keys[userName], bastion)) ?? false);
 
 test('AWS-04 an IAM user carries access: their sessions end with it, by their exact owner', async () => {
   start(dev, { kind: 'user', carrier: 'inline' });

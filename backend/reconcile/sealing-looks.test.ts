@@ -1,19 +1,10 @@
 import { describe, expect, test, vi } from 'vitest';
 import { roleSessionName, sessionOwnerArn } from '../access-policy/principal.ts';
-import {
-  addGrant,
-  apiOne,
-  endGrant,
-  mira,
-  openScene,
-  prod,
-  roleNameOf,
-  sessionList,
-} from '../provisioner/testing/scene.ts';
+import { apiOne, mira, openScene, prod, roleNameOf, sessionList } from '../provisioner/testing/scene.ts';
 
 import { noteLook } from './changes-of-state.ts';
 import { type Sealing, toJudge } from './sealing-looks.ts';
-import { grantRow, reconcilerOver } from './testing/over-scene.ts';
+import { giveAndEnd, grantRow, reconcilerOver } from './testing/over-scene.ts';
 import { readPrincipal } from './wished.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -52,12 +43,8 @@ test('AWS-03 a session that turns up after the end is found by the common look, 
   const reconciler = reconcilerOver(scene, { timing: { sealMs: 3_600_000, lookEveryMs: 100 } });
   const soon = { timeout: 60_000, interval: 50 };
   try {
-    const id = await addGrant(scene);
+    const id = await giveAndEnd(scene, reconciler);
     const row = () => grantRow(scene, id);
-    reconciler.nudge();
-    await expect.poll(async () => (await row()).state, soon).toBe('active');
-    await endGrant(scene, id);
-    reconciler.nudge();
     await expect.poll(async () => (await row()).receipt?.looks ?? 0, soon).toBeGreaterThan(2);
     expect((await row()).receipt).toMatchObject({ stage: 'gone', sessionsTerminated: [] });
 
@@ -81,15 +68,9 @@ test('promise 7: a backend that stood still writes nothing over a receipt that a
   const scene = await openScene();
   const { db } = scene.store;
   const reconciler = reconcilerOver(scene, { timing: { sealMs: 3_600_000, lookEveryMs: 3_600_000 } });
-  const soon = { timeout: 60_000, interval: 50 };
   try {
-    const id = await addGrant(scene);
+    const id = await giveAndEnd(scene, reconciler);
     const row = () => grantRow(scene, id);
-    reconciler.nudge();
-    await expect.poll(async () => (await row()).state, soon).toBe('active');
-    await endGrant(scene, id);
-    reconciler.nudge();
-    await expect.poll(async () => (await row()).receipt?.stage, soon).toBe('gone');
     await reconciler.stop();
 
     const reading = {

@@ -1,5 +1,5 @@
 /** IAM users and groups as the timed sweep sees them: a nudge or a start would find by chance what it must find by itself. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { InstanceRef } from '../../src/shared/access.ts';
 import { accessPolicyName, grantsPath, type PolicyHolder } from '../access-policy/principal.ts';
 import type { AccountConfig } from '../config.ts';
@@ -8,7 +8,10 @@ import { savePerson } from '../store/people.ts';
 import { listFindings } from './findings.ts';
 import type { ReconcileAws } from './pass.ts';
 import type { Reconciler } from './reconciler.ts';
-import { reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+import { forgetSweeps, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+
+// Each test takes a few seconds; a machine that is busy with other tests may need much more.
+vi.setConfig({ testTimeout: 120_000 });
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -19,9 +22,7 @@ afterAll(() => scene.close());
 afterEach(async () => {
   await reconciler?.stop();
   reconciler = null;
-  await scene.control('reset');
-  await scene.store.db.deleteFrom('findings').execute();
-  await scene.store.db.deleteFrom('sweeps').execute();
+  await forgetSweeps(scene);
 });
 
 const bastion: InstanceRef = { accountId: dev, region: 'eu-central-1', instanceId: 'i-0d3b8a7e14f6295cc' };
@@ -87,7 +88,8 @@ test.each([
   const before = await documents(holder);
   await replace(holder);
   await untilFound('changed_document');
-  expect(await documents(holder)).toEqual(before);
+  // It is told before it is written: a crash in between must not leave it untold.
+  await expect.poll(() => documents(holder), { timeout: 60_000 }).toEqual(before);
   expect(await found()).toEqual([{ kind: 'changed_document', subject: arn, mended: true }]);
   await end(id);
   // Nobody has anything there any more: what is planted now belongs to no grant.

@@ -121,8 +121,12 @@ const readKnown = async ({ db }: AccountSweep, ids: readonly string[]): Promise<
 
 const since = ({ startedAt }: ActiveSession): string => (startedAt === null ? '' : ` since ${startedAt.toISOString()}`);
 
-/** A session on a role of ours that no grant explains is ended and written down. */
-const endUnexplained = async (sweep: AccountSweep, session: ActiveSession): Promise<void> => {
+/** Ends a session and writes it down. @param told `why` follows "had a session on …" in what is found. */
+const endSession = async (
+  sweep: AccountSweep,
+  session: ActiveSession,
+  told: { why: string; advice: string },
+): Promise<void> => {
   const { db, account, aws, now } = sweep;
   await aws.ssm.terminate(account.id, session.region, session.id);
   await recordTerminated(db, session, { facts: null, accountId: account.id, owner: session.owner, at: now() });
@@ -130,25 +134,25 @@ const endUnexplained = async (sweep: AccountSweep, session: ActiveSession): Prom
     kind: 'session_without_grant',
     region: session.region,
     subject: session.id,
-    what: `${session.owner} had a session on ${session.target}${since(session)} that no grant explains. Curfew terminated it.`,
-    advice:
-      'Look in CloudTrail who let this role start it (PutRolePolicy, AttachRolePolicy), and ask its owner what it was for.',
+    what: `${session.owner} had a session on ${session.target}${since(session)} ${told.why}. Curfew terminated it.`,
+    advice: told.advice,
   });
 };
 
+/** A session on a role of ours that no grant explains. */
+const endUnexplained = (sweep: AccountSweep, session: ActiveSession): Promise<void> =>
+  endSession(sweep, session, {
+    why: 'that no grant explains',
+    advice:
+      'Look in CloudTrail who let this role start it (PutRolePolicy, AttachRolePolicy), and ask its owner what it was for.',
+  });
+
 /** Whoever left the group by which alone they had this session has it no more (decision 10). */
-const endFormer = async (sweep: AccountSweep, session: ActiveSession, { group }: FormerMember): Promise<void> => {
-  const { db, account, aws, now } = sweep;
-  await aws.ssm.terminate(account.id, session.region, session.id);
-  await recordTerminated(db, session, { facts: null, accountId: account.id, owner: session.owner, at: now() });
-  await sweep.note({
-    kind: 'session_without_grant',
-    region: session.region,
-    subject: session.id,
-    what: `${session.owner} had a session on ${session.target}${since(session)} by the IAM group ${group}, and is not in it any more. Curfew terminated it.`,
+const endFormer = (sweep: AccountSweep, session: ActiveSession, { group }: FormerMember): Promise<void> =>
+  endSession(sweep, session, {
+    why: `by the IAM group ${group}, and is not in it any more`,
     advice: `If they should have access still, an AWS admin puts them back into ${group}, or they ask for themselves.`,
   });
-};
 
 const noteBypass = (sweep: AccountSweep, session: ActiveSession): Promise<void> =>
   sweep.note({

@@ -36,7 +36,7 @@ import { type EndFoundDeps, endFoundSessions } from './end-found.ts';
 import { listFindings, noteFinding } from './findings.ts';
 import type { Reconciler, ReconcilerDeps } from './reconciler.ts';
 import { sweepAccounts } from './sweep.ts';
-import { liveSessions, oneAccount, reconcilerOver, untilIn } from './testing/over-scene.ts';
+import { forgetSweeps, liveSessions, oneAccount, reconcilerOver, untilIn } from './testing/over-scene.ts';
 
 let scene: Scene;
 let reconciler: Reconciler | null = null;
@@ -51,9 +51,7 @@ afterEach(async () => {
   if (live.length > 0) await start().idle();
   await reconciler?.stop();
   reconciler = null;
-  await scene.control('reset');
-  await db.deleteFrom('findings').execute();
-  await db.deleteFrom('sweeps').execute();
+  await forgetSweeps(scene);
 });
 
 const [region] = [apiOne.region];

@@ -7,6 +7,7 @@ import type { Instance, InstanceRef, Person, RequestDraft } from '../../../src/s
 import type { GroupReach } from '../../../src/shared/group-reach.ts';
 import type { PersonalRole } from '../../../src/shared/views.ts';
 import { personalRoleArn, personalRoleName } from '../../access-policy/principal.ts';
+import { auditSentence } from '../../audit/sentence.ts';
 import { defaultTrustedTags } from '../../config.ts';
 import { openRules, type RuleBook } from '../../rules/rules.ts';
 import { newId } from '../../store/ids.ts';
@@ -239,6 +240,16 @@ export const openOffice = async (options: { rulesFolder?: string } = {}) => {
       time = new Date(time.getTime() + seconds * 1000);
     },
     nudges: () => nudges,
+    /** What the trail says of a request, oldest first. */
+    sentencesOf: async (requestId: string): Promise<string[]> => {
+      const rows = await store.db
+        .selectFrom('audit')
+        .select('event')
+        .where('request_id', '=', requestId)
+        .orderBy('sequence')
+        .execute();
+      return rows.map(({ event }) => auditSentence(event));
+    },
     close: async () => {
       await store.close();
       rmSync(keys, { recursive: true });

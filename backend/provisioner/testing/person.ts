@@ -1,5 +1,5 @@
 /** A person at the far end, for tests: signs in at local-aws without a browser and uses their personal role like the AWS CLI. */
-import { SSMClient } from '@aws-sdk/client-ssm';
+import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { GetRoleCredentialsCommand, SSOClient } from '@aws-sdk/client-sso';
 import {
   CreateTokenCommand,
@@ -8,6 +8,7 @@ import {
   StartDeviceAuthorizationCommand,
 } from '@aws-sdk/client-sso-oidc';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import type { InstanceRef } from '../../../src/shared/access.ts';
 import { personalRoleArn, roleSessionName } from '../../access-policy/principal.ts';
 import { type mira, prod, roleNameOf } from './scene.ts';
 
@@ -54,4 +55,20 @@ export const ssmOf = async (endpoint: string, person: typeof mira): Promise<(reg
     sessionToken: Credentials?.SessionToken ?? '',
   };
   return (wanted) => new SSMClient({ region: wanted, credentials, maxAttempts: 1 });
+};
+
+/** A session with an IAM user's own keys. @returns its id; null when AWS does not let them. */
+export const sessionOfUser = async (
+  credentials: { accessKeyId: string; secretAccessKey: string },
+  { region: wanted, instanceId }: InstanceRef,
+): Promise<string | null> => {
+  const ssm = new SSMClient({ region: wanted, credentials, maxAttempts: 1 });
+  try {
+    const { SessionId } = await ssm.send(
+      new StartSessionCommand({ Target: instanceId, DocumentName: 'Curfew-Shell-060' }),
+    );
+    return SessionId ?? null;
+  } catch {
+    return null; // whoever asks until it works sees what does not
+  }
 };

@@ -1,6 +1,6 @@
 /** A reconciler over a scene, and what tests wait for there. */
 import type { Selectable } from 'kysely';
-import { type Scene, sceneConfig, sessionList } from '../../provisioner/testing/scene.ts';
+import { addGrant, endGrant, type Scene, sceneConfig, sessionList } from '../../provisioner/testing/scene.ts';
 import type { Schema } from '../../store/schema.ts';
 import { type Reconciler, type ReconcilerDeps, startReconciler } from '../reconciler.ts';
 
@@ -32,6 +32,13 @@ export const liveSessions = async (scene: Scene): Promise<string[]> =>
     .filter(({ status }) => status !== 'Terminated')
     .map(({ sessionId }) => sessionId);
 
+/** AWS as it was at the beginning of the file, and nothing found or swept yet. */
+export const forgetSweeps = async (scene: Scene): Promise<void> => {
+  await scene.control('reset');
+  await scene.store.db.deleteFrom('findings').execute();
+  await scene.store.db.deleteFrom('sweeps').execute();
+};
+
 /** Asks until there is an answer. @throws Error after a minute, with the last thing that was logged as an error. */
 export const until = async <T>(scene: Scene, what: string, ask: () => Promise<T | false>): Promise<T> => {
   for (const end = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
@@ -53,3 +60,14 @@ export const untilSealed = (scene: Scene, id: string): Promise<GrantRow> =>
     const row = await grantRow(scene, id);
     return row.receipt?.stage === 'sealed' && row;
   });
+
+/** Gives Mira a grant and ends it. @returns its id, when it has ended; its receipt is not sealed unless `reconciler` was quick. */
+export const giveAndEnd = async (scene: Scene, reconciler: Pick<Reconciler, 'nudge'>): Promise<string> => {
+  const id = await addGrant(scene);
+  reconciler.nudge();
+  await untilIn(scene, id, 'active');
+  await endGrant(scene, id);
+  reconciler.nudge();
+  await untilIn(scene, id, 'ended');
+  return id;
+};
