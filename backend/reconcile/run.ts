@@ -332,6 +332,7 @@ const endSessionsAnyway = async (pass: Pass): Promise<void> => {
   try {
     await look(pass, regions);
   } catch (error) {
+    if (error instanceof TakenOver) throw error;
     deps.log.error({ error, principal: state.principal.arn }, 'sessions of what ends could not be ended');
   }
 };
