@@ -19,7 +19,7 @@ export const switches: KillSwitch[] = [
     by: people.dele,
     at: at(-1),
     lifted: null,
-    progress: { grants: 3, verified: 2, sessions: 1, requests: 1 },
+    progress: { grants: 3, already: 1, verified: 2, sessions: 1, requests: 1 },
     done: null,
     mayLift: { yes: true },
   },

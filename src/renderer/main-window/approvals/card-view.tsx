@@ -164,7 +164,7 @@ const Body = ({ card, changed }: { card: RequestCard; changed: boolean }) => (
     )}
     {!changed && card.changedSinceYes !== undefined && (
       <Note tone="ask" title="What you approved has changed since" role="status">
-        Your yes of {timeOfDay(card.changedSinceYes, Date.now())} counts no more. Read it again, then decide.
+        Your yes of {timeOfDay(card.changedSinceYes, Date.now())} no longer counts. Read it again, then decide.
       </Note>
     )}
     <Outcome request={card.request} />
