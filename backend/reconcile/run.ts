@@ -1,7 +1,7 @@
 /** One principal, brought to where it should be: look, plan, do, look again (design 7). */
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
-import { comparableOwner, type PolicyHolder, userOwnerArn } from '../access-policy/principal.ts';
+import { comparableOwner, userOwnerArn } from '../access-policy/principal.ts';
 import { currentErrand, TakenOver } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Db } from '../store/open.ts';
@@ -21,15 +21,9 @@ import { type FormerMember, formerOwner, isFromThen, readReach } from './group-m
 import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
 import { endStray, lookRegions, planPrincipal, type SeenSession, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
+import { readDocuments, userArns, writeDocument } from './user-place.ts';
 import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
-import {
-  closeBroken,
-  documentIsOurs,
-  nameIsAnothers,
-  noteForeignDocument,
-  principalIsOurs,
-  stillOurs,
-} from './write-guards.ts';
+import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
@@ -37,19 +31,13 @@ const mostWrites = 4;
 /** So often what begins waits for another look after what ends: IAM takes some seconds to spread, and sessions are begun anew until then. */
 const looksBeforeBeginning = 4;
 
-const holderOf = ({ state }: Pick<Pass, 'state'>): PolicyHolder => {
-  const { account_id: accountId, kind, name } = state.principal;
-  return { accountId, kind, name };
-};
-
 /** How many managed policies may be there: those that were, and those that may be made. */
 const managedOf = ({ state }: Pass): number =>
   Math.max(state.principal.managed_policies, state.wished.carrier.managedPolicies);
 
 /** Reads all documents back and remembers what is there (promise 7: the screen claims only this). */
 const readBack = async (pass: Pass): Promise<void> => {
-  const anothers = await nameIsAnothers(pass);
-  const documents = anothers ? [] : await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
+  const documents = await readDocuments(pass, managedOf(pass));
   // What was seen of sessions is older than these documents, so it proves nothing about them.
   pass.seen = { ...pass.seen, documents, sessions: undefined };
 };
@@ -99,21 +87,24 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
 
 const changePolicy = async (pass: Pass, step: Extract<Step, { do: 'change-policy' }>): Promise<void> => {
   const { writes, opens, grants } = step;
-  const { deps, state } = pass;
+  const { state } = pass;
   await noteForeignDocument(pass);
   if (opens && !((await principalIsOurs(pass)) && (await documentIsOurs(pass, grants)))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
   await announceManaged(pass, writes);
-  for (const write of writes) await deps.aws.iam.documents.write(holderOf(pass), write);
+  for (const write of writes) await writeDocument(pass, write);
   await readBack(pass);
   await rememberDocuments(pass);
 };
 
-/** Whose sessions are looked for: its own on a role or a user; on a group those of who is or was in it, and of who was granted. */
+/**
+ * Whose sessions are looked for: its own on a role or a user, also by the name that a renamed one has now; on a group those of who is or
+ * was in it, and of who was granted.
+ */
 const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> => {
   const { deps, state } = pass;
-  const { account_id: accountId, kind, arn } = state.principal;
+  const { account_id: accountId, kind } = state.principal;
   const owners = new Set(state.wished.grants.map(({ owner }) => owner));
   const left = new Map<string, FormerMember>();
   if (kind === 'group') {
@@ -121,8 +112,13 @@ const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> =>
     for (const userName of reach.members) owners.add(userOwnerArn(deps.partition, accountId, userName));
     for (const one of reach.former) left.set(formerOwner(deps.partition, accountId, one), one);
   }
-  const [owner = null] = kind === 'role' ? owners : kind === 'user' ? [arn] : [];
-  const found = await deps.aws.ssm.activeSessions(accountId, region, owner);
+  const users = kind === 'user' ? userArns(pass) : [];
+  for (const arn of users) owners.add(comparableOwner(arn));
+  const asked = kind === 'role' ? [...owners].slice(0, 1) : users;
+  const looks = (asked.length === 0 ? [null] : asked).map((owner) =>
+    deps.aws.ssm.activeSessions(accountId, region, owner),
+  );
+  const found = (await Promise.all(looks)).flat();
   const own = found
     .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
     .filter((session) => {
