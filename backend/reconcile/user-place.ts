@@ -195,7 +195,7 @@ export const readDocuments = async (pass: Pass, managed: number): Promise<SeenDo
   if (pass.state.principal.kind !== 'user') return documents.read(namedIn(pass), managed);
   const anothers = await nameIsAnothers(pass);
   const here = anothers ? [] : await documents.read(namedIn(pass), managed);
-  if (!anothers && (effective(here).length > 0 || !mayHang(pass))) {
+  if (effective(here).length > 0 || !mayHang(pass)) {
     pass.moved = undefined;
     return here;
   }
