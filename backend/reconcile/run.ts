@@ -51,13 +51,21 @@ const readBack = async (pass: Pass): Promise<void> => {
   pass.seen = { ...pass.seen, documents, sessions: undefined };
 };
 
+/** An end was moved since the documents were last on record. They may be the same: more time was taken back, or other access goes as far. */
+const endsMoved = ({ state }: Pass): boolean => {
+  const { document_at: readAt } = state.principal;
+  return [...state.grants.values()].some(
+    ({ row }) => row.state === 'active' && row.end_set_at !== null && readAt !== null && row.end_set_at > readAt,
+  );
+};
+
 const rememberDocuments = async (pass: Pass): Promise<void> => {
   const { db, deps, seen, state } = pass;
   const { id, document_hash, managed_policies } = state.principal;
   if (seen.documents === undefined) return;
   const hash = documentsHash(effective(seen.documents));
   const managed = Math.max(0, ...seen.documents.map(({ slot }) => slot));
-  if (hash === document_hash && managed === managed_policies) return;
+  if (hash === document_hash && managed === managed_policies && !endsMoved(pass)) return;
   const read = { document_hash: hash, document_at: deps.now(), managed_policies: managed };
   // A backend that stood still must not write over what another one has read back meanwhile.
   await db
