@@ -99,7 +99,7 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('crash' as const),
-      of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const),
+      of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const, 'session-ended' as const),
       after: fc.nat({ max: 12 }),
       how: fc.constantFrom('gone' as const, 'gone' as const, 'silent' as const),
       by,

@@ -169,7 +169,8 @@ const leave = async (history: History, act: Extract<Step, { do: 'leave' }>): Pro
 const crash = async (history: History, { of, after, how, by }: Extract<Step, { do: 'crash' }>): Promise<boolean> => {
   const one = history.crew.awake(by);
   if (one === null) return false;
-  one.backend.dieAt({ of, after });
+  // Few sessions are ended in a history.
+  one.backend.dieAt({ of, after: of === 'session-ended' ? after % 2 : after });
   history.setNextDeath(how);
   return work(history, one.seat);
 };
