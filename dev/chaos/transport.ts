@@ -27,7 +27,9 @@ export type Ends = {
 export const inProcess = (server: Pick<AwsServer, 'answer'>, ends: Ends): HttpHandler => ({
   handle: async (request) => {
     await ends.before?.();
-    const headers = Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), textOf(value)]);
+    const headers = new Map(
+      Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), textOf(value)]),
+    );
     const outcome = await server.answer({
       method: request.method,
       path: request.path,
@@ -36,7 +38,7 @@ export const inProcess = (server: Pick<AwsServer, 'answer'>, ends: Ends): HttpHa
       body: bytesOf(request.body),
       now: new Date(),
     });
-    await ends.after?.(request.headers['x-amz-target'] ?? null);
+    await ends.after?.(headers.get('x-amz-target') ?? null);
     if (outcome === null) throw Object.assign(new Error('The answer is lost.'), { code: 'ECONNRESET' });
     const body = typeof outcome.body === 'string' ? Buffer.from(outcome.body) : outcome.body;
     const answered = { ...outcome.headers, 'content-length': String(body.length), date: new Date().toUTCString() };
