@@ -7,9 +7,9 @@ import { z } from 'zod';
 import type { AuditQuery, PersonalRole } from '../../src/shared/views.ts';
 import { createAccess } from '../access/access.ts';
 import { createLog } from '../log.ts';
-import { terminatedSessions } from '../reconcile/changes-of-state.ts';
 import { readDue, wakeUnfinished } from '../reconcile/due.ts';
 import { watchSlowEndings } from '../reconcile/slow-endings.ts';
+import { begunInRegion, begunOnPrincipal, terminatedSessions } from '../reconcile/terminations.ts';
 import { openRules } from '../rules/rules.ts';
 import { loadGrant, loadGrants } from '../store/grants.ts';
 import { newId } from '../store/ids.ts';
@@ -222,6 +222,8 @@ const looks: Record<string, () => Promise<unknown>> = {
   'what nobody would wake': () => wakeUnfinished(db, now, 'lost'),
   'slow endings': () => watchSlowEndings(db, { now, adminGroup: 'admins', accountName: (id) => id }),
   'sessions ended for a grant': () => terminatedSessions(db, 'g7'),
+  'what a pass began to end': () => begunOnPrincipal(db, 'r7'),
+  'what a sweep began to end': () => begunInRegion(db, '482011773306', 'eu-central-1'),
 };
 
 test.each(Object.entries(looks))('%s: nothing that grows is read from end to end', async (_, work) => {

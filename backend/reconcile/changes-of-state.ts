@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { sql, type Updateable } from 'kysely';
-import type { EndCause, InstanceRef, Receipt } from '../../src/shared/access.ts';
+import type { EndCause, Receipt } from '../../src/shared/access.ts';
 import type { GrantStateName } from '../../src/shared/lifecycle.ts';
 import { grantActions } from '../../src/shared/lifecycle.ts';
 import type { SlotDocument } from '../access-policy/compile.ts';
@@ -15,7 +15,6 @@ import { addNotices, type NewNotice } from '../store/notices.ts';
 import type { Db, Tx } from '../store/open.ts';
 import type { Schema } from '../store/schema.ts';
 import { grantSealHolds, type SealKey, sealGrant } from '../store/seal.ts';
-import type { SeenSession } from './plan.ts';
 import type { GrantFacts, PrincipalRow } from './wished.ts';
 
 const curfew = { kind: 'curfew' } as const;
@@ -29,7 +28,8 @@ export const documentsHash = (documents: readonly SlotDocument[]): string | null
   return createHash('sha256').update(text).digest('hex');
 };
 
-const about = ({ row, owner }: GrantFacts) => ({
+/** Whom and what an audit event of a grant names. */
+export const aboutGrant = ({ row, owner }: GrantFacts) => ({
   grantId: row.id,
   requestId: row.request_id,
   owner,
@@ -102,7 +102,7 @@ export const lapseGrant = (db: Db, facts: GrantFacts, at: Date): Promise<boolean
   changeGrant(db, facts, {
     from: grantActions.lapse,
     set: { state: 'lapsed', closed_at: at },
-    events: [{ kind: 'grant_lapsed', at: at.toISOString(), actor: curfew, ...about(facts) }],
+    events: [{ kind: 'grant_lapsed', at: at.toISOString(), actor: curfew, ...aboutGrant(facts) }],
     notice: (instances) => ({
       kind: 'lapsed',
       title: `Access to ${instances} lapsed`,
@@ -135,7 +135,7 @@ export const beginEnding = (
     },
     events: [
       ...(first === undefined ? [] : [first]),
-      { kind: 'grant_ending', cause, at: at.toISOString(), actor: curfew, ...about(facts) },
+      { kind: 'grant_ending', cause, at: at.toISOString(), actor: curfew, ...aboutGrant(facts) },
     ],
     at,
   });
@@ -167,7 +167,7 @@ export const takeBackMoreTime = (
         advice,
         at: at.toISOString(),
         actor: curfew,
-        ...about(facts),
+        ...aboutGrant(facts),
       },
     ],
     notice: (instances) => ({ kind: 'failed', title: `More time on ${instances} could not be given`, body: advice }),
@@ -188,7 +188,7 @@ export const failGrant = (
     advice,
     at: at.toISOString(),
     actor: curfew,
-    ...about(facts),
+    ...aboutGrant(facts),
   };
   return changeGrant(db, facts, {
     from: grantActions.fail,
@@ -218,9 +218,9 @@ export const activateGrant = (
         endsAt,
         at,
         actor: curfew,
-        ...about(facts),
+        ...aboutGrant(facts),
       },
-      { kind: 'grant_active', at, actor: curfew, ...about(facts) },
+      { kind: 'grant_active', at, actor: curfew, ...aboutGrant(facts) },
     ],
     at: written.at,
   });
@@ -244,68 +244,6 @@ export const noteEnding = (
       .execute();
     await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
   });
-
-type SessionOnTarget = Omit<SeenSession, 'owner' | 'elsewhere'>;
-
-const instanceOfSession = (accountId: string, { region, target }: SessionOnTarget): InstanceRef => ({
-  accountId,
-  region,
-  instanceId: target,
-});
-
-/** Writes down that a session was ended; `facts` null: no grant of ours explains it. */
-export const recordTerminated = (
-  db: Db,
-  session: SessionOnTarget,
-  found: { facts: GrantFacts | null; accountId: string; owner: string; at: Date },
-): Promise<void> =>
-  db.transaction().execute(async (tx) => {
-    const { facts, accountId, owner } = found;
-    const at = found.at.toISOString();
-    await tx
-      .updateTable('sessions')
-      .set({ ended_at: found.at })
-      .where('id', '=', session.id)
-      .where('ended_at', 'is', null)
-      .execute();
-    if (facts === null) {
-      const { region, target, id: sessionId } = session;
-      await appendAudit(tx, {
-        kind: 'session_unexplained',
-        accountId,
-        region,
-        sessionId,
-        owner,
-        target,
-        terminated: true,
-        at,
-        actor: curfew,
-      });
-      return;
-    }
-    const instance = instanceOfSession(accountId, session);
-    await appendAudit(tx, {
-      kind: 'session_terminated',
-      sessionId: session.id,
-      instance,
-      at,
-      actor: curfew,
-      ...about(facts),
-    });
-    await tellChange(tx, { topic: 'grants', id: facts.row.id, requestId: facts.row.request_id });
-  });
-
-/** Ids of the sessions that were ended for this grant, as the audit trail has them: nothing else survives a crash. */
-export const terminatedSessions = async (db: Db, grantId: string): Promise<string[]> => {
-  const rows = await db
-    .selectFrom('audit')
-    .select('event')
-    .where('grant_id', '=', grantId)
-    .where('kind', '=', 'session_terminated')
-    .orderBy('sequence')
-    .execute();
-  return [...new Set(rows.flatMap(({ event }) => (event.kind === 'session_terminated' ? [event.sessionId] : [])))];
-};
 
 const seconds = (ms: number): string => (ms < 1000 ? 'within a second' : `after ${Math.ceil(ms / 1000)} s`);
 
@@ -341,10 +279,10 @@ export const finishGrant = (
           instance: { accountId: account_id, region, instanceId: instance_id },
           at,
           actor: curfew,
-          ...about(facts),
+          ...aboutGrant(facts),
         }),
       );
-      return [...ended, { kind: 'grant_ended', cause, receipt, at, actor: curfew, ...about(facts) }];
+      return [...ended, { kind: 'grant_ended', cause, receipt, at, actor: curfew, ...aboutGrant(facts) }];
     },
     notice: (instances) => ({
       kind: 'ended',
@@ -367,7 +305,7 @@ export const noteLook = async (
       from: ['ended'],
       unsealed: true,
       set: { receipt: JSON.stringify(receipt) },
-      events: [{ kind: 'grant_sealed', receipt, at: at.toISOString(), actor: curfew, ...about(facts) }],
+      events: [{ kind: 'grant_sealed', receipt, at: at.toISOString(), actor: curfew, ...aboutGrant(facts) }],
       at,
     });
     return;

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { extendGrant } from '../access/make.ts';
 import { lockGrant } from '../access/rows.ts';
 import { addGrant, apiOne, endGrant, openScene, prod, type Scene } from '../provisioner/testing/scene.ts';
+import { loadGrants } from '../store/grants.ts';
 import { harborlineAccount } from '../testing/harborline.ts';
 import { beyondCarried, carriedDocuments, documentTrouble } from './document-check.ts';
 import type { WishedGrant } from './plan.ts';
@@ -82,6 +83,9 @@ test('AWS-12 more time onto a changed session document is taken back and told; w
   const endsAt = new Date((before.connected_at?.getTime() ?? 0) + 3_600_000);
   expect(after).toMatchObject({ state: 'active', duration_seconds: 3600, ends_at: endsAt });
   expect(await held()).toBe(written);
+  // Nothing was written, and what stands there was seen with the end that counts now.
+  const [{ locks } = { locks: null }] = await loadGrants(scene.store.db, (eb) => eb('grants.id', '=', id));
+  expect(locks?.policyDate).toEqual({ armed: true, at: endsAt.toISOString() });
   const told = await scene.store.db.selectFrom('notices').selectAll().where('target_id', '=', id).execute();
   expect(told.map(({ title, body }) => [title, body])).toEqual([
     [expect.stringContaining('More time on'), expect.stringContaining('Curfew-Shell-120')],

@@ -7,7 +7,7 @@ import { appendAudit } from '../audit/chain.ts';
 import { onErrand } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Iam } from '../aws/iam.ts';
-import type { ActiveSession, Ssm } from '../aws/ssm.ts';
+import type { Ssm } from '../aws/ssm.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { takeDuty } from '../store/backends.ts';
@@ -16,6 +16,7 @@ import { addNotices } from '../store/notices.ts';
 import type { Db, Tx } from '../store/open.ts';
 import { type FindingRow, noteMended } from './findings.ts';
 import { readOwners } from './sweep-sessions.ts';
+import { announceEndings, begunInRegion, type Ending, forgetEnding, tellAws } from './terminations.ts';
 
 export type EndFoundDeps = {
   db: Db;
@@ -88,10 +89,12 @@ const tellOwner = async (tx: Tx, asked: Asked, facts: { principals: readonly str
 const recordEnded = (
   deps: EndFoundDeps,
   asked: Asked,
-  { session, principals }: { session: ActiveSession; principals: readonly string[] },
+  ending: Ending & { principals: readonly string[] },
 ): Promise<void> =>
   deps.db.transaction().execute(async (tx) => {
+    const { session, principals } = ending;
     const at = deps.now();
+    await forgetEnding(tx, ending);
     const first = await tx
       .updateTable('findings')
       .set({ terminated_at: at })
@@ -117,15 +120,22 @@ const recordEnded = (
 
 const endOne = async (deps: EndFoundDeps, asked: Asked): Promise<void> => {
   const { db, aws, config, now } = deps;
-  const { account_id: accountId, region, subject } = asked;
+  const { account_id: accountId, id: findingId, region, subject } = asked;
   const account = config.accounts.find(({ id }) => id === accountId);
   if (account === undefined) {
     await giveUp(db, asked, 'Its account is not in Curfew’s configuration any more.');
     return;
   }
+  const begun = await begunInRegion(db, accountId, region);
   const sessions = await aws.ssm.activeSessions(accountId, region, null);
   const session = sessions.find(({ id }) => id === subject);
   if (session === undefined) {
+    // It was ended, and whoever did it did not live to write it down.
+    for (const ending of begun) {
+      const { why } = ending;
+      if (why.for !== 'admin' || why.findingId !== findingId) continue;
+      await recordEnded(deps, asked, { ...ending, principals: why.principals });
+    }
     await noteMended(db, { kind: asked.kind, accountId, region, subject }, now());
     return;
   }
@@ -137,8 +147,11 @@ const endOne = async (deps: EndFoundDeps, asked: Asked): Promise<void> => {
     return;
   }
   if (asked.terminated_at !== null && now().getTime() - asked.terminated_at.getTime() < againAfterMs) return;
-  await aws.ssm.terminate(accountId, region, session.id);
-  await recordEnded(deps, asked, { session, principals: theirs });
+  const why = { for: 'admin', findingId, principals: theirs } as const;
+  const ending: Ending = { accountId, principalId: null, session, why };
+  await announceEndings(db, [ending], now());
+  await tellAws(db, aws.ssm, ending);
+  await recordEnded(deps, asked, { ...ending, principals: theirs });
 };
 
 /**

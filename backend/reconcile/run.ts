@@ -1,7 +1,6 @@
 /** One principal, brought to where it should be: look, plan, do, look again (design 7). */
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
-import { comparableOwner, userOwnerArn } from '../access-policy/principal.ts';
 import { currentErrand, TakenOver } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Db } from '../store/open.ts';
@@ -14,22 +13,19 @@ import {
   lapseGrant,
   noteEnding,
   noteLook,
-  recordTerminated,
-  terminatedSessions,
 } from './changes-of-state.ts';
-import { type FormerMember, formerOwner, isFromThen, readReach } from './group-members.ts';
-import { factsOf, inState, noteFound, type Pass, type RunDeps } from './pass.ts';
-import { endStray, lookRegions, planPrincipal, type SeenSession, type Step } from './plan.ts';
+import { endSessionsAnyway, forgetSessions, type Terminate, tend, terminateAll } from './looks.ts';
+import { factsOf, inState, type Pass, type RunDeps } from './pass.ts';
+import { planPrincipal, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
-import { readDocuments, userArns, writeDocument } from './user-place.ts';
-import { coveredElsewhere, coverKey, type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
+import { terminatedSessions } from './terminations.ts';
+import { readDocuments, writeDocument } from './user-place.ts';
+import { type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
 import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
 const mostWrites = 4;
-/** So often what begins waits for another look after what ends: IAM takes some seconds to spread, and sessions are begun anew until then. */
-const looksBeforeBeginning = 4;
 
 /** How many managed policies may be there: those that were, and those that may be made. */
 const managedOf = ({ state }: Pass): number =>
@@ -42,13 +38,21 @@ const readBack = async (pass: Pass): Promise<void> => {
   pass.seen = { ...pass.seen, documents, sessions: undefined };
 };
 
+/** An end was moved since the documents were last on record. They may be the same: more time was taken back, or other access goes as far. */
+const endsMoved = ({ state }: Pass): boolean => {
+  const { document_at: readAt } = state.principal;
+  return [...state.grants.values()].some(
+    ({ row }) => row.state === 'active' && row.end_set_at !== null && readAt !== null && row.end_set_at > readAt,
+  );
+};
+
 const rememberDocuments = async (pass: Pass): Promise<void> => {
   const { db, deps, seen, state } = pass;
   const { id, document_hash, managed_policies } = state.principal;
   if (seen.documents === undefined) return;
   const hash = documentsHash(effective(seen.documents));
   const managed = Math.max(0, ...seen.documents.map(({ slot }) => slot));
-  if (hash === document_hash && managed === managed_policies) return;
+  if (hash === document_hash && managed === managed_policies && !endsMoved(pass)) return;
   const read = { document_hash: hash, document_at: deps.now(), managed_policies: managed };
   // A backend that stood still must not write over what another one has read back meanwhile.
   await db
@@ -96,129 +100,6 @@ const changePolicy = async (pass: Pass, step: Extract<Step, { do: 'change-policy
   for (const write of writes) await writeDocument(pass, write);
   await readBack(pass);
   await rememberDocuments(pass);
-};
-
-/**
- * Whose sessions are looked for: its own on a role or a user, also by the name that a renamed one has now; on a group those of who is or
- * was in it, and of who was granted.
- */
-const sessionsIn = async (pass: Pass, region: string): Promise<SeenSession[]> => {
-  const { deps, state } = pass;
-  const { account_id: accountId, kind } = state.principal;
-  const owners = new Set(state.wished.grants.map(({ owner }) => owner));
-  const left = new Map<string, FormerMember>();
-  if (kind === 'group') {
-    const reach = await readReach({ db: pass.db, iam: deps.aws.iam, now: deps.now }, state.principal);
-    for (const userName of reach.members) owners.add(userOwnerArn(deps.partition, accountId, userName));
-    for (const one of reach.former) left.set(formerOwner(deps.partition, accountId, one), one);
-  }
-  const users = kind === 'user' ? userArns(pass) : [];
-  for (const arn of users) owners.add(comparableOwner(arn));
-  const asked = kind === 'role' ? [...owners].slice(0, 1) : users;
-  const looks = (asked.length === 0 ? [null] : asked).map((owner) =>
-    deps.aws.ssm.activeSessions(accountId, region, owner),
-  );
-  const found = (await Promise.all(looks)).flat();
-  const own = found
-    .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
-    .filter((session) => {
-      const former = left.get(session.owner);
-      return owners.has(session.owner) || (former !== undefined && isFromThen(former, session));
-    });
-  if (own.length === 0) return [];
-  // Read after the list: whatever was granted before a session began is there by now.
-  const covered = await coveredElsewhere(pass.db, state.principal, deps.partition);
-  return own.map((session) => ({
-    ...session,
-    elsewhere: covered.has(coverKey(session.owner, region, session.target)),
-  }));
-};
-
-/** All of it, whatever becomes of each: one that AWS refuses, or does not answer, keeps no other waiting. @throws the first problem, at the end. */
-const eachByItself = async (work: ReadonlyArray<Promise<void>>): Promise<void> => {
-  const problems = (await Promise.allSettled(work)).flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
-  if (problems.length > 0) throw problems.find((problem) => problem instanceof TakenOver) ?? problems[0];
-};
-
-type Terminate = Extract<Step, { do: 'terminate' }>;
-
-const terminateOne = async (pass: Pass, { session, grantId }: Terminate): Promise<void> => {
-  const { db, deps, state } = pass;
-  const accountId = state.principal.account_id;
-  await deps.aws.ssm.terminate(accountId, session.region, session.id);
-  const facts = grantId === null ? null : factsOf(pass, grantId);
-  await recordTerminated(db, session, { facts, accountId, owner: session.owner, at: deps.now() });
-  if (facts !== null) return;
-  await noteFound(
-    pass,
-    {
-      kind: 'session_without_grant',
-      region: session.region,
-      subject: session.id,
-      what: `${session.owner} had a session on ${session.target} that no grant explains. Curfew terminated it.`,
-      advice: 'Look in CloudTrail how it was started (StartSession), and ask its owner what it was for.',
-    },
-    false,
-  );
-};
-
-/** @param left how many sessions each ended grant is known to have; it counts on. */
-const terminateAll = async (
-  pass: Pass,
-  steps: readonly Terminate[],
-  left: Map<string, number> = new Map(),
-): Promise<void> => {
-  for (const { grantId } of steps) if (grantId !== null) left.set(grantId, (left.get(grantId) ?? 0) + 1);
-  for (const [grantId, sessionsLeft] of left) {
-    const facts = factsOf(pass, grantId);
-    if (facts.row.state === 'ending') await noteEnding(pass.db, facts, { sessionsLeft });
-  }
-  await eachByItself(steps.map((step) => terminateOne(pass, step)));
-};
-
-/** What was ended is seen to be gone by another look only, and AWS needs a moment until then. */
-const forgetSessions = async (pass: Pass): Promise<void> => {
-  pass.seen = { ...pass.seen, sessions: undefined };
-  await pass.deps.sleep(pass.deps.lookAgainMs);
-};
-
-/**
- * Looks in each region by itself, and ends at once what is stray there: a region whose SSM is away takes half a minute to say so.
- * @throws the first problem, when every region was tried. Then nothing counts as seen: no receipt stands on half a look.
- */
-const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
-  const found: SeenSession[] = [];
-  const left = new Map<string, number>();
-  let ended = false;
-  pass.seen = { ...pass.seen, sessions: undefined };
-  await eachByItself(
-    regions.map(async (region) => {
-      const there = await sessionsIn(pass, region);
-      found.push(...there);
-      const stray = endStray(pass.state.wished, there);
-      if (stray.length === 0) return;
-      ended = true;
-      await terminateAll(pass, stray, left);
-    }),
-  );
-  pass.looks += 1;
-  pass.quietAt = pass.deps.now();
-  if (ended) await forgetSessions(pass);
-  else pass.seen = { ...pass.seen, sessions: { regions, found } };
-};
-
-/** A look that the plan wants. One that fails keeps no beginning waiting: it is made again when that is done, or has failed. */
-const tend = async (pass: Pass, regions: readonly string[]): Promise<void> => {
-  const { deps, seen, state } = pass;
-  const waits = seen.tended !== true && inState(pass, 'granting').length > 0 && inState(pass, 'ending').length > 0;
-  try {
-    await look(pass, regions);
-    if (pass.looks >= looksBeforeBeginning) pass.seen = { ...pass.seen, tended: true };
-  } catch (error) {
-    if (error instanceof TakenOver || !waits) throw error;
-    pass.seen = { ...pass.seen, tended: true };
-    deps.log.error({ error, principal: state.principal.arn }, 'sessions of what ends could not be ended yet');
-  }
 };
 
 const finish = async (pass: Pass, facts: GrantFacts): Promise<void> => {
@@ -316,22 +197,6 @@ const doSteps = async (pass: Pass, steps: readonly Step[]): Promise<void> => {
 };
 
 const aboutSessions = (step: Step): boolean => step.do === 'look' || step.do === 'terminate';
-
-/**
- * Promise 3, any one lock may fail: when the policy cannot be read or changed, the sessions of what ends are ended all the same, once a
- * pass. It is no proof, so nothing is finished on it: whoever still has the policy may begin another one.
- */
-const endSessionsAnyway = async (pass: Pass): Promise<void> => {
-  const { deps, state } = pass;
-  const regions = lookRegions(state.wished, deps.now());
-  if (regions.length === 0) return;
-  try {
-    await look(pass, regions);
-  } catch (error) {
-    if (error instanceof TakenOver) throw error;
-    deps.log.error({ error, principal: state.principal.arn }, 'sessions of what ends could not be ended');
-  }
-};
 
 /** @returns true when nothing is left to do for now. */
 const takeTurn = async (pass: Pass): Promise<boolean> => {

@@ -9,8 +9,8 @@ import type { ActiveSession } from '../aws/ssm.ts';
 import type { Config } from '../config.ts';
 import type { Db } from '../store/open.ts';
 import type { AccountSweep } from './account-sweep.ts';
-import { recordTerminated } from './changes-of-state.ts';
 import { type FormerMember, formerOwner, isFromThen, readReach } from './group-members.ts';
+import { announceEndings, begunInRegion, type Ending, recordTerminated, tellAws } from './terminations.ts';
 
 /** How long somebody is not in a group any more until their sessions end, milliseconds. */
 const surelyLeftMs = 60_000;
@@ -121,6 +121,15 @@ const readKnown = async ({ db }: AccountSweep, ids: readonly string[]): Promise<
 
 const since = ({ startedAt }: ActiveSession): string => (startedAt === null ? '' : ` since ${startedAt.toISOString()}`);
 
+/** AWS has ended it: to the admins, and into the trail. */
+const noteTerminated = async (sweep: AccountSweep, ending: Ending): Promise<void> => {
+  const { session, why } = ending;
+  if (why.for !== 'nobody') return;
+  const { what, advice } = why;
+  await sweep.note({ kind: 'session_without_grant', region: session.region, subject: session.id, what, advice });
+  await recordTerminated(sweep.db, ending, null, sweep.now());
+};
+
 /** Ends a session and writes it down. @param told `why` follows "had a session on …" in what is found. */
 const endSession = async (
   sweep: AccountSweep,
@@ -128,15 +137,12 @@ const endSession = async (
   told: { why: string; advice: string },
 ): Promise<void> => {
   const { db, account, aws, now } = sweep;
-  await aws.ssm.terminate(account.id, session.region, session.id);
-  await recordTerminated(db, session, { facts: null, accountId: account.id, owner: session.owner, at: now() });
-  await sweep.note({
-    kind: 'session_without_grant',
-    region: session.region,
-    subject: session.id,
-    what: `${session.owner} had a session on ${session.target}${since(session)} ${told.why}. Curfew terminated it.`,
-    advice: told.advice,
-  });
+  const what = `${session.owner} had a session on ${session.target}${since(session)} ${told.why}. Curfew terminated it.`;
+  const why = { for: 'nobody', what, advice: told.advice } as const;
+  const ending: Ending = { accountId: account.id, principalId: null, session, why };
+  await announceEndings(db, [ending], now());
+  await tellAws(db, aws.ssm, ending);
+  await noteTerminated(sweep, ending);
 };
 
 /** A session on a role of ours that no grant explains. */
@@ -218,8 +224,9 @@ export const sweepSessions = async (
   region: string,
   personalRoles: () => Promise<readonly string[] | null>,
 ): Promise<void> => {
-  const { account, aws, now, appTellsMs } = sweep;
+  const { db, account, aws, now, appTellsMs } = sweep;
   const begun = now();
+  const begunEndings = await begunInRegion(db, account.id, region);
   const sessions = await aws.ssm.activeSessions(account.id, region, null);
   // Read after the list: whatever was granted before a session began is there by now.
   const owners = await readOwners(sweep, sessions);
@@ -230,6 +237,12 @@ export const sweepSessions = async (
   );
   const look = { begun, owners, covered, personalRoles };
   const seen: string[] = [];
+  const listed = new Set(sessions.map(({ id }) => id));
+  // What an earlier sweep ended, and did not live to write down.
+  for (const ending of begunEndings.filter(({ why, session }) => why.for === 'nobody' && !listed.has(session.id))) {
+    seen.push(ending.session.id);
+    await noteTerminated(sweep, ending);
+  }
   for (const session of sessions) {
     // Sessions of ECS tasks and the like are on no instance that Curfew could grant.
     if (!instanceId.safeParse(session.target).success) continue;

@@ -18,6 +18,7 @@ import { up as tagChanges } from './migrations/009-tag-changes.ts';
 import { up as namesOfUsers } from './migrations/010-names-of-users.ts';
 import { up as groupMembers } from './migrations/011-group-members.ts';
 import { up as clockSetBack } from './migrations/012-clock-set-back.ts';
+import { up as terminations } from './migrations/013-terminations.ts';
 import { connectionTo, openOne, openPool } from './pools.ts';
 import type { Schema } from './schema.ts';
 
@@ -64,6 +65,7 @@ const migrations: Record<string, Migration> = {
   '010-names-of-users': { up: namesOfUsers },
   '011-group-members': { up: groupMembers },
   '012-clock-set-back': { up: clockSetBack },
+  '013-terminations': { up: terminations },
 };
 
 /** Raised by one in each release that changes the database, here and in a migration. */

@@ -7,6 +7,12 @@ import type { AuditEvent } from '../audit/event.ts';
 type Json<T> = ColumnType<T, string, string>;
 type NullableJson<T> = ColumnType<T | null, string | null, string | null>;
 
+/** Why Curfew ends a session: for a grant; because no grant explains it, with the words for the finding; or because an admin asked for it. */
+export type WhyTerminated =
+  | { for: 'grant'; grantId: string }
+  | { for: 'nobody'; what: string; advice: string }
+  | { for: 'admin'; findingId: string; principals: readonly string[] };
+
 export type Schema = {
   audit: {
     sequence: number;
@@ -174,6 +180,16 @@ export type Schema = {
     started_at: Date;
     ended_at: Date | null;
     closes_at: Date | null;
+  };
+  terminations: {
+    account_id: string;
+    region: string;
+    session_id: string;
+    target: string;
+    owner: string;
+    principal_id: string | null;
+    why: Json<WhyTerminated>;
+    begun_at: Date;
   };
   notices: {
     id: string;

@@ -7,7 +7,8 @@ import type { Clock } from './clock.ts';
 import type { Company, Way } from './company.ts';
 
 /** Before the nth change in Postgres, or before or after the nth call of AWS, from now on. */
-export type Death = { of: 'sql' | 'aws-before' | 'aws-after'; after: number };
+/** `session-ended`: as AWS has taken the end of a session, of which nobody else can tell any more. */
+export type Death = { of: 'sql' | 'aws-before' | 'aws-after' | 'session-ended'; after: number };
 
 export type ChaosBackend = {
   /** Works until nothing is due. @returns false when it died of it. */
@@ -103,8 +104,9 @@ export const startBackend = ({ company, config, now, clock, way }: BackendPlace)
     before: async () => {
       if (!lives('aws-before')) throw new Died('Whoever asked is dead.');
     },
-    after: async () => {
-      if (!lives('aws-after')) throw new Died('Whoever asked is dead.');
+    after: async (target) => {
+      const ended = target?.endsWith('.TerminateSession') === true;
+      if (!lives('aws-after') || (ended && !lives('session-ended'))) throw new Died('Whoever asked is dead.');
       await standStill();
     },
   });

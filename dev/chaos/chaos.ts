@@ -2,10 +2,16 @@
 import fc from 'fast-check';
 import { type Company, openCompany } from './company.ts';
 import { describeStep, maybeStep, type Step } from './happenings.ts';
-import { openHistory } from './history.ts';
+import { type History, openHistory } from './history.ts';
 import { type OfficeName, officeNames } from './offices.ts';
 import { watchPromises } from './promises.ts';
 import { bringToEnd, sweepAtEnd, take } from './steps.ts';
+
+/**
+ * What histories came by, and how often: steps by their name, refusals (`refused paused`), the states that grants were left in, and for each
+ * office what lived there (`roles: active`, `roles: sessions ended`). They are worth something only if they get around.
+ */
+export type Reached = ReadonlyMap<string, number>;
 
 export type ChaosOptions = {
   /** Of a cluster that may be thrown away, its database `postgres`. */
@@ -16,8 +22,8 @@ export type ChaosOptions = {
   seed: number;
   /** Of one history that failed, as it was printed: only this one is lived again. */
   path?: string;
-  /** Called after each history with what it came by. */
-  onHistory?: (reached: ReadonlySet<string>) => void;
+  /** Called after each history with what it came by, and how often. */
+  onHistory?: (reached: Reached) => void;
   /** Called once, when one broke a promise, with what broke: from then on it is made shorter. */
   onBroken?: (what: string) => void;
   /** False: it is told as long as it was. */
@@ -25,20 +31,36 @@ export type ChaosOptions = {
 };
 
 export type ChaosResult =
-  | { ok: true; histories: number; reached: ReadonlySet<string> }
+  | { ok: true; histories: number; reached: Reached }
   | { ok: false; histories: number; seed: number; path: string; steps: string[]; what: string };
 
 type Life = { office: OfficeName; steps: ReadonlyArray<Step | null> };
 
-const live = async (company: Company, { office, steps }: Life, reached: Set<string>): Promise<void> => {
+const count = (reached: Map<string, number>, what: string, times = 1): void => {
+  if (times > 0) reached.set(what, (reached.get(what) ?? 0) + times);
+};
+
+/** What came of it. */
+const countOutcome = async ({ company, db, office }: History, reached: Map<string, number>): Promise<void> => {
+  const grants = await db.selectFrom('grants').select(['state', 'active_at']).execute();
+  for (const { state } of grants) count(reached, state);
+  count(reached, `${office.name}: active`, grants.filter((grant) => grant.active_at !== null).length);
+  const sessions = company.aws.sessions();
+  const ended = sessions.list().filter((session) => !sessions.isActive(session));
+  count(reached, `${office.name}: sessions ended`, ended.length);
+};
+
+/** @returns what it came by. */
+const live = async (company: Company, { office, steps }: Life): Promise<Reached> => {
   const history = await openHistory(company, office);
-  reached.add(office);
+  const reached = new Map<string, number>();
+  count(reached, office);
   try {
     const promises = watchPromises(history);
     for (const one of steps) {
       if (one === null) continue;
       const { settled, refused } = await take(history, one);
-      reached.add(refused === null ? one.do : `refused ${refused}`);
+      count(reached, refused === null ? one.do : `refused ${refused}`);
       await promises.check(settled);
     }
     await bringToEnd(history, promises.check);
@@ -46,8 +68,8 @@ const live = async (company: Company, { office, steps }: Life, reached: Set<stri
     await promises.checkEnd(false);
     await sweepAtEnd(history);
     await promises.checkEnd(true);
-    const states = await history.db.selectFrom('grants').select('state').distinct().execute();
-    for (const { state } of states) reached.add(state);
+    await countOutcome(history, reached);
+    return reached;
   } finally {
     await history.close();
   }
@@ -56,15 +78,16 @@ const live = async (company: Company, { office, steps }: Life, reached: Set<stri
 /** Lives the histories one after the other. Stops at the first that breaks a promise and makes it as short as it can. */
 export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
   const company = await openCompany(options.postgresUrl);
-  const reached = new Set<string>();
+  const all = new Map<string, number>();
   let lived = 0;
   let broken = false;
   try {
     const steps = fc.array(maybeStep, { minLength: options.steps, maxLength: options.steps });
     const lives = fc.record({ office: fc.constantFrom(...officeNames), steps });
     const property = fc.asyncProperty(lives, async (one) => {
+      let reached: Reached;
       try {
-        await live(company, one, reached);
+        reached = await live(company, one);
       } catch (error) {
         if (!broken) options.onBroken?.(error instanceof Error ? error.message : String(error));
         broken = true;
@@ -72,6 +95,7 @@ export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
       }
       if (broken) return;
       lived += 1;
+      for (const [what, times] of reached) count(all, what, times);
       options.onHistory?.(reached);
     });
     const result = await fc.check(property, {
@@ -80,7 +104,7 @@ export const chaos = async (options: ChaosOptions): Promise<ChaosResult> => {
       endOnFailure: options.shorten === false,
       ...(options.path === undefined ? {} : { path: options.path }),
     });
-    if (!result.failed) return { ok: true, histories: lived, reached };
+    if (!result.failed) return { ok: true, histories: lived, reached: all };
     const [shortest] = result.counterexample ?? [];
     const error = result.errorInstance;
     return {

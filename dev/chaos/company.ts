@@ -77,7 +77,7 @@ export const openCompany = async (postgresUrl: string): Promise<Company> => {
   };
   const openWay = (): Way => {
     let ends: Ends = {};
-    const broker = openDoor({ before: async () => ends.before?.(), after: async () => ends.after?.() });
+    const broker = openDoor({ before: async () => ends.before?.(), after: async (target) => ends.after?.(target) });
     return {
       aws: { iam: createIam(broker), ssm: createSsm(broker), reads: createSweepReads(broker) },
       setEnds: (next) => {

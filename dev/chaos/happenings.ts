@@ -24,9 +24,9 @@ const by = fc.constantFrom<Seat>(...seats);
 const fault = fc.constantFrom<AwsFault>('throttled', 'fails-before', 'fails-after', 'answer-lost', 'slow');
 
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('submit' as const), who, what: machines, seconds }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('submit' as const), who, what: machines, seconds }) },
   {
-    weight: 6,
+    weight: 12,
     arbitrary: fc.record({
       do: fc.constant('submit' as const),
       who: fc.constantFrom<Name>('mira', 'jonas'),
@@ -34,8 +34,10 @@ const step = fc.oneof(
       seconds,
     }),
   },
+  // Most of what is asked is given, or nothing would ever come to an end.
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('approve' as const), which }) },
   {
-    weight: 6,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('decide' as const),
       who: fc.constantFrom<Name>('jonas', 'aiko', 'mira', 'dele'),
@@ -45,7 +47,9 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('withdraw' as const), who, which }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constant('connect' as const), which, by }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('open' as const), who, what: machine }) },
+  // Whoever has access uses it; somebody else tries what they were not given.
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('use' as const), which }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('open' as const), who, what: machine }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('extend' as const), which, seconds, by }) },
   {
     weight: 4,
@@ -55,7 +59,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), who, comesBack: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('comeBack' as const), who }) },
   {
-    weight: 2,
+    weight: 1,
     arbitrary: fc.record({
       do: fc.constant('kill' as const),
       scope: fc.constantFrom(0, 1, 1, 0, 2, 3),
@@ -78,7 +82,7 @@ const step = fc.oneof(
     weight: 10,
     arbitrary: fc.record({
       do: fc.constant('pass' as const),
-      seconds: fc.constantFrom(1, 5, 29, 60, 600, 3600, 14_400),
+      seconds: fc.constantFrom(1, 1, 5, 5, 29, 29, 60, 60, 600, 600, 3600, 14_400),
       attended: fc.boolean(),
       by,
     }),
@@ -99,7 +103,7 @@ const step = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('crash' as const),
-      of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const),
+      of: fc.constantFrom('sql' as const, 'aws-before' as const, 'aws-after' as const, 'session-ended' as const),
       after: fc.nat({ max: 12 }),
       how: fc.constantFrom('gone' as const, 'gone' as const, 'silent' as const),
       by,

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { startPostgres } from '../postgres/supervisor.ts';
 import { chaos } from './chaos.ts';
+import { officeNames } from './offices.ts';
 
 const { values } = parseArgs({
   options: {
@@ -39,7 +40,7 @@ const seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(val
 const sayEveryMs = 10_000;
 
 /** What a process tells the one that started it. */
-const said = z.union([z.literal('lived'), z.literal('broken')]);
+const said = z.union([z.object({ lived: z.record(z.string(), z.number()) }), z.literal('broken')]);
 type Said = z.infer<typeof said>;
 
 /** Lives its part. @returns whether all promises held. */
@@ -50,7 +51,7 @@ const liveHere = async (postgresUrl: string, tell: (what: Said) => void): Promis
     steps,
     seed,
     ...(values.path === undefined ? {} : { path: values.path }),
-    onHistory: () => tell('lived'),
+    onHistory: (reached) => tell({ lived: Object.fromEntries(reached) }),
     shorten: !values['as-it-was'],
     onBroken: (what) => {
       console.log(`BROKEN, and being made shorter: ${what}`);
@@ -88,6 +89,7 @@ const minutes = (ms: number): string => `${(ms / 60_000).toFixed(1)} min`;
 /** Says at intervals how far all of them are. */
 const startTally = () => {
   const from = performance.now();
+  const reached = new Map<string, number>();
   let lived = 0;
   let shrinking = 0;
   const say = (): void => {
@@ -99,10 +101,27 @@ const startTally = () => {
   const timer = setInterval(say, sayEveryMs);
   return {
     hear: (what: Said): void => {
-      if (what === 'lived') lived += 1;
-      else shrinking += 1;
+      if (what === 'broken') {
+        shrinking += 1;
+        return;
+      }
+      lived += 1;
+      for (const [key, times] of Object.entries(what.lived)) reached.set(key, (reached.get(key) ?? 0) + times);
     },
-    stop: (): void => clearInterval(timer),
+    /** How much they got around: promises that hold where nothing happens say nothing. */
+    sum: (): void => {
+      clearInterval(timer);
+      const times = (what: string): number => reached.get(what) ?? 0;
+      for (const office of officeNames) {
+        const [active, ended] = [times(`${office}: active`), times(`${office}: sessions ended`)];
+        console.log(
+          `${office}: ${times(office)} histories, ${active} grants were active, ${ended} sessions were ended`,
+        );
+      }
+      const of = (what: string): string => `${times(what)} ${what}`;
+      const steps = ['submit', 'connect', 'use', 'extend', 'end', 'kill', 'crash', 'stall', 'fault', 'retag', 'leave'];
+      console.log(`steps: ${steps.map(of).join(', ')}; grants: ${['ended', 'lapsed', 'failed'].map(of).join(', ')}`);
+    },
   };
 };
 
@@ -131,7 +150,7 @@ const liveAll = async (url: string): Promise<boolean> => {
     const parts = Array.from({ length: processes }, (_, number) => liveElsewhere(url, number, tally.hear));
     return (await Promise.all(parts)).every((one) => one);
   } finally {
-    tally.stop();
+    tally.sum();
   }
 };
 

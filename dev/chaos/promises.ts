@@ -145,6 +145,8 @@ export const watchPromises = (history: History): Promises => {
   let lastSequence = 0;
   let lastHash = firstPreviousHash;
   const kindAt = new Map<number, { kind: string; about: string | null; requestId: string | null }>();
+  /** How the trail says that Curfew ended a session, by its id. */
+  const endedSessions = new Map<string, 'session_terminated' | 'session_unexplained'>();
   /** The latest end that IAM may ever have been told of a grant, by its id. */
   const latestEnd = new Map<string, Date>();
 
@@ -154,6 +156,10 @@ export const watchPromises = (history: History): Promises => {
       hold('4 the trail is a chain', row.sequence === lastSequence + 1 && row.hash === expected, () => row.sequence);
       lastSequence = row.sequence;
       lastHash = row.hash;
+      const { event } = row;
+      if (event.kind === 'session_terminated' || event.kind === 'session_unexplained') {
+        endedSessions.set(event.sessionId, event.kind);
+      }
       kindAt.set(row.sequence, { kind: row.kind, about: row.grant_id, requestId: row.request_id });
     }
     for (const row of rows.requests) {
@@ -291,6 +297,19 @@ export const watchPromises = (history: History): Promises => {
     hold('3 no session outlives a sealed receipt', !over, () => [who, mine.map(({ id, state }) => [id, state])]);
   };
 
+  /** Nobody but Curfew ends a session here, and AWS tells nobody afterwards who did. */
+  const checkTold = (rows: Rows): void => {
+    const receipts = new Set(rows.grants.flatMap(({ receipt }) => receipt?.sessionsTerminated ?? []));
+    const table = history.company.aws.sessions();
+    for (const session of table.list()) {
+      if (table.isActive(session)) continue;
+      const kind = endedSessions.get(session.sessionId);
+      hold('4 the trail tells of each session that was ended', kind !== undefined, () => session);
+      const proved = kind !== 'session_terminated' || receipts.has(session.sessionId);
+      hold('7 a receipt names each session that was ended for it', proved, () => session);
+    }
+  };
+
   let read: { rows: Rows; changes: number } | null = null;
   const readRows = async (): Promise<Rows> => {
     const changes = history.company.store.changes();
@@ -359,6 +378,7 @@ export const watchPromises = (history: History): Promises => {
         const told = (kinds.get(grant.id) ?? []).map(({ kind }) => kind);
         hold('4 the trail tells each end once', finalKinds(grant, told), () => [grant.id, grant.state, told]);
       }
+      checkTold(rows);
       for (const machine of history.company.machines) {
         for (const name of names) {
           hold('5 no session is left', sessionsOn(name, machine).length === 0, () => [name, machine.name]);

@@ -1,9 +1,11 @@
 /** How each step of a history is done. */
 import type { InstanceRef } from '../../src/shared/access.ts';
 import { Refusal } from '../../src/shared/refusal.ts';
+import { machineNames } from './company.ts';
 import type { Seat } from './crew.ts';
 import type { Step } from './happenings.ts';
 import type { History } from './history.ts';
+import { names } from './offices.ts';
 
 const pick = <T>(rows: readonly T[], index: number): T | undefined =>
   rows.length === 0 ? undefined : rows[index % rows.length];
@@ -43,6 +45,21 @@ const onRequest = async (history: History, act: Extract<Step, { do: 'decide' | '
   await access.decide(reader, { ...common, verdict: 'yes', less, comment: null });
 };
 
+/** Whoever may says yes to it, each in turn until one does. */
+const approve = async (history: History, { which }: Extract<Step, { do: 'approve' }>): Promise<void> => {
+  const { access, db } = history;
+  const rows = await db.selectFrom('requests').select('id').where('state', '=', 'waiting').orderBy('id').execute();
+  const row = pick(rows, which);
+  if (row === undefined) return;
+  for (const who of names) {
+    const reader = await history.reader(who, row.id);
+    if (!reader.decidable.includes(row.id)) continue;
+    const { seenHash } = await access.card(reader, row.id);
+    await access.decide(reader, { requestId: row.id, seenHash, verdict: 'yes', less: null, comment: null });
+    return;
+  }
+};
+
 const grantStates = {
   connect: ['ready', 'granting', 'active'],
   extend: ['granting', 'active'],
@@ -53,11 +70,13 @@ const onGrant = async (history: History, act: Extract<Step, { do: 'connect' | 'e
   const { access, db } = history;
   const rows = await db
     .selectFrom('grants')
-    .select(['id', 'person_id'])
+    .select(['id', 'person_id', 'state'])
     .where('state', 'in', [...grantStates[act.do]])
     .orderBy('id')
     .execute();
-  const grant = pick(rows, act.which);
+  // Whoever connects again to what lives is seldom of interest.
+  const fresh = act.do === 'connect' ? rows.filter(({ state }) => state === 'ready') : [];
+  const grant = pick(fresh.length > 0 ? fresh : rows, act.which);
   if (grant === undefined) return;
   const owns = history.nameOf(grant.person_id);
   const reader = await history.reader(act.do === 'end' && act.who !== 'owner' ? act.who : owns, null);
@@ -79,6 +98,22 @@ const open = ({ callerIn, company }: History, act: Extract<Step, { do: 'open' }>
       documentName: `Curfew-Shell-${minutes}`,
     }),
   );
+};
+
+/** Its owner starts a session on what a grant is for, while it lives or has just ended. */
+const use = async (history: History, { which }: Extract<Step, { do: 'use' }>): Promise<void> => {
+  const { company, db, nameOf } = history;
+  const rows = await db
+    .selectFrom('grants')
+    .innerJoin('grant_instances', 'grant_instances.grant_id', 'grants.id')
+    .select(['person_id', 'instance_id'])
+    .where('state', 'in', ['granting', 'active', 'ending'])
+    .orderBy('grants.id')
+    .orderBy('position')
+    .execute();
+  const row = pick(rows, which);
+  const on = machineNames.find((name) => company.machine(name).instanceId === row?.instance_id);
+  if (row !== undefined && on !== undefined) open(history, { do: 'open', who: nameOf(row.person_id), what: on });
 };
 
 const pull = async (history: History, act: Extract<Step, { do: 'kill' }>): Promise<void> => {
@@ -169,7 +204,8 @@ const leave = async (history: History, act: Extract<Step, { do: 'leave' }>): Pro
 const crash = async (history: History, { of, after, how, by }: Extract<Step, { do: 'crash' }>): Promise<boolean> => {
   const one = history.crew.awake(by);
   if (one === null) return false;
-  one.backend.dieAt({ of, after });
+  // Few sessions are ended in a history.
+  one.backend.dieAt({ of, after: of === 'session-ended' ? after % 2 : after });
   history.setNextDeath(how);
   return work(history, one.seat);
 };
@@ -208,6 +244,12 @@ const act = async (history: History, one: Step): Promise<boolean> => {
       return work(history, one.by);
     case 'open':
       open(history, one);
+      return false;
+    case 'approve':
+      await approve(history, one);
+      return false;
+    case 'use':
+      await use(history, one);
       return false;
     case 'signOut':
       await history.access.endAllOfPerson(history.person(one.who));

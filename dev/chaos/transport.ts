@@ -17,13 +17,19 @@ const queryOf = ({ query }: HttpRequest): URLSearchParams =>
   );
 
 /** What happens on the way: before a call comes to AWS, and before its answer comes back. What they throw, the caller gets. */
-export type Ends = { before?: () => Promise<void>; after?: () => Promise<void> };
+export type Ends = {
+  before?: () => Promise<void>;
+  /** @param target of a call in JSON, e.g. `AmazonSSM.TerminateSession`; null: the call has none. */
+  after?: (target: string | null) => Promise<void>;
+};
 
 /** As the network would do it, a lost answer is a connection that was cut. */
 export const inProcess = (server: Pick<AwsServer, 'answer'>, ends: Ends): HttpHandler => ({
   handle: async (request) => {
     await ends.before?.();
-    const headers = Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), textOf(value)]);
+    const headers = new Map(
+      Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), textOf(value)]),
+    );
     const outcome = await server.answer({
       method: request.method,
       path: request.path,
@@ -32,7 +38,7 @@ export const inProcess = (server: Pick<AwsServer, 'answer'>, ends: Ends): HttpHa
       body: bytesOf(request.body),
       now: new Date(),
     });
-    await ends.after?.();
+    await ends.after?.(headers.get('x-amz-target') ?? null);
     if (outcome === null) throw Object.assign(new Error('The answer is lost.'), { code: 'ECONNRESET' });
     const body = typeof outcome.body === 'string' ? Buffer.from(outcome.body) : outcome.body;
     const answered = { ...outcome.headers, 'content-length': String(body.length), date: new Date().toUTCString() };

@@ -221,13 +221,10 @@ export const broken = async (stage: Stage, trace: Trace): Promise<string[]> => {
     .orderBy('sequence')
     .execute();
   const told = events.filter(({ kind, grant_id }) => once.includes(kind) && grant_id === trace.grantId);
-  const session = events.find(
-    ({ event }) =>
-      'sessionId' in event &&
-      event.sessionId === trace.sessionId &&
-      'actor' in event &&
-      event.kind !== 'session_started',
+  const endings = events.flatMap(({ event }) =>
+    event.kind === 'session_terminated' && event.sessionId === trace.sessionId ? [event.kind] : [],
   );
+  const proved = fresh.some(({ receipt }) => receipt?.sessionsTerminated.includes(trace.sessionId ?? ''));
   const wish = { format: 'jsonl' as const, requestId: null };
   const lines: string[] = [];
   for await (const { text } of exportParts({ db: stage.db, key: stage.auditKey, wish, at: new Date() })) {
@@ -244,7 +241,8 @@ export const broken = async (stage: Stage, trace: Trace): Promise<string[]> => {
       : [`the trail says ${told.map(({ kind }) => kind).join(', ')}`]),
     ...((await accessPolicyOf(stage.control, who)) === null ? [] : ['an access policy is left']),
     ...((await activeSessions(stage.control, who)).length === 0 ? [] : ['a session is left']),
-    ...(trace.sessionId === null || session !== undefined ? [] : ['the trail does not say how the session ended']),
+    ...(trace.sessionId === null || endings.length > 0 ? [] : ['the trail does not say that the session was ended']),
+    ...(trace.sessionId === null || proved ? [] : ['no receipt says that the session was ended']),
     ...(chain.ok ? [] : [`the trail does not verify: ${chain.what}`]),
   ];
 };
