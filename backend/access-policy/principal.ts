@@ -41,7 +41,13 @@ export const sessionOwnerArn = (options: {
   `arn:${options.partition}:sts::${options.accountId}:assumed-role/${options.roleName}/${options.sessionName}`;
 
 /** Whose access policy it is: a role, user or group of an account, by its name without path. */
-export type PolicyHolder = { accountId: string; kind: 'role' | 'user' | 'group'; name: string };
+export type PolicyHolder = {
+  accountId: string;
+  kind: 'role' | 'user' | 'group';
+  name: string;
+  /** What a renamed IAM user was called when its managed policies were made: they keep the names that they got from it. */
+  formerName?: string;
+};
 
 /** Where managed policies with access stand: never where the boundary is (threats AWS-07). */
 export const grantsPath = '/curfew/grants/';
@@ -50,9 +56,10 @@ export const grantsPath = '/curfew/grants/';
  * Name of a principal's managed policy by its number, 1 and up. Derived from the principal only, so that a crash orphans
  * nothing: whoever looks for it knows its name.
  */
-export const managedPolicyName = ({ accountId, kind, name }: PolicyHolder, number: number): string => {
+export const managedPolicyName = (holder: PolicyHolder, number: number): string => {
+  const { accountId, kind, name, formerName = name } = holder;
   // A personal role's name is a hash already, and an admin who reads the policy's name finds the role.
-  const stem = kind === 'role' ? name : `curfew-${sha256Hex(`${accountId}|${kind}|${name}`).slice(0, 20)}`;
+  const stem = kind === 'role' ? name : `curfew-${sha256Hex(`${accountId}|${kind}|${formerName}`).slice(0, 20)}`;
   return `${stem}-${number}`;
 };
 

@@ -5,6 +5,7 @@ import {
   GetUserCommand,
   ListRolePoliciesCommand,
   ListRolesCommand,
+  ListUsersCommand,
   type Role,
 } from '@aws-sdk/client-iam';
 import type { PersonalRole } from '../../src/shared/views.ts';
@@ -25,6 +26,8 @@ import { allPages } from './pages.ts';
 
 /** An IAM user as far as access on it needs. */
 export type SeenUser = { arn: string; userId: string; boundaryArn: string | null };
+/** An IAM user as a list tells it. */
+export type FoundUser = { arn: string; name: string };
 /** An IAM group with its members' ARNs. */
 export type SeenGroup = { arn: string; members: Array<{ arn: string; userId: string; userName: string }> };
 
@@ -34,6 +37,8 @@ export type Iam = {
   documents: AccessDocuments;
   /** The user as it is now; null when there is none of that name. */
   readUser: (accountId: string, userName: string) => Promise<SeenUser | null>;
+  /** The user of that UserId, whatever its name is now; null when there is none. Dear: IAM has no other way than to list all users. */
+  findUser: (accountId: string, userId: string) => Promise<FoundUser | null>;
   /** The group as it is now; null when there is none of that name. */
   readGroup: (accountId: string, groupName: string) => Promise<SeenGroup | null>;
   /** The role as it is now; null when there is none of that name. */
@@ -78,16 +83,30 @@ export const createIam = (broker: Broker): Iam => {
   const personalRoles = async (accountId: string): Promise<string[]> =>
     (await rolesUnder(accountId, peoplePath)).flatMap(({ RoleName }) => (RoleName === undefined ? [] : [RoleName]));
 
+  const readUser = async (accountId: string, userName: string): Promise<SeenUser | null> => {
+    const { iam, call } = broker.account(accountId);
+    const work = call('iam:GetUser', 'iam-read', () => iam.send(new GetUserCommand({ UserName: userName })));
+    const user = (await unlessGone(work, null))?.User;
+    if (user?.Arn === undefined || user.UserId === undefined) return null;
+    const boundaryArn = user.PermissionsBoundary?.PermissionsBoundaryArn ?? null;
+    return { arn: user.Arn, userId: user.UserId, boundaryArn };
+  };
+
+  const isThere = async ({ accountId, kind, name }: PolicyHolder): Promise<boolean> => {
+    if (kind === 'role') return (await personalRoles(accountId)).includes(name);
+    return kind === 'group' || (await readUser(accountId, name)) !== null;
+  };
+
   /**
-   * The value, or `otherwise` when there is no such role or nothing of that name on it. IAM judges a role that is not there by
-   * an ARN without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells.
+   * The value, or `otherwise` when there is no such role or user, or nothing of that name on it. IAM judges what is not there by an ARN
+   * without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells, or GetUser, which we may on all.
    */
   const unlessHolderGone = async <T, F>(holder: PolicyHolder, work: Promise<T>, otherwise: F): Promise<T | F> => {
     try {
       return await unlessGone(work, otherwise);
     } catch (error) {
-      const denied = holder.kind === 'role' && error instanceof AwsProblem && error.code === 'AccessDenied';
-      if (denied && !(await personalRoles(holder.accountId)).includes(holder.name)) return otherwise;
+      const denied = error instanceof AwsProblem && error.code === 'AccessDenied';
+      if (denied && !(await isThere(holder))) return otherwise;
       throw error;
     }
   };
@@ -102,13 +121,18 @@ export const createIam = (broker: Broker): Iam => {
       return answer?.Role === undefined ? null : seenRole(answer.Role);
     },
     documents,
-    readUser: async (accountId, userName) => {
+    readUser,
+    findUser: async (accountId, userId) => {
       const { iam, call } = broker.account(accountId);
-      const work = call('iam:GetUser', 'iam-read', () => iam.send(new GetUserCommand({ UserName: userName })));
-      const user = (await unlessGone(work, null))?.User;
-      if (user?.Arn === undefined || user.UserId === undefined) return null;
-      const boundaryArn = user.PermissionsBoundary?.PermissionsBoundaryArn ?? null;
-      return { arn: user.Arn, userId: user.UserId, boundaryArn };
+      const [found] = await allPages(async (token) => {
+        const input = { MaxItems: 1000, ...(token === undefined ? {} : { Marker: token }) };
+        const page = await call('iam:ListUsers', 'iam-read', () => iam.send(new ListUsersCommand(input)));
+        const items = (page.Users ?? []).flatMap(({ Arn: arn, UserId, UserName: name }) =>
+          UserId !== userId || arn === undefined || name === undefined ? [] : [{ arn, name }],
+        );
+        return { items, next: items.length === 0 && page.IsTruncated ? page.Marker : undefined };
+      });
+      return found ?? null;
     },
     readGroup: async (accountId, groupName) => {
       const { iam, call } = broker.account(accountId);

@@ -248,6 +248,23 @@ const checkCarriers = ({ config, iam, members }: AccountDeps, account: AccountCo
   });
 };
 
+/** Wanted, not needed: without it a user who was renamed is found by reading all there is about all users. */
+const checkUserLists = ({ iam, members }: AccountDeps, account: AccountConfig): Promise<Finding> =>
+  look(
+    { area: areaOf(account), check: 'renamed users' },
+    `Allow iam:ListUsers to ${account.brokerRoleArn}: ${template} has it.`,
+    async () => {
+      const [anybody = 'nobody'] = members.keys();
+      try {
+        await iam.findUser(account.id, anybody);
+        return ok('are found by their id');
+      } catch (error) {
+        if (!(error instanceof AwsProblem && error.kind === 'permanent')) throw error;
+        return ok(`iam:ListUsers: ${error.code}, so they are found more slowly; ${template} allows it`);
+      }
+    },
+  );
+
 /** Everything about one account. What needs the role is not looked at when it cannot be entered. */
 export async function* checkAccount(deps: AccountDeps, account: AccountConfig): AsyncGenerator<Finding, void, void> {
   const area = areaOf(account);
@@ -270,6 +287,7 @@ export async function* checkAccount(deps: AccountDeps, account: AccountConfig): 
   }
   yield await (account.principal.kind === 'role' ? checkPersonalRoles(deps, account) : checkCarriers(deps, account));
   if (deps.as === 'provisioner') return;
+  if (account.principal.kind === 'user') yield await checkUserLists(deps, account);
   for (const region of account.regions) {
     yield await checkDocuments(deps, account, region);
     yield await checkInstances(deps, account, region);

@@ -150,6 +150,20 @@ describe('all is well', () => {
     expect(trail).toMatchObject({ state: 'ok', found });
   });
 
+  test('where people are IAM users: a right to list them that is missing is said, and nothing is wrong', async () => {
+    const accounts = account(dev).map((one) => ({ ...one, principal: { kind: 'user', carrier: 'inline' } as const }));
+    const directory = { kind: 'iam-users' as const, groups: ['curfew-users'], adminGroup: 'payments-leads' };
+    const onUsers = { accounts, directory, signIn: { ...config.signIn, accounts: [dev] } };
+    const lists = async () => (await doctor(onUsers)).filter(({ check }) => check === 'renamed users');
+    expect(await lists()).toMatchObject([{ state: 'ok', found: 'are found by their id' }]);
+    const effect = { kind: 'error', code: 'AccessDenied', status: 403 };
+    await control('addFault', { match: { service: 'iam', operation: 'ListUsers' }, times: null, effect });
+    const refused = await lists();
+    await control('clearFaults', {});
+    const found = expect.stringContaining('iam:ListUsers: AccessDenied, so they are found more slowly');
+    expect(refused).toMatchObject([{ state: 'ok', found }]);
+  });
+
   test('for the provisioner', async () => {
     asProvisioner();
     const findings = await doctor({}, { as: 'provisioner' });

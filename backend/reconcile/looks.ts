@@ -6,15 +6,36 @@ import { type FormerMember, formerOwner, isFromThen, readReach } from './group-m
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import { endStray, lookRegions, type SeenSession, type Step } from './plan.ts';
 import { announceEndings, begunOnPrincipal, type Ending, recordTerminated, tellAws } from './terminations.ts';
+import { userArns } from './user-place.ts';
 import { coveredElsewhere, coverKey } from './wished.ts';
 
 /** So often what begins waits for another look after what ends: IAM takes some seconds to spread, and sessions are begun anew until then. */
 const looksBeforeBeginning = 4;
 
-/** Whose sessions are looked for: its own on a role or a user; on a group those of who is or was in it, and of who was granted. */
-const sessionsIn = async (pass: Pass, region: string): Promise<{ own: SeenSession[]; listed: ReadonlySet<string> }> => {
+/**
+ * Whom AWS is asked for: the owner on a role; on a user each ARN that it is known by; null: everybody. That is asked too where an end was
+ * begun of a session under a name that this pass does not know, for it is gone only when it is not listed.
+ */
+const ownersAsked = (pass: Pass, owners: ReadonlySet<string>, begun: readonly Ending[]): Array<string | null> => {
+  const { kind } = pass.state.principal;
+  if (kind === 'group') return [null];
+  const arns = kind === 'user' ? userArns(pass) : [...owners].slice(0, 1);
+  const known = new Set(arns.map(comparableOwner));
+  const unknown = kind === 'user' && begun.some(({ session }) => !known.has(comparableOwner(session.owner)));
+  return arns.length === 0 || unknown ? [null] : arns;
+};
+
+/**
+ * Whose sessions are looked for: its own on a role or a user, also by the name that a renamed one has now; on a group those of who is or
+ * was in it, and of who was granted.
+ */
+const sessionsIn = async (
+  pass: Pass,
+  region: string,
+  begun: readonly Ending[],
+): Promise<{ own: SeenSession[]; listed: ReadonlySet<string> }> => {
   const { deps, state } = pass;
-  const { account_id: accountId, kind, arn } = state.principal;
+  const { account_id: accountId, kind } = state.principal;
   const owners = new Set(state.wished.grants.map(({ owner }) => owner));
   const left = new Map<string, FormerMember>();
   if (kind === 'group') {
@@ -22,8 +43,9 @@ const sessionsIn = async (pass: Pass, region: string): Promise<{ own: SeenSessio
     for (const userName of reach.members) owners.add(userOwnerArn(deps.partition, accountId, userName));
     for (const one of reach.former) left.set(formerOwner(deps.partition, accountId, one), one);
   }
-  const [owner = null] = kind === 'role' ? owners : kind === 'user' ? [arn] : [];
-  const found = await deps.aws.ssm.activeSessions(accountId, region, owner);
+  if (kind === 'user') for (const arn of userArns(pass)) owners.add(comparableOwner(arn));
+  const looks = ownersAsked(pass, owners, begun).map((owner) => deps.aws.ssm.activeSessions(accountId, region, owner));
+  const found = (await Promise.all(looks)).flat();
   const own = found
     .map((session) => ({ ...session, owner: comparableOwner(session.owner) }))
     .filter((session) => {
@@ -110,7 +132,7 @@ const look = async (pass: Pass, regions: readonly string[]): Promise<void> => {
   const begun = await begunOnPrincipal(pass.db, pass.state.principal.id);
   await eachByItself(
     regions.map(async (region) => {
-      const { listed, own: there } = await sessionsIn(pass, region);
+      const { listed, own: there } = await sessionsIn(pass, region, begun);
       for (const ending of begun) {
         if (ending.session.region === region && !listed.has(ending.session.id)) await noteTerminated(pass, ending);
       }

@@ -1,5 +1,5 @@
 /** What one pass over a principal works with: what it needs, what it has read, what it has seen and done so far. */
-import type { Iam } from '../aws/iam.ts';
+import type { FoundUser, Iam } from '../aws/iam.ts';
 import type { Ssm } from '../aws/ssm.ts';
 import type { SweepReads } from '../aws/sweep-reads.ts';
 import type { Log } from '../log.ts';
@@ -12,7 +12,7 @@ import type { GrantFacts, PrincipalState, ReadingDeps } from './wished.ts';
 
 /** What the reconciler needs of AWS. */
 export type ReconcileAws = {
-  iam: Pick<Iam, 'documents' | 'readRole' | 'readUser' | 'readGroup' | 'inlinePolicies' | 'personalRoles'>;
+  iam: Pick<Iam, 'documents' | 'readRole' | 'readUser' | 'findUser' | 'readGroup' | 'inlinePolicies' | 'personalRoles'>;
   ssm: Pick<Ssm, 'activeSessions' | 'terminate' | 'sessionDocument'>;
   reads: SweepReads;
 };
@@ -40,12 +40,20 @@ export type RunDeps = CheckDeps & {
   ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
 };
 
+/** An IAM user that is not, or not alone, under the name and path that its row has. */
+export type MovedUser = FoundUser & {
+  /** Another row has the name of before: managed policies that are called after it may be that one's too. */
+  namesake: boolean;
+};
+
 /** What one pass has seen and done so far. */
 export type Pass = {
   db: Db;
   deps: RunDeps;
   state: PrincipalState;
   seen: Seen;
+  /** Where the user of this principal was found when its name was not there, or was another's; null: nowhere. For this pass only. */
+  moved?: MovedUser | null | undefined;
   looks: number;
   writes: number;
   /** The first instant at which a look found nothing stray. */

@@ -34,7 +34,14 @@ const roleTrouble = async (deps: CheckDeps, principal: PrincipalRow, owner: Pers
   return { code, advice, what: `the personal role in ${name}: ${code}`, differences: differences ?? [] };
 };
 
-const userTrouble = async (deps: CheckDeps, principal: PrincipalRow, owner: Person): Promise<Trouble | null> => {
+/** What to ask when the name of a user is not theirs any more: its name of now, as far as it is known. */
+type RenamedTo = { renamedTo: () => Promise<string | null> };
+
+const userTrouble = async (
+  deps: CheckDeps & RenamedTo,
+  principal: PrincipalRow,
+  owner: Person,
+): Promise<Trouble | null> => {
   const account = deps.account(principal.account_id);
   const called = `the IAM user ${principal.name} in ${account.name}`;
   const user = await deps.aws.iam.readUser(principal.account_id, principal.name);
@@ -44,6 +51,8 @@ const userTrouble = async (deps: CheckDeps, principal: PrincipalRow, owner: Pers
     advice: `${called.replace('the', 'The')} ${how}. ${mend}`,
     differences: [how],
   });
+  const newName = user?.userId === owner.id ? null : await deps.renamedTo();
+  if (newName !== null) return trouble('user_renamed', `was renamed to ${newName}`, `Ask again as ${newName}.`);
   if (user === null) return trouble('user_missing', 'is gone', 'An AWS admin finds out why.');
   if (user.userId !== owner.id || user.arn !== principal.arn) {
     return trouble('user_not_ours', 'is not the one who was granted this', 'Ask again as the user that is there now.');
@@ -77,7 +86,7 @@ const isConfigured = ({ principal }: AccountConfig, row: PrincipalRow): boolean 
  * @throws AwsProblem when IAM cannot be asked.
  */
 export const principalTrouble = (
-  deps: CheckDeps,
+  deps: CheckDeps & RenamedTo,
   principal: PrincipalRow,
   owner: Person | undefined,
 ): Promise<Trouble | null> | null => {

@@ -425,6 +425,7 @@ describe('promise 5', () => {
       iam: {
         readRole: (...input) => broken(() => real.iam.readRole(...input)),
         readUser: (...input) => broken(() => real.iam.readUser(...input)),
+        findUser: (...input) => broken(() => real.iam.findUser(...input)),
         readGroup: (...input) => broken(() => real.iam.readGroup(...input)),
         documents: {
           read: (...input) => broken(() => real.iam.documents.read(...input)),

@@ -1,7 +1,6 @@
 /** One principal, brought to where it should be: look, plan, do, look again (design 7). */
 import type { EndCause } from '../../src/shared/access.ts';
 import { effective, type PolicyWrite } from '../access-policy/policy-writes.ts';
-import type { PolicyHolder } from '../access-policy/principal.ts';
 import { currentErrand, TakenOver } from '../aws/errand.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Db } from '../store/open.ts';
@@ -20,24 +19,13 @@ import { factsOf, inState, type Pass, type RunDeps } from './pass.ts';
 import { planPrincipal, type Step } from './plan.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { terminatedSessions } from './terminations.ts';
+import { readDocuments, writeDocument } from './user-place.ts';
 import { type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
-import {
-  closeBroken,
-  documentIsOurs,
-  nameIsAnothers,
-  noteForeignDocument,
-  principalIsOurs,
-  stillOurs,
-} from './write-guards.ts';
+import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 
 /** One pass has about ten steps; one that never settles is a fault, told and tried again later. */
 const mostTurns = 60;
 const mostWrites = 4;
-
-const holderOf = ({ state }: Pick<Pass, 'state'>): PolicyHolder => {
-  const { account_id: accountId, kind, name } = state.principal;
-  return { accountId, kind, name };
-};
 
 /** How many managed policies may be there: those that were, and those that may be made. */
 const managedOf = ({ state }: Pass): number =>
@@ -45,8 +33,7 @@ const managedOf = ({ state }: Pass): number =>
 
 /** Reads all documents back and remembers what is there (promise 7: the screen claims only this). */
 const readBack = async (pass: Pass): Promise<void> => {
-  const anothers = await nameIsAnothers(pass);
-  const documents = anothers ? [] : await pass.deps.aws.iam.documents.read(holderOf(pass), managedOf(pass));
+  const documents = await readDocuments(pass, managedOf(pass));
   // What was seen of sessions is older than these documents, so it proves nothing about them.
   pass.seen = { ...pass.seen, documents, sessions: undefined };
 };
@@ -104,13 +91,13 @@ const unlessRefused = async (pass: Pass, work: () => Promise<void>): Promise<voi
 
 const changePolicy = async (pass: Pass, step: Extract<Step, { do: 'change-policy' }>): Promise<void> => {
   const { writes, opens, grants } = step;
-  const { deps, state } = pass;
+  const { state } = pass;
   await noteForeignDocument(pass);
   if (opens && !((await principalIsOurs(pass)) && (await documentIsOurs(pass, grants)))) return;
   pass.writes += 1;
   if (pass.writes > mostWrites) throw new Error(`The access policy of ${state.principal.arn} does not stay as written`);
   await announceManaged(pass, writes);
-  for (const write of writes) await deps.aws.iam.documents.write(holderOf(pass), write);
+  for (const write of writes) await writeDocument(pass, write);
   await readBack(pass);
   await rememberDocuments(pass);
 };

@@ -72,9 +72,14 @@ const checkPrincipal = async (
   if (changed || !isAsRecorded(carried, principal)) await makeDue(sweep, principal.id);
 };
 
-/** Spilled access of somebody else, hung there. @returns the subjects. */
-const noteForeign = async (sweep: AccountSweep, { holder, arn, attached }: Carried): Promise<string[]> => {
-  const foreign = attached.filter((policy) => !isOwnSpilled(holder, policy));
+/** Spilled access of somebody else, hung there. @param formerNames what its user was called before. @returns the subjects. */
+const noteForeign = async (
+  sweep: AccountSweep,
+  { holder, arn, attached }: Carried,
+  formerNames: readonly string[],
+): Promise<string[]> => {
+  const own = [holder, ...formerNames.map((formerName) => ({ ...holder, formerName }))];
+  const foreign = attached.filter((policy) => !own.some((named) => isOwnSpilled(named, policy)));
   for (const policy of foreign) {
     await sweep.note({
       kind: 'leftover_policy',
@@ -87,6 +92,12 @@ const noteForeign = async (sweep: AccountSweep, { holder, arn, attached }: Carri
   return foreign.map((policy) => `${arn} ${policy}`);
 };
 
+/** Other names by which rows that may still carry access know this user. */
+const formerNames = (principals: readonly KnownPrincipal[], detail: CarrierDetail | undefined): string[] =>
+  principals
+    .filter((one) => one.person_id === detail?.id && one.name !== detail.name && mayCarry(one))
+    .map(({ name }) => name);
+
 const sweepKind = async (sweep: AccountSweep, kind: Kind): Promise<string[]> => {
   const details = await sweep.aws.reads.carrierDetails(sweep.account.id, kind);
   // Read after IAM was: a document that a pass has written meanwhile looks changed, and another pass compares it.
@@ -98,9 +109,11 @@ const sweepKind = async (sweep: AccountSweep, kind: Kind): Promise<string[]> => 
     const detail = details.get(name);
     const principal = known.get(name);
     const carried = carriedBy(sweep, kind, name, detail);
+    const former = formerNames(principals, detail);
     if (principal !== undefined) await checkPrincipal(sweep, { principal, carried, detail });
-    else if (carried.document !== null) left.push(...(await removeLeftover(sweep, carried)));
-    left.push(...(await noteForeign(sweep, carried)));
+    // Of a user who was renamed it is the pass that takes it off, and says when it is gone.
+    else if (carried.document !== null && former.length === 0) left.push(...(await removeLeftover(sweep, carried)));
+    left.push(...(await noteForeign(sweep, carried, former)));
   }
   return left;
 };

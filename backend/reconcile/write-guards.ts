@@ -9,6 +9,7 @@ import { notingMembers } from './group-members.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import type { WishedGrant } from './plan.ts';
 import { principalTrouble } from './principal-check.ts';
+import { newNameOf } from './user-place.ts';
 import type { BrokenSeal } from './wished.ts';
 
 /** Nothing may hang on this role any more: what is being given fails, what is given ends. */
@@ -27,33 +28,13 @@ export const principalIsOurs = async (pass: Pass): Promise<boolean> => {
   // Whom a group is about to reach is on record before it does.
   const noting = notingMembers({ db: pass.db, iam: deps.aws.iam, now: deps.now }, state.principal.id);
   const aws = { iam: { ...deps.aws.iam, ...noting } };
-  const trouble = await principalTrouble({ ...deps, aws }, state.principal, owner);
+  const renamedTo = () => newNameOf(pass);
+  const trouble = await principalTrouble({ ...deps, aws, renamedTo }, state.principal, owner);
   if (trouble === null) return true;
   const { code, advice, what, differences } = trouble;
   deps.log.error({ principal: state.principal.arn, code, differences }, 'a principal is not as it should be');
   await closeAll(pass, { code, advice, cause: { kind: 'inventory', what } });
   return false;
-};
-
-/**
- * The name of an IAM user who was deleted, or renamed, may be somebody else's now, who was granted access too: what is written there is
- * theirs, and the end of what hung on the old user must not take it away. Asked only where there are two rows of one name.
- */
-export const nameIsAnothers = async ({ db, deps, state }: Pass): Promise<boolean> => {
-  const { id, account_id: accountId, kind, name, arn, person_id: personId } = state.principal;
-  if (kind !== 'user') return false;
-  const other = await db
-    .selectFrom('principals')
-    .select('id')
-    .where('account_id', '=', accountId)
-    .where('kind', '=', 'user')
-    .where('name', '=', name)
-    .where('id', '!=', id)
-    .limit(1)
-    .executeTakeFirst();
-  if (other === undefined) return false;
-  const user = await deps.aws.iam.readUser(accountId, name);
-  return user !== null && (user.userId !== personId || user.arn !== arn);
 };
 
 /**

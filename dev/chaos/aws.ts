@@ -133,7 +133,7 @@ export const openChaosAws = (): ChaosAws => {
     });
   const servicesOf = (): SignedService[] => [
     createEc2Service({ instances: () => world.instances, authorise: createAuthorise({ state: iam, now }) }),
-    createIamService({ state: iam, authorise: createAuthorise({ state: iam, now }), now }),
+    createIamService({ state: iam, credentials, authorise: createAuthorise({ state: iam, now }), now }),
     // Keys are as old as they really are: the SDK goes by the real clock.
     createStsService({ state: iam, credentials, now: realNow }),
   ];

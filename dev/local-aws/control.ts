@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { instanceId } from '../../src/shared/access.ts';
-import { uniqueId } from './authorization/credential-store.ts';
+import { type CredentialStore, uniqueId } from './authorization/credential-store.ts';
 import {
   type CallRecord,
   type FaultRule,
@@ -14,6 +14,7 @@ import {
   faultSettings,
 } from './faults.ts';
 import { holderArn, holderKey, type IamGroup, type IamState, type IamUser } from './iam/state.ts';
+import { moveUser } from './iam/users.ts';
 import { isMeantForUs } from './local-request.ts';
 import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from './service.ts';
 import { noFaults } from './session-host/faulty-link.ts';
@@ -70,6 +71,10 @@ const userChange = z.strictObject({
   name: z.string(),
   /** Names of IAM groups; they replace the ones there are. */
   groups: z.array(z.string()).optional(),
+  /** Renamed, as by UpdateUser: what it has goes along. */
+  newName: z.string().min(1).max(64).optional(),
+  /** On another path, by UpdateUser too. */
+  newPath: z.string().startsWith('/').endsWith('/').optional(),
   /** Deleted, and a new one made under the same name: it has another UserId, and none of the old one's policies. */
   madeAnew: z.boolean().default(false),
 });
@@ -156,6 +161,7 @@ export const createControl = (parts: {
   world: World;
   faults: Faults;
   iam: IamState;
+  credentials: CredentialStore;
   host: SessionHost;
   sessions: SessionTable;
   signIn: SignInState;
@@ -227,13 +233,14 @@ export const createControl = (parts: {
       return holderDump(group);
     },
     changeUser(change) {
-      const { groups, madeAnew, ...which } = userChange.parse(change);
+      const { groups, madeAnew, newName, newPath, ...which } = userChange.parse(change);
       const user = userOf(which);
       const unknown = groups?.find((group) => !iam.groups.get(holderKey(which.account, group)));
       if (unknown !== undefined) throw notFound(`IAM group ${unknown} in ${which.account}`);
       const anew = madeAnew ? { id: uniqueId('AIDA', 17), inline: {}, attached: [] } : {};
       const changed = { ...user, ...anew, groups: groups ?? (madeAnew ? [] : user.groups) };
-      iam.users.put(holderKey(which.account, which.name), changed, 'at once');
+      const place = { name: newName ?? changed.name, path: newPath ?? changed.path };
+      moveUser({ state: iam, credentials: parts.credentials }, changed, place);
     },
     faults: () => ({ settings: faults.settings(), rules: faults.rules(), lifetimes: parts.lifetimes.get() }),
     addFault: (rule) => faults.add(faultRule.parse(rule)),

@@ -216,7 +216,7 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
   const lifetimes = createLifetimes();
   const oidc = createOidc({ world, state: signIn, lifetimes: lifetimes.get, now });
   const portal = createPortal({ world, state: signIn, iam, credentials, now });
-  const control = createControl({ world, faults, iam, host, sessions, signIn, lifetimes, now });
+  const control = createControl({ world, faults, iam, credentials, host, sessions, signIn, lifetimes, now });
   const routes: UnsignedRoute[] = [
     controlRoute(control, world.organisation.name),
     ...signInRoutes({ world, state: signIn, oidc, portal, faults, lifetimes: lifetimes.get, now }),
@@ -227,7 +227,7 @@ export const startLocalAws = async (options: LocalAwsOptions): Promise<LocalAws>
   const trail = createTrail({ state: iam, authorise, now, delayMs: () => faults.settings().trailDelayMs });
   const services = [
     trail.service,
-    createIamService({ state: iam, authorise, now }),
+    createIamService({ state: iam, credentials, authorise, now }),
     createStsService({ state: iam, credentials, now }),
     createEc2Service({ instances: () => world.instances, authorise }),
     createIdentityStoreService({ world: () => world, authorise }),

@@ -1,8 +1,10 @@
 /** Organisations of thousands: who may have a part in requests is read in bulk and in the background. Counts of calls, never times. */
 import { IAMClient } from '@aws-sdk/client-iam';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Broker } from '../../backend/aws/broker.ts';
 import { createDirectory } from '../../backend/aws/directory.ts';
 import { awsProblem } from '../../backend/aws/errors.ts';
+import { createIam } from '../../backend/aws/iam.ts';
 import { createIamUsers } from '../../backend/aws/iam-users.ts';
 import { keepMembers, paceMs } from '../../backend/aws/kept-members.ts';
 import type { PersonFacts } from '../../backend/store/people.ts';
@@ -176,27 +178,28 @@ describe('IAM users', () => {
   const elsewhere = (): never => {
     throw new Error('only IAM is asked');
   };
+  const broker: Broker = {
+    account: () => ({
+      account,
+      iam: new IAMClient(clientOf(aws)),
+      ssm: elsewhere,
+      ec2: elsewhere,
+      iamRegion: 'us-east-1',
+      cloudtrail: elsewhere,
+      call: async (name, _budget, send) => {
+        try {
+          return await send();
+        } catch (error) {
+          throw awsProblem(name, error);
+        }
+      },
+    }),
+    accounts: [account],
+    close: () => undefined,
+  };
   const usersOf = () =>
     createIamUsers({
-      broker: {
-        account: () => ({
-          account,
-          iam: new IAMClient(clientOf(aws)),
-          ssm: elsewhere,
-          ec2: elsewhere,
-          iamRegion: 'us-east-1',
-          cloudtrail: elsewhere,
-          call: async (name, _budget, send) => {
-            try {
-              return await send();
-            } catch (error) {
-              throw awsProblem(name, error);
-            }
-          },
-        }),
-        accounts: [account],
-        close: () => undefined,
-      },
+      broker,
       accounts: [prod],
       groups: [users],
       now: () => at,
@@ -259,6 +262,22 @@ describe('IAM users', () => {
     later(31);
     // All are named.
     expect(await directory.reach(prod, 'rota')).not.toHaveProperty('membersHash');
+  });
+
+  test('one is found by id a thousand a call, whatever the name is now', async () => {
+    const made = Array.from({ length: 1100 }, (_, number) =>
+      aws.state.putUser({ accountId: prod, name: `listed-${String(number).padStart(4, '0')}`, path: '/listed/' }),
+    );
+    const [first, last] = [made[0]?.id ?? '', made.at(-1)?.id ?? ''];
+    const { findUser } = createIam(broker);
+    const arn = `arn:aws:iam::${prod}:user/listed/listed-1099`;
+    expect(await findUser(prod, last)).toEqual({ arn, name: 'listed-1099' });
+    expect(asked.get('ListUsers')).toBe(2);
+    expect(await findUser(prod, first)).toMatchObject({ name: 'listed-0000' });
+    // Nobody is read for who was found already.
+    expect(asked.get('ListUsers')).toBe(3);
+    expect(await findUser(prod, 'AIDANOBODYNOBODYNOBO')).toBeNull();
+    expect(asked.get('ListUsers')).toBe(5);
   });
 });
 

@@ -9,6 +9,8 @@ export type OtherPrincipal = {
   personId: string | null;
   kind: 'user' | 'group';
   name: string;
+  /** Which of the person's principals in the account it is; the first when left out. */
+  slot?: number;
 };
 
 /** Puts its row where there is none yet. */

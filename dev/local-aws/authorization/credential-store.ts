@@ -16,6 +16,8 @@ export type CredentialStore = {
   addUserKey(key: { accessKeyId: string; secretAccessKey: string; caller: Caller }): void;
   /** Makes temporary credentials with random secrets; adds `aws:TokenIssueTime` to the caller's condition keys. */
   mint(options: { caller: Caller; expiresAt: Date }): IssuedCredentials;
+  /** An IAM user is called otherwise now: all keys of its id, also temporary ones, sign as this caller. */
+  renameUser(user: Caller): void;
   find(accessKeyId: string): StoredCredentials | undefined;
   /** Temporary credentials that still live, as plain JSON; `restore` parses it and throws a ZodError on anything else. */
   snapshot(): unknown;
@@ -72,6 +74,13 @@ export const createCredentialStore = ({ now }: { now: () => Date }): CredentialS
         session: { token, expiresAt },
       });
       return { accessKeyId, secretAccessKey, sessionToken: token, expiration: expiresAt };
+    },
+    renameUser: (user) => {
+      for (const [id, one] of stored) {
+        if (one.caller.userId !== user.userId) continue;
+        const contextKeys = { ...one.caller.contextKeys, ...user.contextKeys };
+        stored.set(id, { ...one, caller: { ...one.caller, arn: user.arn, entity: user.entity, contextKeys } });
+      }
     },
     find: (accessKeyId) => stored.get(accessKeyId),
     snapshot: () => [...stored.values()].filter((one) => one.session !== null),

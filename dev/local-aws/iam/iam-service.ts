@@ -2,13 +2,12 @@
 import type { QueryService } from '../service.ts';
 import { createAttachmentOperations } from './attachments.ts';
 import { createInlinePolicyOperations } from './inline-policies.ts';
-import type { IamDeps } from './lookups.ts';
 import { createManagedPolicyOperations } from './managed-policies.ts';
 import { createRoleOperations } from './roles.ts';
-import { createUserOperations } from './users.ts';
+import { createUserOperations, type UserDeps } from './users.ts';
 
-/** `authorise` comes from `createAuthorise` over the same state. */
-export const createIamService = (deps: IamDeps): QueryService => ({
+/** `authorise` comes from `createAuthorise` over the same state; `credentials` are the ones that callers sign with. */
+export const createIamService = (deps: UserDeps): QueryService => ({
   service: 'iam',
   protocol: 'query',
   namespace: 'https://iam.amazonaws.com/doc/2010-05-08/',

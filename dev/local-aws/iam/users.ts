@@ -1,8 +1,10 @@
-/** Users and groups: what can be read of them. They come from the world. */
+/** Users and groups: what can be read of them, and renaming users. They come from the world. */
 import { z } from 'zod';
+import { callerOfUser, entityArn } from '../authorization/caller.ts';
+import type { CredentialStore } from '../authorization/credential-store.ts';
 import { AwsError, type Caller } from '../service.ts';
 import * as rule from './input.ts';
-import { findHolder, type IamDeps, type Operation, tagList } from './lookups.ts';
+import { alreadyExists, findHolder, type IamDeps, type Operation, tagList } from './lookups.ts';
 import { holderArn, holderKey, type IamGroup, type IamUser } from './state.ts';
 
 const describedUser = (one: IamUser) => ({
@@ -20,12 +22,35 @@ const describedGroup = (one: IamGroup) => ({
   CreateDate: one.createdAt,
 });
 
+export type UserDeps = IamDeps & { credentials: Pick<CredentialStore, 'renameUser'> };
+
+const listInput = z.object({ PathPrefix: rule.pathPrefix.default('/'), ...rule.pageShape });
+const updateInput = z.object({
+  UserName: rule.userName,
+  NewPath: rule.path.optional(),
+  NewUserName: rule.userName.optional(),
+});
 const userInput = z.object({ UserName: rule.userName.optional() });
 const groupsInput = z.object({ UserName: rule.userName, ...rule.pageShape });
 const membersInput = z.object({ GroupName: rule.groupName, ...rule.pageShape });
 
-export const createUserOperations = (deps: IamDeps): Record<string, Operation> => {
-  const { state } = deps;
+/** Under another name or path: id, groups, policies, boundary and keys go along. @throws AwsError when the name is another's. */
+export const moveUser = (
+  { state, credentials }: Pick<UserDeps, 'state' | 'credentials'>,
+  one: IamUser,
+  place: Partial<Pick<IamUser, 'name' | 'path'>>,
+): void => {
+  const changed = { ...one, ...place };
+  const [from, to] = [holderKey(one.accountId, one.name), holderKey(one.accountId, changed.name)];
+  if (from !== to && state.users.get(to)) throw alreadyExists(`User with name ${changed.name} already exists.`);
+  if (from !== to) state.users.remove(from);
+  // Rights are judged by the user's id: it goes on with what it has.
+  state.users.put(to, changed, 'at once');
+  credentials.renameUser(callerOfUser(changed));
+};
+
+export const createUserOperations = (deps: UserDeps): Record<string, Operation> => {
+  const { state, authorise } = deps;
 
   /** Without a name GetUser tells who is asking; only users can ask that. */
   const ownName = (caller: Caller): string => {
@@ -45,6 +70,30 @@ export const createUserOperations = (deps: IamDeps): Record<string, Operation> =
           : { PermissionsBoundaryType: 'Policy', PermissionsBoundaryArn: one.boundary };
       const tags = Object.keys(one.tags).length === 0 ? undefined : tagList(one.tags);
       return { User: { ...describedUser(one), PermissionsBoundary: boundary, Tags: tags } };
+    },
+
+    /** Boundary and tags are told by GetUser, not by ListUsers. */
+    ListUsers: (raw, caller) => {
+      const input = rule.parseInput(listInput, raw);
+      const arn = `arn:aws:iam::${caller.accountId}:user${input.PathPrefix}`;
+      authorise(caller, { action: 'iam:ListUsers', resources: [{ arn }] });
+      const users = state.users
+        .all()
+        .filter((one) => one.accountId === caller.accountId && one.path.startsWith(input.PathPrefix));
+      const { items, more } = rule.pageOf(users, input);
+      return { Users: items.map(describedUser), ...more };
+    },
+
+    /** Whoever renames must be allowed it on both names. */
+    UpdateUser: (raw, caller) => {
+      const input = rule.parseInput(updateInput, raw);
+      const action = 'iam:UpdateUser';
+      const one = findHolder(deps, caller, { kind: 'user', name: input.UserName, action });
+      if (one.kind !== 'user') throw new Error('A user was looked up and something else was found');
+      const place = { name: input.NewUserName ?? one.name, path: input.NewPath ?? one.path };
+      authorise(caller, { action, resources: [{ arn: entityArn('user', { ...one, ...place }) }] });
+      moveUser(deps, one, place);
+      return {};
     },
 
     ListGroupsForUser: (raw, caller) => {

@@ -65,7 +65,7 @@ export const startSmallAws = async (
   });
   credentials.addUserKey({ ...adminKeys, caller: callerOfUser(admin) });
   const services = [
-    createIamService({ state, authorise, now }),
+    createIamService({ state, credentials, authorise, now }),
     createStsService({ state, credentials, now }),
     createEc2Service({ instances: () => world.instances, authorise }),
     createIdentityStoreService({ world: () => world, authorise }),
