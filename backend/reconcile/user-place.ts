@@ -1,6 +1,6 @@
 /**
  * Where the documents of a principal are. IAM users are renamed and moved to other paths, and what hangs on them goes along in AWS, while a
- * row knows its user by the name of before (decision 17). Where that name is nobody's, or somebody else's, the user is looked for by its id,
+ * row knows its user by the name of before (decision 18). Where that name is nobody's, or somebody else's, the user is looked for by its id,
  * which is never given twice: nothing is said to be gone that stands under another name.
  */
 import { type Selectable, sql } from 'kysely';
