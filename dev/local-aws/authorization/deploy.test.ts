@@ -393,19 +393,33 @@ describe('AWS-07 deploy/ against what Curfew does', () => {
     }
   });
 
+  const role = z.looseObject({ name: z.string(), inlinePolicies: z.record(z.string(), z.unknown()) });
+  const inWorld = (name: string): Record<string, unknown> => {
+    const text = readFileSync(resolve(import.meta.dirname, '../world.yml'), 'utf8').replaceAll('{account}', accountId);
+    const world = z.looseObject({ everyAccount: z.looseObject({ roles: z.array(role) }) }).parse(parse(text));
+    return world.everyAccount.roles.find((one) => one.name === name)?.inlinePolicies ?? {};
+  };
+
   test('local-aws’ world gives its broker and provisioner exactly what the template gives', () => {
-    const role = z.looseObject({ name: z.string(), inlinePolicies: z.record(z.string(), z.unknown()) });
-    const world = z
-      .looseObject({ everyAccount: z.looseObject({ roles: z.array(role) }) })
-      .parse(
-        parse(readFileSync(resolve(import.meta.dirname, '../world.yml'), 'utf8').replaceAll('{account}', accountId)),
-      );
     for (const [actor, name] of [
       ['broker', 'CurfewBroker'],
       ['provisioner', 'CurfewProvisioner'],
     ] as const) {
-      const inWorld = world.everyAccount.roles.find((one) => one.name === name)?.inlinePolicies[name];
-      expect(inWorld).toEqual(actors[actor][0]);
+      expect(inWorld(name)[name]).toEqual(actors[actor][0]);
+    }
+  });
+
+  test('local-aws’ world lets its broker do on users and groups of our path what the templates let it', () => {
+    const policy = z.looseObject({ Statement: z.array(z.looseObject({ Effect: z.string() })) });
+    const policies = Object.values(inWorld('CurfewBroker')).map((one) => policy.parse(one));
+    const here = new Map<string, string>([
+      [at.user, `${iam}:user/curfew/people/alice`],
+      [at.group, `${iam}:group/curfew/people/shells`],
+    ]);
+    for (const { by, action, resource, ...more } of Object.values(commands).flat()) {
+      if (!by.some((actor) => actor === 'broker on users' || actor === 'broker on a group')) continue;
+      const question = { action, resource: here.get(resource) ?? resource, ...more };
+      expect([question, ours(policies, question)]).toEqual([question, true]);
     }
   });
 
