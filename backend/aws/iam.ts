@@ -92,14 +92,33 @@ export const createIam = (broker: Broker): Iam => {
     return { arn: user.Arn, userId: user.UserId, boundaryArn };
   };
 
+  const readGroup = async (accountId: string, groupName: string): Promise<SeenGroup | null> => {
+    const { iam, call } = broker.account(accountId);
+    let arn: string | null = null;
+    const work = allPages(async (token) => {
+      const input = { GroupName: groupName, ...(token === undefined ? {} : { Marker: token }) };
+      const page = await call('iam:GetGroup', 'iam-read', () => iam.send(new GetGroupCommand(input)));
+      arn = page.Group?.Arn ?? null;
+      const members = (page.Users ?? []).flatMap(({ Arn, UserId, UserName }) =>
+        Arn === undefined || UserId === undefined || UserName === undefined
+          ? []
+          : [{ arn: Arn, userId: UserId, userName: UserName }],
+      );
+      return { items: members, next: page.IsTruncated ? page.Marker : undefined };
+    });
+    const members = await unlessGone(work, null);
+    return members === null || arn === null ? null : { arn, members };
+  };
+
   const isThere = async ({ accountId, kind, name }: PolicyHolder): Promise<boolean> => {
     if (kind === 'role') return (await personalRoles(accountId)).includes(name);
-    return kind === 'group' || (await readUser(accountId, name)) !== null;
+    return (await (kind === 'group' ? readGroup : readUser)(accountId, name)) !== null;
   };
 
   /**
-   * The value, or `otherwise` when there is no such role or user, or nothing of that name on it. IAM judges what is not there by an ARN
-   * without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells, or GetUser, which we may on all.
+   * The value, or `otherwise` when there is no such role, user or group, or nothing of that name on it. IAM judges what is not there by an
+   * ARN without path, which our rights do not cover, and answers AccessDenied: then the list of roles tells, or GetUser and GetGroup, which
+   * we may on all.
    */
   const unlessHolderGone = async <T, F>(holder: PolicyHolder, work: Promise<T>, otherwise: F): Promise<T | F> => {
     try {
@@ -134,23 +153,7 @@ export const createIam = (broker: Broker): Iam => {
       });
       return found ?? null;
     },
-    readGroup: async (accountId, groupName) => {
-      const { iam, call } = broker.account(accountId);
-      let arn: string | null = null;
-      const work = allPages(async (token) => {
-        const input = { GroupName: groupName, ...(token === undefined ? {} : { Marker: token }) };
-        const page = await call('iam:GetGroup', 'iam-read', () => iam.send(new GetGroupCommand(input)));
-        arn = page.Group?.Arn ?? null;
-        const members = (page.Users ?? []).flatMap(({ Arn, UserId, UserName }) =>
-          Arn === undefined || UserId === undefined || UserName === undefined
-            ? []
-            : [{ arn: Arn, userId: UserId, userName: UserName }],
-        );
-        return { items: members, next: page.IsTruncated ? page.Marker : undefined };
-      });
-      const members = await unlessGone(work, null);
-      return members === null || arn === null ? null : { arn, members };
-    },
+    readGroup,
     inlinePolicies: (accountId, roleName) => {
       const { iam, call } = broker.account(accountId);
       const work = allPages(async (token) => {

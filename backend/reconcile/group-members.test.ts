@@ -6,7 +6,7 @@ import { addGrant, dev, endGrant, openScene, type Scene, sceneConfig } from '../
 import { savePerson } from '../store/people.ts';
 import { listFindings } from './findings.ts';
 import type { Reconciler } from './reconciler.ts';
-import { liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+import { grantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
 
 // Each test takes a few seconds; a machine that is busy with other tests may need much more.
 vi.setConfig({ testTimeout: 120_000 });
@@ -32,6 +32,7 @@ afterEach(async () => {
 const bastion: InstanceRef = { accountId: dev, region: 'eu-central-1', instanceId: 'i-0d3b8a7e14f6295cc' };
 const keys = {
   dana: { accessKeyId: 'AKIAHARBORLINEDANAAA', secretAccessKey: 'local-aws/dana/opens-nothing-but-local' },
+  ravi: { accessKeyId: 'AKIAHARBORLINERAVIII', secretAccessKey: 'local-aws/ravi/opens-nothing-but-local' },
   noor: { accessKeyId: 'AKIAHARBORLINENOORRR', secretAccessKey: 'local-aws/noor/opens-nothing-but-local' },
 };
 
@@ -93,6 +94,44 @@ test('RQ-20 who left the group has no session left when its last access has ende
   await untilSealed(scene, id);
   await reconciler?.sweep();
   expect(await onRecord()).toEqual([]);
+});
+
+const documents = (name: string) => scene.aws.iam.documents.read({ accountId: dev, kind: 'group', name }, 0);
+
+test('AWS-04 a group that is renamed has nothing left when it is said to be gone, and nobody a session', async () => {
+  start();
+  const id = await grant();
+  const before = await open('noor');
+  const [written] = await documents('oncall');
+  await scene.control('changeGroup', { account: dev, name: 'oncall', newName: 'standby' });
+  const after = await open('ravi');
+  expect(await documents('standby')).toEqual([written]);
+  const ended = await end(id);
+  expect(await documents('standby')).toEqual([]);
+  expect(ended.receipt?.sessionsTerminated.toSorted()).toEqual([before, after].toSorted());
+  expect(await liveSessions(scene)).toEqual([]);
+  await untilSealed(scene, id);
+  await scene.control('changeGroup', { account: dev, name: 'standby', newName: 'oncall' });
+});
+
+test('where the renamed group may not be written, nothing is said to be gone', async () => {
+  start();
+  const id = await grant();
+  await scene.control('changeGroup', { account: dev, name: 'oncall', newName: 'standby' });
+  const effect = { kind: 'error', code: 'AccessDenied', status: 403 };
+  await scene.control('addFault', { match: { service: 'iam', operation: 'DeleteGroupPolicy' }, times: null, effect });
+  await endGrant(scene, id);
+  reconciler?.nudge();
+  const { principal_id: principalId } = await grantRow(scene, id);
+  const problem = scene.store.db.selectFrom('principals').select('problem').where('id', '=', principalId);
+  await until(scene, 'a refusal', async () => (await problem.executeTakeFirst())?.problem?.includes('Denied') ?? false);
+  expect(await grantRow(scene, id)).toMatchObject({ state: 'ending', policy_gone_at: null });
+  await scene.control('clearFaults');
+  reconciler?.nudge();
+  await untilIn(scene, id, 'ended');
+  expect(await documents('standby')).toEqual([]);
+  await untilSealed(scene, id);
+  await scene.control('changeGroup', { account: dev, name: 'standby', newName: 'oncall' });
 });
 
 test('RQ-20 while the group goes on having access, who surely left it loses the session, and nobody else', async () => {

@@ -5,8 +5,8 @@ import { noteEnding } from './changes-of-state.ts';
 import { type FormerMember, formerOwner, isFromThen, readReach } from './group-members.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import { endStray, lookRegions, type SeenSession, type Step } from './plan.ts';
+import { userArns } from './principal-place.ts';
 import { announceEndings, begunOnPrincipal, type Ending, recordTerminated, tellAws } from './terminations.ts';
-import { userArns } from './user-place.ts';
 import { coveredElsewhere, coverKey } from './wished.ts';
 
 /** So often what begins waits for another look after what ends: IAM takes some seconds to spread, and sessions are begun anew until then. */
@@ -39,7 +39,8 @@ const sessionsIn = async (
   const owners = new Set(state.wished.grants.map(({ owner }) => owner));
   const left = new Map<string, FormerMember>();
   if (kind === 'group') {
-    const reach = await readReach({ db: pass.db, iam: deps.aws.iam, now: deps.now }, state.principal);
+    const group = { ...state.principal, name: pass.moved?.name ?? state.principal.name };
+    const reach = await readReach({ db: pass.db, iam: deps.aws.iam, now: deps.now }, group);
     for (const userName of reach.members) owners.add(userOwnerArn(deps.partition, accountId, userName));
     for (const one of reach.former) left.set(formerOwner(deps.partition, accountId, one), one);
   }

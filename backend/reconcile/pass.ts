@@ -40,8 +40,8 @@ export type RunDeps = CheckDeps & {
   ended: (late: { policyGoneMs: number; sessionsGoneMs: number }) => void;
 };
 
-/** An IAM user that is not, or not alone, under the name and path that its row has. */
-export type MovedUser = FoundUser & {
+/** An IAM user, or group, that is not, or not alone, under the name and path that its row has. */
+export type Moved = FoundUser & {
   /** Another row has the name of before: managed policies that are called after it may be that one's too. */
   namesake: boolean;
 };
@@ -52,8 +52,8 @@ export type Pass = {
   deps: RunDeps;
   state: PrincipalState;
   seen: Seen;
-  /** Where the user of this principal was found when its name was not there, or was another's; null: nowhere. For this pass only. */
-  moved?: MovedUser | null | undefined;
+  /** Where the user or group of this principal was found when its name was not there, or was another's; null: nowhere. For this pass only. */
+  moved?: Moved | null | undefined;
   looks: number;
   writes: number;
   /** The first instant at which a look found nothing stray. */

@@ -17,9 +17,9 @@ import {
 import { endSessionsAnyway, forgetSessions, type Terminate, tend, terminateAll } from './looks.ts';
 import { factsOf, inState, type Pass, type RunDeps } from './pass.ts';
 import { planPrincipal, type Step } from './plan.ts';
+import { readDocuments, writeDocument } from './principal-place.ts';
 import { afterLook, goneReceipt, keptByOthers } from './receipt.ts';
 import { terminatedSessions } from './terminations.ts';
-import { readDocuments, writeDocument } from './user-place.ts';
 import { type GrantFacts, type PrincipalState, readPrincipal } from './wished.ts';
 import { closeBroken, documentIsOurs, noteForeignDocument, principalIsOurs, stillOurs } from './write-guards.ts';
 

@@ -9,7 +9,7 @@ import { notingMembers } from './group-members.ts';
 import { factsOf, inState, noteFound, type Pass } from './pass.ts';
 import type { WishedGrant } from './plan.ts';
 import { principalTrouble } from './principal-check.ts';
-import { newNameOf } from './user-place.ts';
+import { newNameOf } from './principal-place.ts';
 import type { BrokenSeal } from './wished.ts';
 
 /** Nothing may hang on this role any more: what is being given fails, what is given ends. */

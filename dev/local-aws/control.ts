@@ -14,7 +14,7 @@ import {
   faultSettings,
 } from './faults.ts';
 import { holderArn, holderKey, type IamGroup, type IamState, type IamUser } from './iam/state.ts';
-import { moveUser } from './iam/users.ts';
+import { moveGroup, moveUser } from './iam/users.ts';
 import { isMeantForUs } from './local-request.ts';
 import { AwsError, type AwsRequest, type AwsResponse, type UnsignedRoute } from './service.ts';
 import { noFaults } from './session-host/faulty-link.ts';
@@ -78,6 +78,12 @@ const userChange = z.strictObject({
   /** Deleted, and a new one made under the same name: it has another UserId, and none of the old one's policies. */
   madeAnew: z.boolean().default(false),
 });
+const groupChange = z.strictObject({
+  account: z.string(),
+  name: z.string(),
+  /** Renamed, as by UpdateGroup: policies and members go along. */
+  newName: z.string().min(1).max(128),
+});
 const settingsChange = faultSettings.partial();
 const lifetimesChange = lifetimes.partial();
 
@@ -115,6 +121,8 @@ export type Control = {
   group(which: z.input<typeof userPick>): HolderDump;
   /** What an IAM admin does to a user; seen at once. */
   changeUser(change: z.input<typeof userChange>): void;
+  /** What an IAM admin does to a group; seen at once. @throws AwsError NotFound. */
+  changeGroup(change: z.input<typeof groupChange>): void;
   faults(): { settings: FaultSettings; rules: FaultRule[]; lifetimes: z.infer<typeof lifetimes> };
   addFault(rule: z.input<typeof faultRule>): void;
   /** Takes every fault of `addFault` away; settings, lifetimes and the link stay. */
@@ -185,6 +193,11 @@ export const createControl = (parts: {
     if (!user) throw notFound(`IAM user ${name} in ${account}`);
     return user;
   };
+  const groupOf = ({ account, name }: z.infer<typeof userPick>): IamGroup => {
+    const group = iam.groups.get(holderKey(account, name));
+    if (!group) throw notFound(`IAM group ${name} in ${account}`);
+    return group;
+  };
 
   return {
     calls(filter = {}) {
@@ -227,10 +240,7 @@ export const createControl = (parts: {
       return { ...holderDump(user), groups: user.groups };
     },
     group(which) {
-      const { account, name } = userPick.parse(which);
-      const group = iam.groups.get(holderKey(account, name));
-      if (!group) throw notFound(`IAM group ${name} in ${account}`);
-      return holderDump(group);
+      return holderDump(groupOf(userPick.parse(which)));
     },
     changeUser(change) {
       const { groups, madeAnew, newName, newPath, ...which } = userChange.parse(change);
@@ -241,6 +251,10 @@ export const createControl = (parts: {
       const changed = { ...user, ...anew, groups: groups ?? (madeAnew ? [] : user.groups) };
       const place = { name: newName ?? changed.name, path: newPath ?? changed.path };
       moveUser({ state: iam, credentials: parts.credentials }, changed, place);
+    },
+    changeGroup(change) {
+      const { account, name, newName } = groupChange.parse(change);
+      moveGroup(iam, groupOf({ account, name }), newName);
     },
     faults: () => ({ settings: faults.settings(), rules: faults.rules(), lifetimes: parts.lifetimes.get() }),
     addFault: (rule) => faults.add(faultRule.parse(rule)),
@@ -340,6 +354,7 @@ const methodsOf = (control: Control): Record<string, (input: unknown) => unknown
   user: (input) => control.user(userPick.parse(input)),
   group: (input) => control.group(userPick.parse(input)),
   changeUser: (input) => control.changeUser(userChange.parse(input)),
+  changeGroup: (input) => control.changeGroup(groupChange.parse(input)),
   faults: () => control.faults(),
   addFault: (input) => control.addFault(faultRule.parse(input)),
   clearFaults: () => control.clearFaults(),

@@ -5,7 +5,7 @@ import type { CredentialStore } from '../authorization/credential-store.ts';
 import { AwsError, type Caller } from '../service.ts';
 import * as rule from './input.ts';
 import { alreadyExists, findHolder, type IamDeps, type Operation, tagList } from './lookups.ts';
-import { holderArn, holderKey, type IamGroup, type IamUser } from './state.ts';
+import { holderArn, holderKey, type IamGroup, type IamState, type IamUser } from './state.ts';
 
 const describedUser = (one: IamUser) => ({
   Path: one.path,
@@ -47,6 +47,20 @@ export const moveUser = (
   // Rights are judged by the user's id: it goes on with what it has.
   state.users.put(to, changed, 'at once');
   credentials.renameUser(callerOfUser(changed));
+};
+
+/** Under another name: id, members and policies go along, as by UpdateGroup. */
+export const moveGroup = (state: IamState, one: IamGroup, name: string): void => {
+  const { accountId } = one;
+  const [from, to] = [holderKey(accountId, one.name), holderKey(accountId, name)];
+  if (state.groups.get(to)) throw alreadyExists(`Group with name ${name} already exists.`);
+  state.groups.remove(from);
+  state.groups.put(to, { ...one, name }, 'at once');
+  for (const user of state.users.all()) {
+    if (user.accountId !== accountId || !user.groups.includes(one.name)) continue;
+    const groups = user.groups.map((group) => (group === one.name ? name : group));
+    state.users.put(holderKey(accountId, user.name), { ...user, groups }, 'at once');
+  }
 };
 
 export const createUserOperations = (deps: UserDeps): Record<string, Operation> => {

@@ -1,7 +1,7 @@
 /**
- * Where the documents of a principal are. IAM users are renamed and moved to other paths, and what hangs on them goes along in AWS, while a
- * row knows its user by the name of before (decision 18). Where that name is nobody's, or somebody else's, the user is looked for by its id,
- * which is never given twice: nothing is said to be gone that stands under another name.
+ * Where the documents of a principal are. IAM users and groups are renamed and moved to other paths, and what hangs on them goes along in
+ * AWS, while a row knows them by the name of before (decision 18). Where that name is nobody's, or somebody else's, a user is looked for by
+ * its id, which is never given twice, and a group by what hangs on it: nothing is said to be gone that stands under another name.
  */
 import { type Selectable, sql } from 'kysely';
 import { effective, type PolicyWrite, type SeenDocument } from '../access-policy/policy-writes.ts';
@@ -11,7 +11,8 @@ import { AwsProblem } from '../aws/errors.ts';
 import type { FoundUser } from '../aws/iam.ts';
 import type { Schema } from '../store/schema.ts';
 import { documentsHash } from './changes-of-state.ts';
-import type { MovedUser, Pass } from './pass.ts';
+import type { Moved, Pass } from './pass.ts';
+import { isOwnSpilled } from './sweep-carried.ts';
 
 /** Beside AWS's clock, which judges the dates in documents, ours may be wrong by this, milliseconds. */
 const clockDoubtMs = 60_000;
@@ -121,7 +122,7 @@ const notYet = (code: string, call: string): AwsProblem =>
  * Where a user is whose name is not there, or is another's; null: nowhere, it was deleted. What this pass has found is compared and not
  * looked for again; who was deleted does not come back.
  */
-const whereIs = async (pass: Pass): Promise<MovedUser | null> => {
+const whereIs = async (pass: Pass): Promise<Moved | null> => {
   const { deps, moved, state } = pass;
   const { account_id: accountId, arn, person_id: personId } = state.principal;
   if (moved === null) return null;
@@ -148,7 +149,7 @@ export const newNameOf = async (pass: Pass): Promise<string | null> => {
 type PrincipalRow = Selectable<Schema['principals']>;
 
 /** The row of this user as it is called now: made when they asked again. */
-const rowOfNow = ({ db, state }: Pass, { arn }: MovedUser): Promise<PrincipalRow | undefined> =>
+const rowOfNow = ({ db, state }: Pass, { arn }: Moved): Promise<PrincipalRow | undefined> =>
   db
     .selectFrom('principals')
     .selectAll()
@@ -176,7 +177,7 @@ const assertRewritten = async ({ db, deps }: Pass, other: PrincipalRow): Promise
   throw notYet('NotRewrittenYet', 'iam:GetUserPolicy');
 };
 
-const readMoved = async (pass: Pass, moved: MovedUser, managed: number): Promise<SeenDocument[]> => {
+const readMoved = async (pass: Pass, moved: Moved, managed: number): Promise<SeenDocument[]> => {
   const { deps, state } = pass;
   const other = await rowOfNow(pass, moved);
   if (other !== undefined) await assertRewritten(pass, other);
@@ -186,13 +187,52 @@ const readMoved = async (pass: Pass, moved: MovedUser, managed: number): Promise
   return moved.namesake ? own.filter(({ attached }) => attached) : own;
 };
 
+/** Names of groups that rows know: what hangs on those is another pass's. */
+const groupsOnRecord = async ({ db, state }: Pass): Promise<Set<string>> => {
+  const rows = await db
+    .selectFrom('principals')
+    .select('name')
+    .where('account_id', '=', state.principal.account_id)
+    .where('kind', '=', 'group')
+    .execute();
+  return new Set(rows.map(({ name }) => name));
+};
+
+/** A row knows no id of its group: the one that carries what is called ours, and that no row knows; or the one that this pass has found. */
+const groupOfNow = async (pass: Pass): Promise<Moved | null> => {
+  const { deps, moved } = pass;
+  const named = namedIn(pass);
+  const details = await deps.aws.reads.carrierDetails(named.accountId, 'group');
+  const known = await groupsOnRecord(pass);
+  const found = [...details.values()].find(
+    ({ name, document, spilled }) =>
+      !known.has(name) && (document !== null || spilled.some((arn) => isOwnSpilled(named, arn))),
+  );
+  if (found !== undefined) return { arn: found.arn, name: found.name, namesake: false };
+  return moved && details.has(moved.name) ? moved : null;
+};
+
+const readOfGroup = async (pass: Pass, managed: number): Promise<SeenDocument[]> => {
+  const { iam } = pass.deps.aws;
+  const { accountId, name } = namedIn(pass);
+  const here = await iam.documents.read(namedIn(pass), managed);
+  if (effective(here).length > 0 || !mayHang(pass) || (await iam.readGroup(accountId, name)) !== null) {
+    pass.moved = undefined;
+    return here;
+  }
+  pass.moved = await unlessOver(pass, groupOfNow(pass), null);
+  return pass.moved === null ? here : unlessOver(pass, iam.documents.read(holderOf(pass), managed), []);
+};
+
 /**
- * Reads what the principal has of ours, wherever its user is now, and notes that in the pass. Users are listed only when nothing of ours is
- * under the name that the row has and that name is not the user's.
+ * Reads what the principal has of ours, wherever its user or group is now, and notes that in the pass. All are listed only when nothing of
+ * ours is under the name that the row has and that name is not the user's or the group's.
  */
 export const readDocuments = async (pass: Pass, managed: number): Promise<SeenDocument[]> => {
   const { documents } = pass.deps.aws.iam;
-  if (pass.state.principal.kind !== 'user') return documents.read(namedIn(pass), managed);
+  const { kind } = pass.state.principal;
+  if (kind === 'role') return documents.read(namedIn(pass), managed);
+  if (kind === 'group') return readOfGroup(pass, managed);
   const anothers = await nameIsAnothers(pass);
   const here = anothers ? [] : await documents.read(namedIn(pass), managed);
   if (effective(here).length > 0 || !mayHang(pass)) {
