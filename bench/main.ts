@@ -8,7 +8,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { electronExecutable } from '../dev/electron-standin/find-electron.ts';
-import { ensureNativeParts } from '../dev/machine/native-parts.ts';
 import { type Stack, startStack } from '../dev/start/stack.ts';
 import { appStart, clickToPrompt, memory } from './app-times.ts';
 import { type Figure, table } from './figures.ts';
@@ -110,7 +109,6 @@ const main = async (): Promise<number> => {
     return 2;
   }
   const wanted = benches.filter(({ name }) => values.only?.includes(name) ?? true);
-  await ensureNativeParts(console.error);
   const at = new Date();
   const where = machine();
   const run: Run = { figures: [], failed: [] };
