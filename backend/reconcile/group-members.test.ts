@@ -6,7 +6,15 @@ import { addGrant, dev, endGrant, openScene, type Scene, sceneConfig } from '../
 import { savePerson } from '../store/people.ts';
 import { listFindings } from './findings.ts';
 import type { Reconciler } from './reconciler.ts';
-import { grantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+import {
+  grantRow,
+  liveSessions,
+  reconcilerOver,
+  until,
+  untilIn,
+  untilRefused,
+  untilSealed,
+} from './testing/over-scene.ts';
 
 // Each test takes a few seconds; a machine that is busy with other tests may need much more.
 vi.setConfig({ testTimeout: 120_000 });
@@ -122,9 +130,7 @@ test('where the renamed group may not be written, nothing is said to be gone', a
   await scene.control('addFault', { match: { service: 'iam', operation: 'DeleteGroupPolicy' }, times: null, effect });
   await endGrant(scene, id);
   reconciler?.nudge();
-  const { principal_id: principalId } = await grantRow(scene, id);
-  const problem = scene.store.db.selectFrom('principals').select('problem').where('id', '=', principalId);
-  await until(scene, 'a refusal', async () => (await problem.executeTakeFirst())?.problem?.includes('Denied') ?? false);
+  await untilRefused(scene, id);
   expect(await grantRow(scene, id)).toMatchObject({ state: 'ending', policy_gone_at: null });
   await scene.control('clearFaults');
   reconciler?.nudge();

@@ -1,8 +1,5 @@
-/** Part of AWS is away while access ends: whatever can be ended is, at once, and no receipt is written on half of it (promise 3). */
-import { StartSessionCommand } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { AwsProblem } from '../aws/errors.ts';
-import { ssmOf } from '../provisioner/testing/person.ts';
 import {
   addGrant,
   apiOne,
@@ -16,7 +13,16 @@ import {
 } from '../provisioner/testing/scene.ts';
 import type { ReconcileAws } from './pass.ts';
 import type { Reconciler } from './reconciler.ts';
-import { grantRow, liveSessions, reconcilerOver, until, untilIn, untilSealed } from './testing/over-scene.ts';
+import {
+  grantRow,
+  liveSessions,
+  openSession,
+  reconcilerOver,
+  until,
+  untilGone,
+  untilIn,
+  untilSealed,
+} from './testing/over-scene.ts';
 
 // Each test takes a few seconds; a machine that is busy with other tests may need much more.
 vi.setConfig({ testTimeout: 120_000 });
@@ -50,22 +56,8 @@ const start = (change: { iam?: Partial<ReconcileAws['iam']>; ssm?: Partial<Recon
   reconciler = reconcilerOver(scene, { aws, random: () => 0 });
   return reconciler;
 };
-const open = async (ref = apiOne): Promise<string> => {
-  const ssm = await ssmOf(scene.endpoint, mira);
-  return until(scene, 'a session', async () => {
-    const command = new StartSessionCommand({
-      Target: ref.instanceId,
-      DocumentName: 'Curfew-Shell-060',
-      Reason: 'test',
-    });
-    const answer = await ssm(ref.region)
-      .send(command)
-      .catch(() => null);
-    return answer?.SessionId ?? false;
-  });
-};
-const gone = (session: string) =>
-  until(scene, `${session} gone`, async () => !(await liveSessions(scene)).includes(session));
+const open = (ref = apiOne): Promise<string> => openSession(scene, ref);
+const gone = (session: string) => untilGone(scene, session);
 const live = async (instances = [apiOne]): Promise<string> => {
   const id = await addGrant(scene, { instances });
   reconciler?.nudge();

@@ -16,6 +16,7 @@ import {
   reconcilerOver,
   until,
   untilIn,
+  untilRefused,
   untilSealed,
 } from './testing/over-scene.ts';
 
@@ -268,9 +269,7 @@ test('where AWS tells nothing of users, nothing is said to be gone before all of
   const session = await open('dana');
   await endGrant(scene, id);
   reconciler?.nudge();
-  const { principal_id: principalId } = await grantRow(scene, id);
-  const problem = scene.store.db.selectFrom('principals').select('problem').where('id', '=', principalId);
-  await until(scene, 'a refusal', async () => (await problem.executeTakeFirst())?.problem?.includes('Denied') ?? false);
+  await untilRefused(scene, id);
   expect(await grantRow(scene, id)).toMatchObject({ state: 'ending', policy_gone_at: null });
   expect(await liveSessions(scene)).toEqual([session]);
   await reconciler?.stop();

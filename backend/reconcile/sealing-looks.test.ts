@@ -1,10 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
-import { roleSessionName, sessionOwnerArn } from '../access-policy/principal.ts';
-import { apiOne, mira, openScene, prod, roleNameOf, sessionList } from '../provisioner/testing/scene.ts';
+import { openScene } from '../provisioner/testing/scene.ts';
 
 import { noteLook } from './changes-of-state.ts';
 import { type Sealing, toJudge } from './sealing-looks.ts';
-import { giveAndEnd, grantRow, reconcilerOver } from './testing/over-scene.ts';
+import { addHollowSession, giveAndEnd, grantRow, liveSessions, reconcilerOver } from './testing/over-scene.ts';
 import { readPrincipal } from './wished.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -48,15 +47,9 @@ test('AWS-03 a session that turns up after the end is found by the common look, 
     await expect.poll(async () => (await row()).receipt?.looks ?? 0, soon).toBeGreaterThan(2);
     expect((await row()).receipt).toMatchObject({ stage: 'gone', sessionsTerminated: [] });
 
-    const whose = { roleName: roleNameOf(mira), sessionName: roleSessionName(mira.userName, mira.id) };
-    const owner = sessionOwnerArn({ partition: 'aws', accountId: prod, ...whose });
-    const late = { owner, target: apiOne.instanceId, documentName: 'Curfew-Shell-060', maxSessionMinutes: 60 };
-    await scene.control('addHollowSessions', { sessions: [late] });
-    const [{ sessionId } = { sessionId: '' }] = sessionList.parse(await scene.control('sessions'));
+    const sessionId = await addHollowSession(scene);
     await expect.poll(async () => (await row()).receipt?.sessionsTerminated, soon).toEqual([sessionId]);
-    const open = async () =>
-      sessionList.parse(await scene.control('sessions')).filter(({ status }) => status !== 'Terminated');
-    await expect.poll(open, soon).toEqual([]);
+    await expect.poll(() => liveSessions(scene), soon).toEqual([]);
     expect((await row()).receipt?.stage).toBe('gone');
   } finally {
     await reconciler.stop();

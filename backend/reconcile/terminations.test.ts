@@ -1,34 +1,21 @@
-/** Whoever dies between telling AWS and writing it down, or never hears the answer: the trail and the receipt name each session all the same. */
-import { StartSessionCommand } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { endFound } from '../access/found-session.ts';
-import { roleSessionName, sessionOwnerArn } from '../access-policy/principal.ts';
 import { AwsProblem } from '../aws/errors.ts';
 import type { Ssm } from '../aws/ssm.ts';
-import { ssmOf } from '../provisioner/testing/person.ts';
-import {
-  addGrant,
-  apiOne,
-  endGrant,
-  jonas,
-  mira,
-  openScene,
-  prod,
-  roleNameOf,
-  type Scene,
-  sessionList,
-} from '../provisioner/testing/scene.ts';
+import { addGrant, apiOne, endGrant, jonas, mira, openScene, prod, type Scene } from '../provisioner/testing/scene.ts';
 import { endFoundSessions } from './end-found.ts';
 import { listFindings } from './findings.ts';
 import type { Reconciler } from './reconciler.ts';
 import { announceEndings, begunOnPrincipal, recordTerminated } from './terminations.ts';
 import {
+  addHollowSession,
   forgetSweeps,
   grantRow,
-  liveSessions,
   oneAccount,
+  openSession,
   reconcilerOver,
   until,
+  untilGone,
   untilIn,
   untilSealed,
 } from './testing/over-scene.ts';
@@ -65,45 +52,25 @@ const rest = async () => {
   await reconciler?.stop();
   reconciler = null;
 };
-const open = async (): Promise<string> => {
-  const ssm = await ssmOf(scene.endpoint, mira);
-  return until(scene, 'a session', async () => {
-    const command = new StartSessionCommand({ Target: apiOne.instanceId, DocumentName: 'Curfew-Shell-060' });
-    const answer = await ssm(region)
-      .send(command)
-      .catch(() => null);
-    return answer?.SessionId ?? false;
-  });
-};
 const granted = async (): Promise<string> => {
   const id = await addGrant(scene, { instances: [apiOne] });
   reconciler?.nudge();
   await untilIn(scene, id, 'active');
   return id;
 };
-const gone = (session: string) =>
-  until(scene, `${session} gone`, async () => !(await liveSessions(scene)).includes(session));
 const trailOf = async (sessionId: string): Promise<string[]> =>
   (await scene.store.db.selectFrom('audit').select('event').orderBy('sequence').execute()).flatMap(({ event }) =>
     'sessionId' in event && event.sessionId === sessionId ? [event.kind] : [],
   );
 const left = () => scene.store.db.selectFrom('terminations').select('session_id').execute();
-const hollow = async (): Promise<string> => {
-  const whose = { roleName: roleNameOf(mira), sessionName: roleSessionName(mira.userName, mira.id) };
-  const owner = sessionOwnerArn({ partition: 'aws', accountId: prod, ...whose });
-  const session = { owner, target: apiOne.instanceId, documentName: 'Curfew-Shell-060', maxSessionMinutes: 60 };
-  await scene.control('addHollowSessions', { sessions: [session] });
-  const [first] = sessionList.parse(await scene.control('sessions')).filter(({ status }) => status !== 'Terminated');
-  return first?.sessionId ?? '';
-};
 
 test('AWS-03 a session whose end nobody heard of is in the receipt and in the trail, once', async () => {
   start({ terminate: unheard });
   const id = await granted();
-  const session = await open();
+  const session = await openSession(scene);
   await endGrant(scene, id);
   reconciler?.nudge();
-  await gone(session);
+  await untilGone(scene, session);
   const { receipt } = await untilIn(scene, id, 'ended');
   expect(receipt?.sessionsTerminated).toEqual([session]);
   await untilSealed(scene, id);
@@ -126,10 +93,10 @@ test('AWS-03 another backend writes down what one ended that died before its fir
     },
   });
   const id = await granted();
-  const session = await open();
+  const session = await openSession(scene);
   await endGrant(scene, id);
   reconciler?.nudge();
-  await gone(session);
+  await untilGone(scene, session);
   await rest();
   expect(await trailOf(session)).toEqual([]);
   const { principal_id: principalId } = await grantRow(scene, id);
@@ -151,14 +118,14 @@ test('what AWS refuses for good was not begun, and is claimed by nobody', async 
     },
   });
   const id = await granted();
-  const session = await open();
+  const session = await openSession(scene);
   await endGrant(scene, id);
   reconciler?.nudge();
   await until(scene, 'it was tried', async () => refused > 0);
   await rest();
   expect(await left()).toEqual([]);
   await scene.aws.ssm.terminate(prod, region, session);
-  await gone(session);
+  await untilGone(scene, session);
   start().nudge();
   expect((await untilIn(scene, id, 'ended')).receipt?.sessionsTerminated).toEqual([]);
   await untilSealed(scene, id);
@@ -166,9 +133,9 @@ test('what AWS refuses for good was not begun, and is claimed by nobody', async 
 });
 
 test('AWS-02 a sweep writes down what the one before ended and did not hear of', async () => {
-  const session = await hollow();
+  const session = await addHollowSession(scene);
   start({ terminate: unheard });
-  await gone(session);
+  await untilGone(scene, session);
   await until(scene, 'the next sweep', async () => {
     await reconciler?.sweep().catch(() => undefined);
     return (await trailOf(session)).length > 0;
@@ -182,7 +149,7 @@ test('AWS-02 a sweep writes down what the one before ended and did not hear of',
 test('AWS-02 a session that an admin asked to end is told as ended, though nobody heard of it', async () => {
   start();
   const grantId = await granted();
-  const session = await open();
+  const session = await openSession(scene);
   await rest();
   const { db } = scene.store;
   reconciler = reconcilerOver(scene, { timing: { appTellsMs: 0 } });
@@ -209,7 +176,7 @@ test('AWS-02 a session that an admin asked to end is told as ended, though nobod
     await endAsked({ ...scene.aws.ssm, terminate });
     return asked > 0;
   });
-  await gone(session);
+  await untilGone(scene, session);
   expect(await trailOf(session)).not.toContain('found_session_ended');
   await until(scene, 'nothing is open', async () => (await endAsked(scene.aws.ssm)) === 0);
   expect((await trailOf(session)).filter((kind) => kind === 'found_session_ended')).toHaveLength(1);

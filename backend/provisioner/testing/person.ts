@@ -57,18 +57,21 @@ export const ssmOf = async (endpoint: string, person: typeof mira): Promise<(reg
   return (wanted) => new SSMClient({ region: wanted, credentials, maxAttempts: 1 });
 };
 
-/** A session with an IAM user's own keys. @returns its id; null when AWS does not let them. */
-export const sessionOfUser = async (
-  credentials: { accessKeyId: string; secretAccessKey: string },
-  { region: wanted, instanceId }: InstanceRef,
-): Promise<string | null> => {
-  const ssm = new SSMClient({ region: wanted, credentials, maxAttempts: 1 });
+/** @returns the new session's id; null when AWS does not let them. */
+export const sessionOn = async (ssm: SSMClient, { instanceId }: InstanceRef): Promise<string | null> => {
   try {
     const { SessionId } = await ssm.send(
-      new StartSessionCommand({ Target: instanceId, DocumentName: 'Curfew-Shell-060' }),
+      new StartSessionCommand({ Target: instanceId, DocumentName: 'Curfew-Shell-060', Reason: 'test' }),
     );
     return SessionId ?? null;
   } catch {
     return null; // whoever asks until it works sees what does not
   }
 };
+
+/** A session with an IAM user's own keys. @returns its id; null when AWS does not let them. */
+export const sessionOfUser = (
+  credentials: { accessKeyId: string; secretAccessKey: string },
+  instance: InstanceRef,
+): Promise<string | null> =>
+  sessionOn(new SSMClient({ region: instance.region, credentials, maxAttempts: 1 }), instance);

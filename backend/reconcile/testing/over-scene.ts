@@ -1,6 +1,19 @@
 /** A reconciler over a scene, and what tests wait for there. */
 import type { Selectable } from 'kysely';
-import { addGrant, endGrant, type Scene, sceneConfig, sessionList } from '../../provisioner/testing/scene.ts';
+import type { InstanceRef } from '../../../src/shared/access.ts';
+import { roleSessionName, sessionOwnerArn } from '../../access-policy/principal.ts';
+import { sessionOn, ssmOf } from '../../provisioner/testing/person.ts';
+import {
+  addGrant,
+  apiOne,
+  endGrant,
+  mira,
+  prod,
+  roleNameOf,
+  type Scene,
+  sceneConfig,
+  sessionList,
+} from '../../provisioner/testing/scene.ts';
 import type { Schema } from '../../store/schema.ts';
 import { type Reconciler, type ReconcilerDeps, startReconciler } from '../reconciler.ts';
 
@@ -70,4 +83,31 @@ export const giveAndEnd = async (scene: Scene, reconciler: Pick<Reconciler, 'nud
   reconciler.nudge();
   await untilIn(scene, id, 'ended');
   return id;
+};
+
+/** Mira starts a session on one of her instances in `prod`, as soon as AWS lets her. @returns its id. */
+export const openSession = async (scene: Scene, instance: InstanceRef = apiOne): Promise<string> => {
+  const ssm = await ssmOf(scene.endpoint, mira);
+  return until(scene, 'a session', async () => (await sessionOn(ssm(instance.region), instance)) ?? false);
+};
+
+/** A session of Mira's that AWS lists although nothing of Curfew's let it begin. @returns its id. */
+export const addHollowSession = async (scene: Scene): Promise<string> => {
+  const whose = { roleName: roleNameOf(mira), sessionName: roleSessionName(mira.userName, mira.id) };
+  const owner = sessionOwnerArn({ partition: 'aws', accountId: prod, ...whose });
+  const session = { owner, target: apiOne.instanceId, documentName: 'Curfew-Shell-060', maxSessionMinutes: 60 };
+  await scene.control('addHollowSessions', { sessions: [session] });
+  const [sessionId] = await liveSessions(scene);
+  if (sessionId === undefined) throw new Error('AWS lists no session');
+  return sessionId;
+};
+
+export const untilGone = (scene: Scene, sessionId: string): Promise<true> =>
+  until(scene, `${sessionId} gone`, async () => !(await liveSessions(scene)).includes(sessionId));
+
+/** Until AWS has refused the principal of this grant something for good. */
+export const untilRefused = async (scene: Scene, id: string): Promise<void> => {
+  const { principal_id: principalId } = await grantRow(scene, id);
+  const problem = scene.store.db.selectFrom('principals').select('problem').where('id', '=', principalId);
+  await until(scene, 'a refusal', async () => (await problem.executeTakeFirst())?.problem?.includes('Denied') ?? false);
 };
